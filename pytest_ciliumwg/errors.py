@@ -1,0 +1,17 @@
+"""The errors that a user meets: one sentence each, saying what is wrong, where, and what to do."""
+
+
+class CiliumwgError(Exception):
+    """The base of every error that this package raises for its user to read."""
+
+
+class ObservationError(CiliumwgError):
+    """Something of the cluster could not be read: the output was missing, cut off or not understood."""
+
+
+class ProviderError(CiliumwgError):
+    """A cluster could not be made, reached or taken down."""
+
+
+class AgentError(CiliumwgError):
+    """A node agent refused a request, did not answer, or answered with something that is no reply."""

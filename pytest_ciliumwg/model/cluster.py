@@ -1,0 +1,85 @@
+"""The cluster as its API shows it: nodes, pods and Cilium's configuration."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+
+class IPFamily(enum.Enum):
+    """An IP family; the value is how options and reports spell it."""
+
+    V4 = "v4"
+    V6 = "v6"
+
+    @classmethod
+    def of(cls, address: IPAddress | IPNetwork) -> IPFamily:
+        """The family of an address or network."""
+        return cls.V4 if address.version == 4 else cls.V6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node of the cluster, as Kubernetes and the CiliumNode object publish it."""
+
+    name: str
+    addresses: tuple[IPAddress, ...]
+    """The node's InternalIPs: the outer addresses of encrypted traffic."""
+    public_key: str | None = None
+    """The WireGuard public key that the CiliumNode annotation publishes (base64), None without one."""
+    pod_cidrs: tuple[IPNetwork, ...] = ()
+    """The networks from which the node's pods get their addresses (empty where the IPAM has none)."""
+    cilium_addresses: tuple[IPAddress, ...] = ()
+    """CiliumInternalIP, health endpoint and ingress addresses: allowed IPs that belong to no pod."""
+    external_addresses: tuple[IPAddress, ...] = ()
+    """The node's ExternalIPs, which some clouds also put into the allowed IPs."""
+    encryption_key: int | None = None
+    """`spec.encryption.key`: 255 with WireGuard from 1.14, 0 where node encryption is opted out."""
+
+    def address(self, family: IPFamily) -> IPAddress | None:
+        """The node's first address of a family."""
+        return next((ip for ip in self.addresses if IPFamily.of(ip) is family), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One pod that has addresses of its own (a host-network pod is its node, not a Pod here)."""
+
+    name: str
+    namespace: str
+    node: str
+    addresses: tuple[IPAddress, ...]
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, the identity within a cluster."""
+        return f"{self.namespace}/{self.name}"
+
+    def address(self, family: IPFamily) -> IPAddress | None:
+        """The pod's first address of a family."""
+        return next((ip for ip in self.addresses if IPFamily.of(ip) is family), None)
+
+
+RoutingMode = Literal["native", "vxlan", "geneve"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CiliumConfig:
+    """What a cluster's Cilium is configured to do, declared or actual; both are written in this form."""
+
+    version: str
+    """Cilium's version as it reports it, such as `1.15.0-pre.3`, or `1.13` for its newest patch."""
+    encryption: bool
+    """Whether WireGuard encryption is enabled."""
+    families: frozenset[IPFamily]
+    routing_mode: RoutingMode = "native"
+    node_encryption: bool = False
+    userspace_fallback: bool = False
+    """Whether WireGuard may run in user space, which makes `cilium_wg0` a tun device."""
+    strict_mode: bool = False
+    kube_proxy_replacement: bool = False

@@ -1,0 +1,118 @@
+"""Test traffic and what was seen of it: flows, deliveries, sightings, verdicts."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
+
+Direction = Literal["request", "reply"]
+
+
+class Protocol(enum.Enum):
+    """A transport of test traffic; the value is how options and reports spell it."""
+
+    ICMP = "icmp"
+    TCP = "tcp"
+    UDP = "udp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """One directed test conversation between two pods.
+
+    Every message of it is `payload_size` bytes of transport payload and carries the flow's request canary; the
+    answer carries the reply canary (for ICMP the kernel answers with the request's payload).
+    """
+
+    id: int
+    purpose: Literal["first", "pair", "size"]
+    """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU."""
+    source_node: str
+    destination_node: str
+    source_pod: str
+    destination_pod: str
+    source: IPAddress
+    destination: IPAddress
+    protocol: Protocol
+    port: int
+    """The server's TCP or UDP port, or the ICMP identifier: unique to the flow."""
+    payload_size: int
+    count: int
+    """Messages to send."""
+    dont_fragment: bool = False
+    path: str = "pod"
+
+    @property
+    def family(self) -> IPFamily:
+        """The IP family of the conversation."""
+        return IPFamily.of(self.source)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The directed node pair."""
+        return self.source_node, self.destination_node
+
+    def __str__(self) -> str:
+        size = (
+            f", {self.payload_size} bytes{' with DF' if self.dont_fragment else ''}" if self.purpose == "size" else ""
+        )
+        return (
+            f"{self.protocol.value.upper()} {self.family.value} {self.source_node} → {self.destination_node} "
+            f"({self.source} → {self.destination}{size})"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one flow's messages, as its sender and its server counted them."""
+
+    flow: int
+    sent: int
+    received: int
+    """Distinct answers that came back."""
+    served: int
+    """Requests that reached the server; -1 where nobody counts them (the kernel answers ICMP)."""
+    payload_bytes: int
+    """Payload bytes of the requests sent."""
+    duplicates: int = 0
+    reordered: int = 0
+    error: str | None = None
+    """Why sending stopped, such as `Message too long`."""
+    started: float = 0.0
+    finished: float = 0.0
+    """First send and last receive at the sender, seconds since the epoch on its node's clock."""
+    served_first: float = 0.0
+    served_last: float = 0.0
+    """First request and last answer at the server, on its node's clock; 0 where nobody counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Frames of one flow and direction, seen in clear by one node's watch on one device."""
+
+    flow: int
+    direction: Direction
+    node: str
+    device: str
+    outgoing: bool
+    """Whether the frames left the node (true) or arrived (false)."""
+    how: Literal["canary", "header"]
+    """The canary itself was read, or the flow's addresses and ports in a frame too short for one."""
+    frames: int
+    first_at: float
+    """Seconds since the epoch, on the node's clock."""
+    last_at: float
+    layers: str
+    """How the frame was wrapped, such as `eth/ipv4/udp:8472/eth/ipv4/icmp`."""
+
+
+class Verdict(enum.Enum):
+    """What a watch says of one flow."""
+
+    ENCRYPTED = "encrypted"
+    CLEARTEXT = "cleartext"
+    UNREACHABLE = "unreachable"
+    INCONCLUSIVE = "inconclusive"
