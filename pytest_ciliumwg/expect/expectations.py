@@ -1,0 +1,184 @@
+"""What one declared configuration makes to be expected of every node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_ciliumwg.expect.facts import availability, fact, known_version
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
+
+Requirement = Literal["required", "optional", "forbidden"]
+Path = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node"]
+PATHS: tuple[Path, ...] = ("pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedRule:
+    """The ip rule that takes marked packets into the WireGuard device."""
+
+    priority: int
+    fwmark: int
+    fwmask: int
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class MtuRange:
+    """The MTUs that are right: `low` to `high`, and `clamp` where a lower one may have been lifted to it."""
+
+    low: int
+    high: int
+    clamp: int | None = None
+
+    def __contains__(self, mtu: object) -> bool:
+        if not isinstance(mtu, int):
+            return False
+        return self.low <= mtu <= self.high or mtu == self.clamp
+
+    def __str__(self) -> str:
+        text = str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+        return text if self.clamp is None else f"{text}, or {self.clamp}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectations:
+    """What must hold on every node of a cluster with one version and configuration.
+
+    Each attribute and method has the name of its fact, so `source("steering")` says where `steering` is known from.
+    """
+
+    config: CiliumConfig
+    """What was declared."""
+    device_name: str
+    listen_port: int
+    key_annotations: tuple[str, ...]
+    """The CiliumNode annotations that may hold the public key; any of them, whatever the version."""
+    steering: Literal["rule", "redirect"]
+    rule: ExpectedRule | None
+    """The rule of every enabled family; None where a rule into that table must not exist."""
+    redirect_program: str | None
+    """The BPF program at egress of every native device; None with the steering kind `rule`."""
+    fwmarks: frozenset[int] | None
+    """The device's possible firewall marks, 0 being none; None where nothing is asserted."""
+    device_kinds: frozenset[str]
+    """The device's possible rtnl kinds: with the userspace fallback declared it may be `tun` (`userspace_fallback`)."""
+    pods_in_allowed_ips: bool
+    """Whether allowed IPs hold the addresses of pods and of Cilium's own endpoints, or node addresses alone."""
+    encrypted_paths: frozenset[Path]
+    """The paths between nodes that must be encrypted. Never assert that another path is clear."""
+    l7_proxy_allowed: bool
+    """Whether the L7 proxy may be on together with encryption."""
+    restart_loss: bool
+    """Whether traffic may be lost while an agent restarts; always so where the device dies with a userspace agent."""
+    agent_binary: str
+    """The command line tool in the agent's container."""
+    device_overhead: tuple[int, int]
+    """How many bytes, least and most, the device's MTU is below the native one's."""
+    pod_route_overhead: tuple[int, int]
+    """The same of the routes in pods."""
+    clamp: int | None
+    """The MTU to which a lower one may be lifted; None without IPv6."""
+    node_address_policy: tuple[Requirement, Requirement]
+    """Whether allowed IPs hold node addresses: of a node, and of one that opted out of node encryption."""
+    unfragmented_underlays: frozenset[IPFamily]
+    """The underlays on which no tunnel packet is fragmented."""
+
+    def device_mtus(self, native_mtu: int) -> MtuRange:
+        """The MTUs that the device may have over a native device with `native_mtu`."""
+        return self._mtus(native_mtu, self.device_overhead)
+
+    def pod_route_mtus(self, native_mtu: int) -> MtuRange:
+        """The MTUs that a pod's routes to other nodes may have over a native device with `native_mtu`."""
+        return self._mtus(native_mtu, self.pod_route_overhead)
+
+    def _mtus(self, native_mtu: int, overhead: tuple[int, int]) -> MtuRange:
+        least, most = overhead
+        low, high = native_mtu - most, native_mtu - least
+        return MtuRange(low, high, self.clamp if self.clamp is not None and low < self.clamp else None)
+
+    def node_addresses(self, *, opted_out: bool = False) -> Requirement:
+        """Whether a peer's allowed IPs hold its node's InternalIPs; its ExternalIPs are always optional.
+
+        Args:
+            opted_out: Whether the peer's node opted out of node encryption (its `encryption_key` is 0), as
+                control-plane nodes do by default.
+        """
+        return self.node_address_policy[1 if opted_out else 0]
+
+    def unfragmented(self, underlay: IPFamily) -> bool:
+        """Whether no packet of the tunnel may be fragmented when it travels over this family."""
+        return underlay in self.unfragmented_underlays
+
+    def clear_by_design(self) -> tuple[Path, ...]:
+        """The paths between nodes that are not promised to be encrypted."""
+        return tuple(path for path in PATHS if path not in self.encrypted_paths)
+
+
+def expectations_for(config: CiliumConfig) -> Expectations:
+    """What a configuration makes to be expected.
+
+    A combination that its version cannot have is not refused here; ask `contradictions` first.
+
+    Raises:
+        ValueError: the configuration's version is no version, or out of the known range.
+    """
+    version = known_version(config.version)
+    routing = "native" if config.routing_mode == "native" else "tunnel"
+
+    def value(name: str) -> Any:
+        return fact(name, version)
+
+    policy = value("node_addresses")[routing]
+    fallback = config.userspace_fallback and value("userspace_fallback")
+    return Expectations(
+        config=config,
+        device_name=value("device_name"),
+        listen_port=value("listen_port"),
+        key_annotations=tuple(value("key_annotations")),
+        steering=value("steering"),
+        rule=ExpectedRule(**value("rule")) if value("rule") else None,
+        redirect_program=value("redirect_program") or None,
+        fwmarks=frozenset(value("fwmarks")) or None,
+        device_kinds=frozenset({"wireguard", "tun"} if fallback else {"wireguard"}),
+        pods_in_allowed_ips=value("pods_in_allowed_ips")[routing],
+        encrypted_paths=frozenset(value("encrypted_paths")["node_encryption" if config.node_encryption else routing]),
+        l7_proxy_allowed=value("l7_proxy_allowed"),
+        restart_loss=value("restart_loss") or fallback,
+        agent_binary=value("agent_binary"),
+        device_overhead=_span(value("device_mtus")),
+        pod_route_overhead=_span(value("pod_route_mtus")[routing]),
+        clamp=value("mtu_clamp") if IPFamily.V6 in config.families else None,
+        node_address_policy=(
+            (policy["node_encryption"], policy["opted_out"]) if config.node_encryption else (policy["plain"],) * 2
+        ),
+        unfragmented_underlays=frozenset(IPFamily(name) for name in value("unfragmented")[routing]),
+    )
+
+
+def _span(value: Mapping[str, int]) -> tuple[int, int]:
+    return value["least"], value["most"]
+
+
+def contradictions(config: CiliumConfig) -> tuple[str, ...]:
+    """One sentence for each declared setting that the declared version cannot have.
+
+    Raises:
+        ValueError: the configuration's version is no version, or out of the known range.
+    """
+    version = known_version(config.version)
+    declared = {
+        "node_encryption": config.node_encryption,
+        "userspace_fallback": config.userspace_fallback,
+        "strict_mode": config.strict_mode,
+        "ipv6_only": config.families == {IPFamily.V6},
+    }
+    found = [
+        f"{availability(name)}, but it is declared for Cilium {config.version}"
+        for name, wanted in declared.items()
+        if wanted and not fact(name, version)
+    ]
+    if not config.families:
+        found.append("no IP family is declared, so no traffic could be tested")
+    return tuple(found)
