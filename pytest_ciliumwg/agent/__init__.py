@@ -1,0 +1,34 @@
+"""The node agent: watches native devices, sends and serves test traffic, speaks JSON.
+
+It runs on nodes and in pods that are not ours: Python >= 3.8, the standard library only, no tcpdump, no `wg`. The
+modules of this folder travel as one file, a zip archive that `python3` runs as it is (see `bundle`).
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+PACKAGE = "ciliumwg_agent"
+_MAIN = f"from {PACKAGE}.service import main\nraise SystemExit(main())\n"
+
+
+def bundle() -> bytes:
+    """The agent as one runnable file: `python3 agent.pyz serve|call --socket PATH`.
+
+    The bytes depend on the sources alone, so the same agent always has the same digest.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        for path in sorted(Path(__file__).parent.glob("*.py")):
+            _add(out, f"{PACKAGE}/{path.name}", path.read_text(encoding="utf-8"))
+        _add(out, "__main__.py", _MAIN)
+    return archive.getvalue()
+
+
+def _add(out: zipfile.ZipFile, name: str, text: str) -> None:
+    entry = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    out.writestr(entry, text)

@@ -1,0 +1,144 @@
+"""An AF_PACKET socket with a TPACKET_V3 ring: the kernel writes frames into blocks of shared memory.
+
+Layouts and numbers are those of Linux' <linux/if_packet.h>.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import socket
+import struct
+from typing import Iterator, NamedTuple, Sequence, Tuple
+
+_SOL_PACKET = 263
+_PACKET_RX_RING = 5
+_PACKET_STATISTICS = 6
+_PACKET_VERSION = 10
+_TPACKET_V3 = 2
+_SO_ATTACH_FILTER = 26
+_ETH_P_ALL = 0x0003
+_PACKET_OUTGOING = 4
+
+_BLOCK_READY = 1
+_BLOCK_STATUS = struct.Struct("=I")
+_BLOCK_HEADER = struct.Struct("=IIIIII")  # version, offset_to_priv, status, num_pkts, offset_to_first, blk_len
+_FRAME_HEADER = struct.Struct("=IIIIIIHHIIH")  # next, sec, nsec, snaplen, len, status, mac, net, hash, tci, tpid
+_STATUS_AT = 8
+_PACKET_TYPE_AT = 58  # sockaddr_ll.sll_pkttype behind the aligned frame header
+_VLAN_VALID = 1 << 4
+
+RETIRE_MS = 10
+"""A block that is not full is handed over after so many milliseconds."""
+
+LARGEST_FRAME = 524288
+"""The most that the kernel hands over as one frame (BIG TCP); larger blocks can cut nothing off."""
+
+Filter = Sequence[Tuple[int, int, int, int]]
+
+
+class Frame(NamedTuple):
+    """One captured frame within the ring's memory."""
+
+    start: int
+    end: int
+    length: int
+    """Bytes on the wire; more than `end - start` when the ring cut the frame."""
+    seconds: float
+    outgoing: bool
+    vlan: int | None
+    """The VLAN tag's TCI that the kernel or the device took out of the frame."""
+
+
+class Statistics(NamedTuple):
+    """What the kernel counted since the ring was opened."""
+
+    frames: int
+    """Frames that reached the socket, dropped ones included."""
+    drops: int
+    freezes: int
+
+
+class Ring:
+    """The frames of one device, block by block.
+
+    Raises:
+        OSError: the device does not exist, CAP_NET_RAW is missing, or the kernel has no memory for the ring.
+    """
+
+    def __init__(self, device: str, block_size: int, blocks: int, bpf: Filter | None = None) -> None:
+        self.device = device
+        self._block_size = block_size
+        self._blocks = blocks
+        self._next = 0
+        self._frames = self._drops = self._freezes = 0
+        # Protocol 0 receives nothing until bind(), so that the first frame meets a complete ring.
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            self.socket.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
+            if bpf is not None:
+                _attach(self.socket, bpf)
+            request = struct.pack("=7I", block_size, blocks, 2048, block_size // 2048 * blocks, RETIRE_MS, 0, 0)
+            self.socket.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
+            self.memory = mmap.mmap(self.socket.fileno(), block_size * blocks)
+            self.socket.bind((device, _ETH_P_ALL))
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """For select and poll."""
+        return self.socket.fileno()
+
+    def ready_blocks(self) -> Iterator[tuple[int, int, int]]:
+        """Each block the kernel has handed over: (frame count, first byte, end) in `memory`.
+
+        A block goes back to the kernel when the iteration moves on; at most one round of the ring is given, so that a
+        flood cannot keep the caller here.
+        """
+        for _ in range(self._blocks):
+            base = self._next * self._block_size
+            _, _, status, frames, first, used = _BLOCK_HEADER.unpack_from(self.memory, base)
+            if not status & _BLOCK_READY:
+                return
+            yield frames, base + first, base + min(used, self._block_size)
+            _BLOCK_STATUS.pack_into(self.memory, base + _STATUS_AT, 0)
+            self._next = (self._next + 1) % self._blocks
+
+    def frames(self, count: int, first: int, end: int) -> Iterator[Frame]:
+        """Walk the frames of one block; stops at the first header that leads out of the block."""
+        at = first
+        for _ in range(count):
+            if not first <= at <= end - _FRAME_HEADER.size:
+                return
+            step, sec, nsec, kept, length, status, mac, _, _, tci, _ = _FRAME_HEADER.unpack_from(self.memory, at)
+            start = at + mac
+            if start + kept > end:
+                return
+            outgoing = self.memory[at + _PACKET_TYPE_AT] == _PACKET_OUTGOING
+            vlan = tci if status & _VLAN_VALID else None
+            yield Frame(start, start + kept, length, sec + nsec / 1e9, outgoing, vlan)
+            if step == 0:
+                return
+            at += step
+
+    def statistics(self) -> Statistics:
+        """Counts since the ring was opened (the kernel resets its own at each reading)."""
+        raw = self.socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 12)
+        frames, drops, freezes = struct.unpack("=III", raw)
+        self._frames += frames
+        self._drops += drops
+        self._freezes += freezes
+        return Statistics(self._frames, self._drops, self._freezes)
+
+    def close(self) -> None:
+        """Free the ring."""
+        self.memory.close()
+        self.socket.close()
+
+
+def _attach(sock: socket.socket, bpf: Filter) -> None:
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in bpf)
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("@HP", len(bpf), ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

@@ -1,0 +1,351 @@
+"""Send flows from a pod, all at once, and account for every message: lost, doubled, late, refused."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from . import payload
+from .server import LARGEST_MESSAGE, send_any_size
+
+_TICK = 0.05
+_ROUNDS = 3
+"""How often unanswered messages are sent again before they count as lost."""
+_ROUND_SECONDS = 0.4
+_ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
+_ICMP_SOCKETS_HINT = "the pod needs the capability NET_RAW for ICMP"
+
+
+class _Conversation:
+    """The sender's side of one flow; subclasses know a transport.
+
+    `count` messages go out `interval` seconds apart; what is unanswered is repeated up to _ROUNDS times.
+    """
+
+    def __init__(self, flow: dict[str, Any]) -> None:
+        self.id = int(flow["id"])
+        self.source = str(flow["source"])
+        self.destination = str(flow["destination"])
+        self.port = int(flow["port"])
+        self.token = bytes.fromhex(flow["token"])
+        self.size = int(flow["payload_size"])
+        self.count = int(flow["count"])
+        self.interval = float(flow["interval"])
+        self.until_reply = bool(flow.get("until_reply"))
+        self.family = socket.AF_INET6 if ":" in self.destination else socket.AF_INET
+        self.started = self.finished = 0.0
+        self.sent = self.repeated = self.duplicates = self.reordered = 0
+        self.answered: set[int] = set()
+        self.error: str | None = None
+        self.due = time.monotonic()
+        self._queue = deque(range(self.count))
+        self._round = 0
+        self._highest = -1
+
+    @property
+    def done(self) -> bool:
+        """Whether every message is answered or given up."""
+        enough = 1 if self.until_reply else self.count
+        return self.error is not None or len(self.answered) >= enough
+
+    def transmit(self, number: int) -> None:
+        """Put one message on the wire; OSError ends the flow with that reason."""
+        raise NotImplementedError
+
+    def step(self, now: float) -> None:
+        """Send what is due."""
+        if self.done or now < self.due:
+            return
+        if not self._queue:
+            self._next_round(now)
+            return
+        number = self._queue.popleft()
+        self.started = self.started or time.time()
+        try:
+            self.transmit(number)
+        except BlockingIOError:
+            self._queue.appendleft(number)
+        except OSError as error:
+            self.error = os.strerror(error.errno) if error.errno else str(error)
+            return
+        else:
+            self.sent += self._round == 0
+            self.repeated += self._round > 0
+        self.due = now + (self.interval if self._queue else _ROUND_SECONDS)
+
+    def answer(self, number: int) -> None:
+        """Note one answer."""
+        self.finished = time.time()
+        if number in self.answered:
+            self.duplicates += self.repeated == 0
+            return
+        self.reordered += number < self._highest
+        self._highest = max(self._highest, number)
+        self.answered.add(number)
+
+    def close(self) -> None:
+        """Give sockets back."""
+
+    def row(self) -> dict[str, Any]:
+        """The flow's account."""
+        error = self.error
+        if error is None and not self.done:
+            error = self._unanswered()
+        return {
+            "id": self.id,
+            "sent": self.sent,
+            "repeated": self.repeated,
+            "received": len(self.answered),
+            "bytes": (self.sent + self.repeated) * self.size,
+            "duplicates": self.duplicates,
+            "reordered": self.reordered,
+            "error": error,
+            "started": self.started,
+            "finished": self.finished or time.time(),
+        }
+
+    def _unanswered(self) -> str:
+        return f"no answer to {self.count - len(self.answered)} of {self.count} messages"
+
+    def _next_round(self, now: float) -> None:
+        self._round += 1
+        if self._round > _ROUNDS and not self.until_reply:
+            self.error = self._unanswered()
+            return
+        self._queue = deque(number for number in range(self.count) if number not in self.answered)
+        self.due = now
+
+
+class _Icmp(_Conversation):
+    """Echo requests; the flow's port is their identifier."""
+
+    def __init__(self, flow: dict[str, Any], sock: socket.socket) -> None:
+        super().__init__(flow)
+        self.socket = sock
+
+    def transmit(self, number: int) -> None:
+        kind = _ECHO[self.family][0]
+        data = payload.datagram(number, self.token, self.size)
+        packet = struct.pack(">BBHHH", kind, 0, 0, self.port, number & 0xFFFF) + data
+        if self.family == socket.AF_INET:
+            packet = packet[:2] + struct.pack(">H", _checksum(packet)) + packet[4:]
+        self.socket.sendto(packet, (self.destination, 0))
+
+
+class _Udp(_Conversation):
+    """Datagrams from one connected socket."""
+
+    def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
+        super().__init__(flow)
+        self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        _fragmenting(self._socket, bool(flow.get("dont_fragment")))
+        self._socket.bind((self.source, 0))
+        self._socket.connect((self.destination, self.port))
+        selector.register(self._socket, selectors.EVENT_READ, self.readable)
+
+    def transmit(self, number: int) -> None:
+        try:
+            self._socket.send(payload.datagram(number, self.token, self.size))
+        except ConnectionRefusedError:
+            raise BlockingIOError from None  # an ICMP error to an earlier one: this one was not sent
+
+    def readable(self) -> None:
+        """Take one answer."""
+        try:
+            self.answer(payload.number_of(self._socket.recv(65535)))
+        except OSError:
+            return  # the ICMP error is on record as a missing answer
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class _Tcp(_Conversation):
+    """One connection: all messages in order, then an orderly close."""
+
+    def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
+        super().__init__(flow)
+        self._selector = selector
+        self._outgoing = bytearray()
+        self._incoming = bytearray()
+        self._deadline = time.monotonic() + float(flow["timeout"])
+        self._socket = socket.socket(self.family, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._socket.bind((self.source, 0))
+        self._connected = False
+        self.due = self._deadline
+        self._selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self.ready)
+        self.started = time.time()
+        self._socket.connect_ex((self.destination, self.port))
+
+    def step(self, now: float) -> None:
+        if not self.done and now > self._deadline:
+            self._end("no connection" if not self._connected else "the connection stalled")
+
+    def ready(self) -> None:
+        """Go on with connecting, sending or receiving."""
+        try:
+            self._advance()
+        except BlockingIOError:
+            return
+        except (OSError, ValueError) as error:
+            self._end(str(error))
+
+    def _advance(self) -> None:
+        if not self._connected:
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, os.strerror(code))
+            self._socket.getpeername()
+            self._connected = True
+            for number in range(self.count):
+                self._outgoing += payload.message(number, self.token, self.size)
+            self.sent = self.count
+        if self._outgoing:
+            del self._outgoing[: self._socket.send(self._outgoing)]
+            if not self._outgoing:
+                self._selector.modify(self._socket, selectors.EVENT_READ, self.ready)
+        self._receive()
+
+    def _receive(self) -> None:
+        data = self._socket.recv(262144)
+        if not data:
+            raise OSError("the peer closed the connection early")
+        self._incoming += data
+        while True:
+            found = payload.next_message(self._incoming, LARGEST_MESSAGE)
+            if found is None:
+                break
+            self.answer(found[0])
+        if self.done:
+            self._end(None)
+
+    def _end(self, error: str | None) -> None:
+        """Close in order, with FIN: an open socket that nobody reads would wake the selector for ever."""
+        self.error = error
+        self._selector.unregister(self._socket)
+        self._socket.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Sender:
+    """Sends flows from construction on, all concurrently, in one thread."""
+
+    def __init__(self, flows: list[dict[str, Any]], timeout: float) -> None:
+        self.finished = threading.Event()
+        self._stopping = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._icmp: dict[tuple[int, bool], socket.socket] = {}
+        self._by_identifier: dict[tuple[int, int, str], _Icmp] = {}
+        self._failed: list[dict[str, Any]] = []
+        self._conversations: list[_Conversation] = []
+        self._deadline = time.monotonic() + timeout
+        for flow in flows:
+            self._add(dict(flow, timeout=timeout))
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self._thread.start()
+
+    def results(self) -> list[dict[str, Any]]:
+        """One account for each flow; whole once `finished` is set."""
+        return self._failed + [conversation.row() for conversation in self._conversations]
+
+    def stop(self) -> None:
+        """Give up what is not done."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _add(self, flow: dict[str, Any]) -> None:
+        try:
+            if flow["protocol"] == "icmp":
+                self._conversations.append(self._icmp_conversation(flow))
+            elif flow["protocol"] == "udp":
+                self._conversations.append(_Udp(flow, self._selector))
+            else:
+                self._conversations.append(_Tcp(flow, self._selector))
+        except OSError as error:
+            hint = f" ({_ICMP_SOCKETS_HINT})" if isinstance(error, PermissionError) else ""
+            row = _Conversation(flow).row()
+            row["error"] = f"{error}{hint}"
+            self._failed.append(row)
+
+    def _icmp_conversation(self, flow: dict[str, Any]) -> _Icmp:
+        family = socket.AF_INET6 if ":" in flow["destination"] else socket.AF_INET
+        key = (int(family), bool(flow.get("dont_fragment")))
+        sock = self._icmp.get(key)
+        if sock is None:
+            protocol = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
+            sock = self._icmp[key] = socket.socket(family, socket.SOCK_RAW, protocol)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            _fragmenting(sock, key[1])
+            self._selector.register(sock, selectors.EVENT_READ, lambda: self._echo_reply(sock, family))
+        conversation = _Icmp(flow, sock)
+        self._by_identifier[key[0], conversation.port, conversation.destination] = conversation
+        return conversation
+
+    def _echo_reply(self, sock: socket.socket, family: int) -> None:
+        try:
+            data, sender = sock.recvfrom(65535)
+        except OSError:
+            return
+        start = (data[0] & 15) * 4 if family == socket.AF_INET else 0
+        if len(data) < start + 8 or data[start] != _ECHO[socket.AddressFamily(family)][1]:
+            return
+        identifier = struct.unpack_from(">H", data, start + 4)[0]
+        conversation = self._by_identifier.get((int(family), identifier, sender[0]))
+        # The socket without DF and the one with it both get every answer; each is counted once.
+        if conversation is not None and conversation.socket is sock:
+            conversation.answer(payload.number_of(data[start + 8 :]))
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and time.monotonic() < self._deadline:
+                now = time.monotonic()
+                waiting = [one for one in self._conversations if not one.done]
+                if not waiting:
+                    break
+                for one in waiting:
+                    one.step(now)
+                due = min(one.due for one in waiting)
+                pause = min(_TICK, max(0.0, due - time.monotonic()))
+                for key, _ in self._selector.select(pause):
+                    key.data()
+        finally:
+            self._close()
+            self.finished.set()
+
+    def _close(self) -> None:
+        for conversation in self._conversations:
+            conversation.close()
+        for sock in self._icmp.values():
+            sock.close()
+        self._selector.close()
+
+
+def _fragmenting(sock: socket.socket, forbidden: bool) -> None:
+    """Set DF (and let the kernel refuse what is too large), or leave fragmenting to the kernel."""
+    if not forbidden:
+        send_any_size(sock)
+    elif sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, 23, 2)  # IPV6_PMTUDISC_DO
+        sock.setsockopt(socket.IPPROTO_IPV6, 62, 1)  # IPV6_DONTFRAG
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_PMTUDISC_DO
+
+
+def _checksum(data: bytes) -> int:
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return int(~total & 0xFFFF)

@@ -1,0 +1,146 @@
+"""Count WireGuard messages on a native device, by direction, addresses and message type."""
+
+from __future__ import annotations
+
+import mmap
+import socket
+import struct
+from collections import Counter
+from typing import Any, NamedTuple
+
+from .ring import Filter, Frame, Ring
+
+SNAP = 128
+"""Bytes kept of each frame: all headers and the message type."""
+RING_BLOCK, RING_BLOCKS = 65536, 16
+
+_ETHERNET = 14
+_UDP = 17
+_FRAGMENT = 44
+_OTHER, _DATA = 0, 4
+_HANDSHAKE_SIZES = {1: 148, 2: 92, 3: 64}
+_KEEPALIVE = 32
+
+
+class _Message(NamedTuple):
+    """What messages are counted by."""
+
+    outgoing: bool
+    source: bytes
+    destination: bytes
+    kind: int
+    """1 initiation, 2 response, 3 cookie reply, 4 data, 0 anything without WireGuard's framing."""
+    keepalive: bool
+    fragmented: bool
+
+
+class MessageCounter:
+    """Counts the WireGuard messages of one device as they come by.
+
+    The ring keeps only headers; where it overflows, counts are floors, and `drops` says so.
+    """
+
+    def __init__(self, device: str, port: int) -> None:
+        self._port = port
+        self._ring = Ring(device, RING_BLOCK, RING_BLOCKS, port_filter(port))
+        self._messages: Counter[_Message] = Counter()
+        self._bytes: Counter[_Message] = Counter()
+
+    def fileno(self) -> int:
+        """For poll."""
+        return self._ring.fileno()
+
+    def read(self) -> None:
+        """Count what has come since the last call."""
+        memory = self._ring.memory
+        for count, first, end in self._ring.ready_blocks():
+            for frame in self._ring.frames(count, first, end):
+                found = _message(memory, frame, self._port)
+                if found is not None:
+                    message, size = found
+                    self._messages[message] += 1
+                    self._bytes[message] += size
+
+    def result(self) -> dict[str, Any]:
+        """`{"messages": [{outgoing, source, destination, kind, keepalive, fragmented, count, bytes}], "drops": n}`."""
+        rows: list[dict[str, Any]] = []
+        for message, count in self._messages.items():
+            row: dict[str, Any] = dict(message._asdict())
+            row["source"], row["destination"] = _text(message.source), _text(message.destination)
+            row["count"], row["bytes"] = count, self._bytes[message]
+            rows.append(row)
+        return {"messages": rows, "drops": self._ring.statistics().drops}
+
+    def close(self) -> None:
+        """Free the ring."""
+        self._ring.close()
+
+
+def port_filter(port: int) -> Filter:
+    """A classic BPF program: UDP from or to `port`, and every UDP fragment, over IPv4 or IPv6.
+
+    The kernel has taken VLAN tags out before the filter runs.
+    """
+    ldh, ldb, ldxb, ldh_x = 0x28, 0x30, 0xB1, 0x48
+    jeq, jset, ret = 0x15, 0x45, 0x06
+    return (
+        (ldh, 0, 0, 12),
+        (jeq, 0, 9, 0x0800),
+        (ldb, 0, 0, 23),
+        (jeq, 0, 16, _UDP),
+        (ldh, 0, 0, 20),
+        (jset, 13, 0, 0x3FFF),
+        (ldxb, 0, 0, 14),
+        (ldh_x, 0, 0, 14),
+        (jeq, 10, 0, port),
+        (ldh_x, 0, 0, 16),
+        (jeq, 8, 9, port),
+        (jeq, 0, 8, 0x86DD),
+        (ldb, 0, 0, 20),
+        (jeq, 5, 0, _FRAGMENT),
+        (jeq, 0, 5, _UDP),
+        (ldh, 0, 0, 54),
+        (jeq, 2, 0, port),
+        (ldh, 0, 0, 56),
+        (jeq, 0, 1, port),
+        (ret, 0, 0, SNAP),
+        (ret, 0, 0, 0),
+    )
+
+
+def _message(memory: mmap.mmap, frame: Frame, port: int) -> tuple[_Message, int] | None:
+    """The message that a captured frame begins, with its UDP payload size; None for another port's fragments."""
+    data = memory[frame.start : frame.end]
+    if len(data) < _ETHERNET + 28:
+        return None
+    if data[12:14] == b"\x08\x00":
+        udp = _ETHERNET + (data[_ETHERNET] & 15) * 4
+        flags = struct.unpack_from(">H", data, 20)[0]
+        fragmented, later = bool(flags & 0x3FFF), bool(flags & 0x1FFF)
+        source, destination = data[26:30], data[30:34]
+    else:
+        fragmented = data[20] == _FRAGMENT
+        udp = 62 if fragmented else 54
+        later = fragmented and bool(struct.unpack_from(">H", data, 56)[0] & 0xFFF8)
+        source, destination = data[22:38], data[38:54]
+    if later or len(data) < udp + 12:
+        return None
+    from_port, to_port, size = struct.unpack_from(">HHH", data, udp)
+    if port not in (from_port, to_port):
+        return None
+    size -= 8
+    kind = _kind(data[udp + 8 : udp + 12], size)
+    keepalive = kind == _DATA and size == _KEEPALIVE
+    return _Message(frame.outgoing, source, destination, kind, keepalive, fragmented), size
+
+
+def _kind(head: bytes, size: int) -> int:
+    """The message type, 0 where type, reserved bytes and size are not those of a WireGuard message."""
+    kind = head[0] if head[1:] == b"\0\0\0" else _OTHER
+    if kind == _DATA:
+        return kind if size >= _KEEPALIVE else _OTHER
+    return kind if _HANDSHAKE_SIZES.get(kind) == size else _OTHER
+
+
+def _text(address: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
