@@ -35,6 +35,8 @@ LARGEST_FRAME = 524288
 """The most that the kernel hands over as one frame (BIG TCP); larger blocks can cut nothing off."""
 
 Filter = Sequence[Tuple[int, int, int, int]]
+"""A classic BPF program: (code, jump if true, jump if false, operand)."""
+_NOTHING: Filter = ((0x06, 0, 0, 0),)
 
 
 class Frame(NamedTuple):
@@ -130,6 +132,10 @@ class Ring:
         self._drops += drops
         self._freezes += freezes
         return Statistics(self._frames, self._drops, self._freezes)
+
+    def freeze(self) -> None:
+        """Take no more frames: what the kernel has counted by now is final, and can be read to the last one."""
+        _attach(self.socket, _NOTHING)
 
     def close(self) -> None:
         """Free the ring."""

@@ -20,6 +20,7 @@ FRAMES_KEPT = 4
 BYTES_KEPT = 16384
 CONTROL_ETHERTYPE = 0x88B5
 _TICK = 0.2
+_DRAIN_SECONDS = 5.0
 
 
 class _Key(NamedTuple):
@@ -100,19 +101,28 @@ class Watch:
                     if event & select.POLLERR:
                         self._note_error(fileno)
                     readers[fileno]()
-            self._drain(list(readers.values()))
+            self._drain()
         except Exception as error:  # whatever it is, the result must say that the watch went blind
             self._errors.append(f"the watch stopped reading: {error!r}")
 
-    def _drain(self, readers: list[Any]) -> None:
-        """Read what the kernel had captured when the watch ended: blocks retire within RETIRE_MS."""
-        end = time.monotonic() + 3 * RETIRE_MS / 1000
-        while time.monotonic() < end:
-            for read in readers:
-                read()
-            time.sleep(RETIRE_MS / 1000)
-        for read in readers:
-            read()
+    def _drain(self) -> None:
+        """Read every frame that the kernel took until the watch ended; the last blocks retire within RETIRE_MS."""
+        for ring in self._rings:
+            ring.freeze()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        for ring in self._rings:
+            self._read(ring)
+            while self._unread(ring) > 0 and time.monotonic() < deadline:
+                time.sleep(RETIRE_MS / 1000)
+                self._read(ring)
+            if self._unread(ring) > 0:
+                self._errors.append(f"{ring.device}: {self._unread(ring)} captured frames could not be read")
+        for counter in self._counters.values():
+            counter.read()
+
+    def _unread(self, ring: Ring) -> int:
+        kernel = ring.statistics()
+        return kernel.frames - kernel.drops - self._frames[ring.device]
 
     def _note_error(self, fileno: int) -> None:
         for ring in self._rings:

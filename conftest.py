@@ -1,0 +1,3 @@
+"""The project's own tests use pytester; the suite's fixtures live in the plugin, which users install."""
+
+pytest_plugins = ["pytester"]

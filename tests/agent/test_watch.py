@@ -1,0 +1,158 @@
+"""The ring and the watch against the real kernel."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.watch import Watch, send_control
+
+from . import frames_made as make
+from .test_frames import OUTER, UDP4
+
+pytestmark = pytest.mark.usefixtures("netns")
+
+BLOCK = 1 << 20
+
+
+def start(block_size: int = BLOCK, blocks: int = 4, devices: tuple[str, ...] = ("left",)) -> Watch:
+    return Watch(list(devices), make.index(), block_size, blocks, 51871)
+
+
+SENDER = """
+import socket, sys
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+sock.bind((sys.argv[1], 0))
+for line in sys.stdin:
+    sock.send(bytes.fromhex(line))
+"""
+
+
+def send(*packets: Any) -> None:
+    """Put frames on `right`, from another process: the watch must not share its interpreter with a busy sender."""
+    frames = [packet if isinstance(packet, bytes) else make.wire(packet) for packet in packets]
+    lines = "\n".join(frame.hex() for frame in frames)
+    subprocess.run([sys.executable, "-ISc", SENDER, "right"], input=lines, text=True, check=True)
+
+
+def seen(result: dict[str, Any]) -> list[tuple[int, str, bool, int]]:
+    return [(row["flow"], row["device"], row["outgoing"], row["count"]) for row in result["seen"]]
+
+
+def test_frames_are_seen_with_direction_and_evidence() -> None:
+    watch = start(devices=("left", "right"))
+    send(UDP4 / make.payload(make.UDP_FLOW, 64), UDP4 / make.payload(make.UDP_FLOW, 8000), make.Raw(b"other" * 20))
+    result = watch.stop()
+    assert sorted(seen(result)) == [(make.UDP_FLOW, "left", False, 2), (make.UDP_FLOW, "right", True, 2)]
+    assert result["devices"]["left"]["frames"] == result["devices"]["left"]["kernel_frames"] == 3
+    assert result["devices"]["left"]["drops"] == result["devices"]["left"]["truncated"] == 0
+    assert result["started"] <= result["seen"][0]["first"] <= result["stopped"]
+    assert result["seen"][0]["layers"] == "eth/ipv4/udp:20003"
+
+
+def test_a_watch_counts_the_same_frames_as_tcpdump() -> None:
+    dump = subprocess.Popen(
+        ["tcpdump", "-i", "left", "-n", "-U", "--immediate-mode", "-w", "/dev/null"], stderr=subprocess.PIPE, text=True
+    )
+    assert dump.stderr is not None
+    while "listening on" not in dump.stderr.readline():
+        pass
+    watch = start()
+    send(*[UDP4 / make.payload(make.UDP_FLOW, 60 + n) for n in range(2000)])
+    result = watch.stop()
+    dump.send_signal(2)
+    captured = re.search(r"(\d+) packets captured", dump.stderr.read())
+    dump.wait()
+    dump.stderr.close()
+    assert captured is not None
+    assert result["devices"]["left"]["frames"] == int(captured[1]) == 2000
+
+
+def test_nothing_before_the_start_and_nothing_after_the_stop() -> None:
+    send(UDP4 / make.payload(make.UDP_FLOW, 64))
+    watch = start()
+    result = watch.stop()
+    send(UDP4 / make.payload(make.UDP_FLOW, 64))
+    assert result["seen"] == []
+    assert watch.stop() is result
+
+
+def test_a_tiny_ring_tells_how_many_frames_the_kernel_dropped() -> None:
+    watch = start(block_size=4096, blocks=2)
+    frame = make.wire(UDP4 / make.payload(make.UDP_FLOW, 1400))
+    send(*[frame] * 3000)
+    device = watch.stop()["devices"]["left"]
+    assert device["drops"] > 0
+    assert device["kernel_frames"] == 3000 == device["frames"] + device["drops"]
+
+
+def test_a_ring_smaller_than_the_frame_tells_of_the_cut() -> None:
+    watch = start(block_size=4096, blocks=8)
+    send(make.Raw(b"x" * 8000), UDP4 / make.payload(make.UDP_FLOW, 8000))
+    result = watch.stop()
+    assert result["devices"]["left"]["truncated"] == 2
+    assert result["seen"][0]["frames"][0][2] > 8000
+
+
+def test_control_canary_is_seen_where_it_is_sent_and_where_it_arrives() -> None:
+    watch = start(devices=("left", "right"))
+    assert send_control(["right"], canary.make(make.PREFIX, 42, canary.CONTROL), []) == []
+    result = watch.stop()
+    assert sorted(seen(result)) == [(42, "left", False, 1), (42, "right", True, 1)]
+    assert {row["mark"] for row in result["seen"]} == {canary.CONTROL}
+
+
+def test_control_canary_on_a_device_that_is_not_there() -> None:
+    (problem,) = send_control(["nope"], canary.make(make.PREFIX, 1, canary.CONTROL), [])
+    assert problem.startswith("control canary on nope: ")
+
+
+def test_a_device_that_vanishes_is_an_error_of_the_watch() -> None:
+    watch = start()
+    subprocess.run(["ip", "link", "del", "left"], check=True)
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline and not watch._errors:
+        time.sleep(0.01)
+    assert watch.stop()["errors"] == ["left: capture error 100 (device down or gone)"]
+
+
+def test_a_device_that_is_missing_is_refused() -> None:
+    with pytest.raises(OSError, match="No such device"):
+        start(devices=("left", "nope"))
+
+
+WG = OUTER / make.UDP(sport=51871, dport=51871)
+
+
+def test_wireguard_messages_are_counted_by_kind_and_direction() -> None:
+    watch = start()
+    send(
+        WG / make.Raw(b"\1\0\0\0" + b"i" * 144),
+        WG / make.Raw(b"\2\0\0\0" + b"r" * 88),
+        *[WG / make.Raw(b"\4\0\0\0" + b"d" * 124)] * 3,
+        WG / make.Raw(b"\4\0\0\0" + b"k" * 28),
+        WG / make.Raw(b"GET / HTTP/1.1 and no WireGuard"),
+        make.IPv6(src="fd00:18::2", dst="fd00:18::3") / make.UDP(sport=9, dport=51871)
+        / make.Raw(b"\4\0\0\0" + b"d" * 60),
+        *make.fragment(WG / make.Raw(b"\4\0\0\0" + b"f" * 2000), fragsize=1400),
+        OUTER / make.UDP(sport=53, dport=53) / make.Raw(b"dns"),
+    )  # fmt: skip
+    rows = watch.stop()["devices"]["left"]["wireguard"]["messages"]
+    counted = {
+        (row["source"], row["kind"], row["keepalive"], row["fragmented"]): (row["count"], row["bytes"]) for row in rows
+    }
+    assert counted == {
+        ("172.18.0.2", 1, False, False): (1, 148),
+        ("172.18.0.2", 2, False, False): (1, 92),
+        ("172.18.0.2", 4, False, False): (3, 384),
+        ("172.18.0.2", 4, True, False): (1, 32),
+        ("172.18.0.2", 0, False, False): (1, 31),
+        ("fd00:18::2", 4, False, False): (1, 64),
+        ("172.18.0.2", 4, False, True): (1, 2004),
+    }
