@@ -75,6 +75,8 @@ class Rule:
     fwmask: int | None = None
     """The mask under which the mark is compared; None without a mark."""
     source: str = "all"
+    conditions: tuple[str, ...] = ()
+    """Whatever else a packet must meet, such as `iif eth0`, or `not`, which turns the whole rule round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

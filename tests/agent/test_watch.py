@@ -58,7 +58,9 @@ def test_frames_are_seen_with_direction_and_evidence() -> None:
 
 def test_a_watch_counts_the_same_frames_as_tcpdump() -> None:
     dump = subprocess.Popen(
-        ["tcpdump", "-i", "left", "-n", "-U", "--immediate-mode", "-w", "/dev/null"], stderr=subprocess.PIPE, text=True
+        ["tcpdump", "-B", "65536", "-i", "left", "-n", "-U", "--immediate-mode", "-w", "/dev/null"],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert dump.stderr is not None
     while "listening on" not in dump.stderr.readline():
@@ -67,7 +69,7 @@ def test_a_watch_counts_the_same_frames_as_tcpdump() -> None:
     send(*[UDP4 / make.payload(make.UDP_FLOW, 60 + n) for n in range(2000)])
     result = watch.stop()
     dump.send_signal(2)
-    captured = re.search(r"(\d+) packets captured", dump.stderr.read())
+    captured = re.search(r"(\d+) packets received by filter", dump.stderr.read())
     dump.wait()
     dump.stderr.close()
     assert captured is not None
