@@ -102,8 +102,8 @@ class Expectations:
         """Whether a peer's allowed IPs hold its node's InternalIPs; its ExternalIPs are always optional.
 
         Args:
-            opted_out: Whether the peer's node opted out of node encryption (its `encryption_key` is 0), as
-                control-plane nodes do by default.
+            opted_out: Whether the peer's node opted out of node encryption, as control-plane nodes do by default: its
+                `encryption_key` is 0, which its CiliumNode may leave out, instead of 255.
         """
         return self.node_address_policy[1 if opted_out else 0]
 
