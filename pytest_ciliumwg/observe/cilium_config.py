@@ -1,0 +1,90 @@
+"""The ConfigMap `cilium-config`, in the spellings of all Cilium versions, to the configuration it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from pytest_ciliumwg.errors import ObservationError
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
+
+_PLACE = "the ConfigMap cilium-config"
+_TRUE = frozenset({"1", "t", "true"})
+_FALSE = frozenset({"0", "f", "false", ""})
+_TUNNELS = frozenset({"vxlan", "geneve"})
+_REPLACES_KUBE_PROXY = {
+    "strict": True,
+    "true": True,
+    # It replaced kube-proxy wherever the kernel could (1.10, 1.11).
+    "probe": True,
+    # Single parts of kube-proxy, each with its own option.
+    "partial": False,
+    "disabled": False,
+    "false": False,
+    "": False,
+}
+
+
+def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig:
+    """Read the `data` of the ConfigMap.
+
+    Args:
+        data: The entries.
+        version: The version that the agents report; the ConfigMap does not tell it.
+
+    Raises:
+        ObservationError: an entry that every chart writes is missing, or an entry is not understood.
+    """
+    families = {IPFamily.V4: "enable-ipv4", IPFamily.V6: "enable-ipv6"}
+    missing = [key for key in families.values() if key not in data]
+    if missing:
+        message = f"{_PLACE} has no {missing[0]}, which every installation has: is it another ConfigMap?"
+        raise ObservationError(message)
+    strict = [key for key in data if _is_strict_mode(key)]
+    return CiliumConfig(
+        version=version,
+        encryption=_flag(data, "enable-wireguard"),
+        families=frozenset(family for family, key in families.items() if _flag(data, key)),
+        routing_mode=_routing_mode(data),
+        node_encryption=_flag(data, "encrypt-node"),
+        userspace_fallback=_flag(data, "enable-wireguard-userspace-fallback"),
+        strict_mode=any(_flag(data, key) for key in strict),
+        kube_proxy_replacement=_one_of(data, "kube-proxy-replacement", _REPLACES_KUBE_PROXY),
+    )
+
+
+def _is_strict_mode(key: str) -> bool:
+    """One name to 1.18; from 1.19 one for each direction."""
+    return key in {f"enable-encryption-strict-mode{direction}" for direction in ("", "-egress", "-ingress")}
+
+
+def _flag(data: Mapping[str, str], key: str) -> bool:
+    return _one_of(data, key, dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False))
+
+
+def _one_of(data: Mapping[str, str], key: str, meanings: Mapping[str, bool]) -> bool:
+    value = _entry(data, key).lower()
+    if value not in meanings:
+        message = f"{_PLACE} has {value!r} for {key}, which is not understood"
+        raise ObservationError(message)
+    return meanings[value]
+
+
+def _entry(data: Mapping[str, str], key: str) -> str:
+    value: object = data.get(key, "")
+    if not isinstance(value, str):
+        message = f"{_PLACE} has something for {key} that is no text"
+        raise ObservationError(message)
+    return value
+
+
+def _routing_mode(data: Mapping[str, str]) -> RoutingMode:
+    mode, old = _entry(data, "routing-mode"), _entry(data, "tunnel")
+    if mode == "native" or (not mode and old == "disabled"):
+        return "native"
+    # To 1.13 the key `tunnel` names both; whoever names nothing gets VXLAN.
+    protocol = _entry(data, "tunnel-protocol") or (old if old != "disabled" else "") or "vxlan"
+    if mode not in {"", "tunnel"} or protocol not in _TUNNELS:
+        message = f"{_PLACE} has the routing mode {mode or old!r} with {protocol!r}, which is not understood"
+        raise ObservationError(message)
+    return cast("RoutingMode", protocol)

@@ -1,0 +1,191 @@
+"""Objects of the Kubernetes API, as decoded JSON: CiliumNode, CiliumEndpoint, Node, Pod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
+from pytest_ciliumwg.observe.reading import Value
+
+KEY_ANNOTATIONS = ("network.cilium.io/wg-pub-key", "io.cilium.network.wg-pub-key")
+"""Where a CiliumNode publishes its public key, the newer name first; agents read both, whatever their version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """What Kubernetes itself knows of a node, as far as it matters to whoever puts test pods there."""
+
+    name: str
+    ready: bool
+    cordoned: bool
+    taints: tuple[str, ...]
+    """As kubectl writes them: `key=value:effect`, or `key:effect`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFacts:
+    """What Kubernetes itself knows of a pod."""
+
+    name: str
+    namespace: str
+    node: str | None
+    """None while it is not scheduled."""
+    phase: str
+    ready: bool
+    host_network: bool
+    addresses: tuple[IPAddress, ...]
+    waiting: tuple[str, ...]
+    """Why its containers do not run, such as `CrashLoopBackOff`."""
+
+
+def nodes_from_ciliumnodes(objects: Iterable[Mapping[str, Any]]) -> tuple[Node, ...]:
+    """Read CiliumNode objects, in their order.
+
+    Raises:
+        ObservationError: there is none, or one is not understood.
+    """
+    nodes = tuple(node_from_ciliumnode(one) for one in objects)
+    if not nodes:
+        message = "has no object, so no node runs Cilium"
+        raise Value(None, "the list of CiliumNodes").wrong(message)
+    return nodes
+
+
+def node_from_ciliumnode(raw: Mapping[str, Any]) -> Node:
+    """Read one CiliumNode object.
+
+    Raises:
+        ObservationError: the object is not understood, or publishes no InternalIP.
+    """
+    root, name = _named(raw, "CiliumNode")
+    spec = root["spec"]
+    internal, cilium, external = (_addresses(spec, kind) for kind in ("InternalIP", "CiliumInternalIP", "ExternalIP"))
+    if not internal:
+        message = "publishes no InternalIP"
+        raise root.wrong(message)
+    encryption, ipam = spec.get("encryption"), spec.get("ipam")
+    key = encryption.get("key") if encryption is not None else None
+    return Node(
+        name=name,
+        addresses=internal,
+        public_key=_public_key(root["metadata"]),
+        pod_cidrs=tuple(cidr.network() for cidr in ipam.each("podCIDRs")) if ipam is not None else (),
+        cilium_addresses=cilium + _families(spec.get("health")) + _families(spec.get("ingress")),
+        external_addresses=external,
+        encryption_key=None if key is None else key.integer(),
+    )
+
+
+def _named(raw: Mapping[str, Any], kind: str) -> tuple[Value, str]:
+    """The object, called by its name in messages from here on, and the name."""
+    name = Value(raw, f"an object of kind {kind}")["metadata"]["name"].text()
+    return Value(raw, f"the {kind} {name}"), name
+
+
+def _addresses(spec: Value, kind: str) -> tuple[IPAddress, ...]:
+    return tuple(one["ip"].address() for one in spec.each("addresses") if one["type"].text() == kind)
+
+
+def _families(value: Value | None) -> tuple[IPAddress, ...]:
+    """The members `ipv4` and `ipv6`, as far as they are there; Go may write a missing one as empty text."""
+    if value is None:
+        return ()
+    members = (value.mapping().get(family) and value[family].address() for family in ("ipv4", "ipv6"))
+    return tuple(address for address in members if address)
+
+
+def _public_key(metadata: Value) -> str | None:
+    annotations = metadata.get("annotations")
+    if annotations is None:
+        return None
+    found = (annotations.get(name) for name in KEY_ANNOTATIONS)
+    return next((key.text() for key in found if key is not None), None)
+
+
+def pods_from_ciliumendpoints(objects: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> tuple[Pod, ...]:
+    """Read CiliumEndpoint objects, in their order; one without networking is a pod that has no address yet.
+
+    Raises:
+        ObservationError: an object is not understood, or names a node that is not among `nodes`.
+    """
+    names = {address: node.name for node in nodes for address in node.addresses}
+    pods = (_pod(raw, names) for raw in objects)
+    return tuple(pod for pod in pods if pod is not None)
+
+
+def _pod(raw: Mapping[str, Any], names: Mapping[IPAddress, str]) -> Pod | None:
+    root, name = _named(raw, "CiliumEndpoint")
+    status = root.get("status")
+    networking = status.get("networking") if status is not None else None
+    if networking is None:
+        return None
+    node = networking["node"].address()
+    if node not in names:
+        message = f"is on a node {node} that no CiliumNode has as its InternalIP"
+        raise root.wrong(message)
+    return Pod(
+        name=name,
+        namespace=root["metadata"]["namespace"].text(),
+        node=names[node],
+        addresses=tuple(address for pair in networking.each("addressing") for address in _families(pair)),
+    )
+
+
+def node_facts(raw: Mapping[str, Any]) -> NodeFacts:
+    """Read one Kubernetes Node object.
+
+    Raises:
+        ObservationError: the object is not understood.
+    """
+    root, name = _named(raw, "Node")
+    spec = root.get("spec")
+    cordoned = spec.get("unschedulable") if spec is not None else None
+    return NodeFacts(
+        name=name,
+        ready=_ready(root["status"]),
+        cordoned=cordoned is not None and cordoned.boolean(),
+        taints=tuple(_taint(taint) for taint in spec.each("taints")) if spec is not None else (),
+    )
+
+
+def _taint(taint: Value) -> str:
+    value = taint.mapping().get("value")
+    key = taint["key"].text()
+    return f"{key}={value}:{taint['effect'].text()}" if value else f"{key}:{taint['effect'].text()}"
+
+
+def _ready(status: Value) -> bool:
+    return any(one["type"].text() == "Ready" and one["status"].text() == "True" for one in status.each("conditions"))
+
+
+def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
+    """Read one Kubernetes Pod object.
+
+    Raises:
+        ObservationError: the object is not understood.
+    """
+    root, name = _named(raw, "Pod")
+    spec, status = root["spec"], root["status"]
+    node, host_network = spec.get("nodeName"), spec.get("hostNetwork")
+    return PodFacts(
+        name=name,
+        namespace=root["metadata"]["namespace"].text(),
+        node=None if node is None else node.text(),
+        phase=status["phase"].text(),
+        ready=_ready(status),
+        host_network=host_network is not None and host_network.boolean(),
+        addresses=tuple(one["ip"].address() for one in status.each("podIPs")),
+        waiting=tuple(_waiting(status)),
+    )
+
+
+def _waiting(status: Value) -> Iterable[str]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.each(kind):
+            state = container.get("state")
+            waiting = state.get("waiting") if state is not None else None
+            reason = waiting.get("reason") if waiting is not None else None
+            if reason is not None:
+                yield reason.text()
