@@ -1,0 +1,116 @@
+"""The agents of the lab, and the way to them: a unix socket, reached through the sandbox's file system."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from pytest_ciliumwg.agent import bundle
+from pytest_ciliumwg.errors import AgentError, ProviderError
+from pytest_ciliumwg.providers.lab.sandbox import Sandbox
+
+START_TIMEOUT = 30.0
+_ARCHIVE = "/run/ciliumwg/agent.pyz"
+
+
+class SocketPort:
+    """The way to one running agent."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self._name = name
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """The node's or pod's name."""
+        return self._name
+
+    def exchange(self, request: bytes, *, timeout: float) -> bytes:
+        """Hand the agent one JSON request and return its JSON reply.
+
+        Raises:
+            AgentError: the agent cannot be reached or did not answer in time.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as conversation:
+                conversation.settimeout(timeout)
+                conversation.connect(str(self._path))
+                conversation.sendall(request)
+                conversation.shutdown(socket.SHUT_WR)
+                reply = b"".join(_until_end(conversation, deadline))
+        except TimeoutError:
+            raise AgentError(f"the agent on {self._name} did not answer within {timeout:.1f} s") from None
+        except OSError as error:
+            raise AgentError(f"the agent on {self._name} cannot be reached: {error.strerror or error}") from None
+        if not reply:
+            raise AgentError(f"the agent on {self._name} closed the connection without an answer")
+        return reply
+
+
+def _until_end(conversation: socket.socket, deadline: float) -> Iterable[bytes]:
+    while True:
+        conversation.settimeout(max(deadline - time.monotonic(), 0.001))
+        if not (data := conversation.recv(1 << 16)):
+            return
+        yield data
+
+
+def start_agents(sandbox: Sandbox, places: Iterable[str]) -> dict[str, SocketPort]:
+    """Start an agent in each of these network namespaces and wait until all listen.
+
+    Raises:
+        ProviderError: an agent did not start.
+    """
+    names = list(places)
+    sandbox.put(_ARCHIVE, bundle())
+    starter = sandbox.popen(["sh", "-c", _start_script(names)])
+    if starter.stdout is None or starter.stderr is None:
+        raise AssertionError("opened as pipes")
+    with starter.stdout as output, starter.stderr:
+        ready = _count_ready(output.fileno(), len(names))
+    starter.wait()
+    if ready < len(names):
+        lost = len(names) - ready
+        raise ProviderError(f"{lost} of {len(names)} agents of the lab did not start{_why(sandbox, names)}")
+    return {name: SocketPort(name, sandbox.root / f"run/ciliumwg/{name}/agent.sock") for name in names}
+
+
+def _start_script(names: list[str]) -> str:
+    python = sys.executable or "python3"
+    return f"""
+cd /
+for name in {" ".join(names)}; do
+    mkdir -p /run/ciliumwg/$name
+    nsenter --net=/run/netns/$name "{python}" -I -S {_ARCHIVE} serve --socket /run/ciliumwg/$name/agent.sock \\
+        </dev/null 2>/run/ciliumwg/$name/agent.log &
+done
+"""
+
+
+def _count_ready(fd: int, wanted: int) -> int:
+    """Read `ready` lines until there are enough, the agents are gone, or time is up."""
+    seen = b""
+    deadline = time.monotonic() + START_TIMEOUT
+    while seen.count(b"ready") < wanted:
+        if not select.select([fd], [], [], max(deadline - time.monotonic(), 0))[0]:
+            break
+        if not (data := os.read(fd, 1 << 16)):
+            break
+        seen += data
+    return seen.count(b"ready")
+
+
+def _why(sandbox: Sandbox, names: list[str]) -> str:
+    for name in names:
+        with contextlib.suppress(OSError):
+            log = sandbox.root.joinpath(f"run/ciliumwg/{name}/agent.log").read_text(errors="replace").strip()
+            if log:
+                return f"; the one on {name} says: {log.splitlines()[-1]}"
+    return ""

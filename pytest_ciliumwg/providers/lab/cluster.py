@@ -1,0 +1,107 @@
+"""The lab as a cluster: the provider's face to suites and watches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.providers.base import AgentPort, Progress
+from pytest_ciliumwg.providers.lab.faults import Injection, resolve
+from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.look import look
+from pytest_ciliumwg.providers.lab.spec import LabSpec
+
+SETTLE_SECONDS = 1.0
+
+
+class LabCluster:
+    """A lab that stands, healthy or with the faults that were asked for."""
+
+    provider = "lab"
+    settle_seconds = SETTLE_SECONDS
+
+    def __init__(self, lab: Lab, injections: Sequence[Injection]) -> None:
+        self.lab = lab
+        """The lab's inside, for who wants to disturb it."""
+        self._declared = lab.config
+        self._injections = tuple(injections)
+        self._closed = False
+        for injection in self._injections:
+            injection.apply(lab)
+
+    @property
+    def description(self) -> Sequence[str]:
+        """What this is, and what it is not."""
+        spec, lab = self.lab.spec, self.lab
+        families = " and ".join(f"IP{family.value}" for family in lab.families)
+        datapath = f"the datapath of Cilium {spec.cilium_version} (steering by {lab.expected.steering})"
+        lines = [
+            "a lab of network namespaces on this machine. THIS IS NOT CILIUM: it proves nothing about a cluster",
+            f"imitates {datapath} with real WireGuard ({lab.wireguard})",
+            f"{len(lab.layout)} nodes, {families}, native devices {', '.join(spec.devices)}",
+        ]
+        return [*lines, *(f"FAULT {injection}" for injection in self._injections)]
+
+    @property
+    def declared(self) -> CiliumConfig:
+        """The configuration of the healthy lab."""
+        return self._declared
+
+    def actual_config(self) -> CiliumConfig:
+        """The configuration that the lab's Cilium would show now."""
+        return self.lab.config
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, as they are published now."""
+        return self.lab.publish()
+
+    def pods(self) -> tuple[Pod, ...]:
+        """All pods, test pods included."""
+        return tuple(pod.pod for node in self.lab.layout for pod in node.pods)
+
+    def test_pods(self) -> tuple[Pod, ...]:
+        """One pod with an agent for each node, in node order."""
+        return tuple(node.test_pod.pod for node in self.lab.layout)
+
+    def state(self, node: str) -> NodeState:
+        """Observe one node from the inside."""
+        return look(self.lab, self.lab.node(node))
+
+    def node_agent(self, node: str) -> AgentPort:
+        """The agent in a node's network namespace."""
+        return self.lab.port(self.lab.node(node).name)
+
+    def pod_agent(self, pod: Pod) -> AgentPort:
+        """The agent in a test pod."""
+        return self.lab.port(pod.name)
+
+    def keep(self) -> str:
+        """Let the lab outlive this process, and say how to enter and how to remove it."""
+        sandbox, first = self.lab.sandbox, self.lab.layout[0]
+        sandbox.keep()
+        return (
+            f"the lab is kept; enter a node with `{' '.join(sandbox.enter(first.name))} sh`, "
+            f"remove the lab with `kill {sandbox.pid}`"
+        )
+
+    def close(self) -> None:
+        """End the lab, unless it is kept; safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self.lab.sandbox.close()
+
+
+def create_lab(spec: LabSpec, progress: Progress) -> LabCluster:
+    """Raise a lab and inject its faults.
+
+    Raises:
+        ProviderError: this machine cannot have such a lab, or a fault is unknown.
+    """
+    injections, spec = resolve(spec)
+    lab = Lab(spec, progress)
+    try:
+        return LabCluster(lab, injections)
+    except BaseException:
+        lab.sandbox.close()
+        raise

@@ -1,0 +1,141 @@
+"""What a fault is, the catalogue of all, and how `NAME[@NODE]` becomes an injection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.spec import LabNode, LabSpec, node_name
+
+Inject = Callable[[Lab, LabNode], None]
+Default = Literal["all nodes", "the first worker"]
+FIRST_WORKER = 1
+"""The first worker's place among the nodes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way in which a cluster can be wrong; it acts on the kernel's state or on packets, never on results."""
+
+    name: str
+    description: str
+    shows: str
+    """What a real cluster with this fault would show."""
+    source: str
+    """Where this has happened, or how it can."""
+    default: Default
+    """Which nodes it hits when none is named."""
+    steering: Literal["rule", "redirect"] | None
+    """The only steering kind that it exists with."""
+    families: frozenset[IPFamily]
+    """Families without which it means nothing."""
+    devices: tuple[str, ...]
+    """Native devices that the lab must have."""
+    inject: Inject
+
+    def targets(self, lab: Lab, node: str | None) -> tuple[LabNode, ...]:
+        """The nodes that it hits."""
+        if node is not None:
+            return (lab.node(node),)
+        return lab.layout if self.default == "all nodes" else (lab.layout[FIRST_WORKER],)
+
+    def check(self, lab: Lab) -> None:
+        """Refuse a lab in which the fault means nothing.
+
+        Raises:
+            ProviderError: the lab has another steering kind, or lacks a family.
+        """
+        if self.steering not in (None, lab.expected.steering):
+            raise ProviderError(
+                f"the fault {self.name} needs a Cilium that steers by {self.steering}; "
+                f"Cilium {lab.spec.cilium_version} steers by {lab.expected.steering}"
+            )
+        if missing := self.families - lab.spec.families:
+            names = " and ".join(sorted(family.value for family in missing))
+            raise ProviderError(f"the fault {self.name} needs the IP family {names}, which the lab does not have")
+
+
+FAULTS: dict[str, Fault] = {}
+"""All faults by name."""
+
+
+def fault(
+    name: str,
+    *,
+    description: str,
+    shows: str,
+    source: str,
+    default: Default = "the first worker",
+    steering: Literal["rule", "redirect"] | None = None,
+    families: Iterable[IPFamily] = (),
+    devices: tuple[str, ...] = ("eth0",),
+) -> Callable[[Inject], Inject]:
+    """Put a function into the catalogue; it is called once for each node that the fault hits."""
+
+    def register(inject: Inject) -> Inject:
+        FAULTS[name] = Fault(
+            name=name,
+            description=description,
+            shows=shows,
+            source=source,
+            default=default,
+            steering=steering,
+            families=frozenset(families),
+            devices=devices,
+            inject=inject,
+        )
+        return inject
+
+    return register
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A fault that was asked for, and where."""
+
+    fault: Fault
+    node: str | None
+
+    def apply(self, lab: Lab) -> None:
+        """Do it.
+
+        Raises:
+            ProviderError: the lab cannot have this fault, or a command failed.
+        """
+        self.fault.check(lab)
+        for target in self.fault.targets(lab, self.node):
+            self.fault.inject(lab, target)
+
+    def __str__(self) -> str:
+        where = f"on {self.node}" if self.node else f"on {self.fault.default}"
+        return f"{self.fault.name} {where}: {self.fault.description}"
+
+
+def parse(text: str, nodes: int) -> Injection:
+    """Read `NAME` or `NAME@NODE`.
+
+    Raises:
+        ProviderError: no such fault or node.
+    """
+    name, at, node = text.strip().partition("@")
+    if name not in FAULTS:
+        raise ProviderError(f"there is no fault {name!r}; the faults are {', '.join(sorted(FAULTS))}")
+    names = [node_name(index) for index in range(nodes)]
+    if at and node not in names:
+        raise ProviderError(f"the fault {name} cannot hit {node!r}: the lab's nodes are {', '.join(names)}")
+    return Injection(FAULTS[name], node if at else None)
+
+
+def resolve(spec: LabSpec) -> tuple[tuple[Injection, ...], LabSpec]:
+    """The faults of a spec, and the spec with the native devices that they need.
+
+    Raises:
+        ProviderError: a fault or node is unknown.
+    """
+    injections = tuple(parse(text, spec.nodes) for text in spec.faults)
+    devices = max([spec.devices, *(injection.fault.devices for injection in injections)], key=len)
+    return injections, replace(spec, devices=devices)

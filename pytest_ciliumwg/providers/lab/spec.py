@@ -1,0 +1,159 @@
+"""What a lab is asked to be, and the plan of names and addresses that follows from it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Pod
+
+DUAL = frozenset(IPFamily)
+FEWEST_NODES, MOST_NODES = 2, 64
+DEVICES = ("eth0", "eth1")
+TEST_NAMESPACE = "ciliumwg-test"
+UNDERLAY = "underlay"
+"""The network namespace that holds the bridges between the nodes: the wire."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSpec:
+    """What the lab shall imitate."""
+
+    cilium_version: str
+    """The Cilium version whose datapath facts the lab imitates."""
+    nodes: int = 3
+    families: frozenset[IPFamily] = DUAL
+    devices: tuple[str, ...] = ("eth0",)
+    """The native devices of every node."""
+    mtu: int = 1500
+    """The MTU of the native devices."""
+    faults: tuple[str, ...] = ()
+    """Faults to inject once the healthy lab stands, each as `NAME` or `NAME@NODE`."""
+    userspace: bool = False
+    """Use wireguard-go even where the kernel has WireGuard."""
+
+    def check(self) -> None:
+        """Refuse what no lab can be.
+
+        Raises:
+            ProviderError: a value is out of its range.
+        """
+        if not FEWEST_NODES <= self.nodes <= MOST_NODES:
+            raise ProviderError(f"a lab has {FEWEST_NODES} to {MOST_NODES} nodes, not {self.nodes}")
+        if not self.families:
+            raise ProviderError("a lab needs at least one IP family: v4, v6 or dual")
+        if self.devices not in (DEVICES[:1], DEVICES):
+            raise ProviderError(f"a lab's native devices are eth0, or eth0 and eth1, not {', '.join(self.devices)}")
+        if not 1500 <= self.mtu <= 9000:
+            raise ProviderError(f"the MTU of a lab's native devices is 1500 to 9000, not {self.mtu}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabPod:
+    """A pod, which is a network namespace with the pod's name."""
+
+    pod: Pod
+    host_device: str
+    """The node's end of the veth pair."""
+    mac: str
+    host_mac: str
+
+    @property
+    def netns(self) -> str:
+        """The pod's network namespace."""
+        return self.pod.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabNode:
+    """A node, which is a network namespace with the node's name."""
+
+    name: str
+    index: int
+    underlay: tuple[tuple[str, tuple[IPAddress, ...]], ...]
+    """Each native device with its addresses."""
+    pod_cidrs: tuple[IPNetwork, ...]
+    cilium_addresses: tuple[IPAddress, ...]
+    """CiliumInternalIP: the addresses of `cilium_host`."""
+    test_pod: LabPod
+    idle_pod: LabPod
+
+    @property
+    def addresses(self) -> tuple[IPAddress, ...]:
+        """The InternalIPs, which are those of the first native device."""
+        return self.underlay[0][1]
+
+    @property
+    def pods(self) -> tuple[LabPod, LabPod]:
+        """The node's pods, the test pod first."""
+        return self.test_pod, self.idle_pod
+
+    @property
+    def directory(self) -> str:
+        """Where the node keeps its files in the sandbox."""
+        return f"/run/ciliumwg/{self.name}"
+
+    def device_address(self, device: str, family: IPFamily) -> IPAddress | None:
+        """The node's address of a family on one native device."""
+        return next((ip for ip in dict(self.underlay)[device] if IPFamily.of(ip) is family), None)
+
+    def pod_cidr(self, family: IPFamily) -> IPNetwork:
+        """The node's pod network of a family that the lab has."""
+        return next(network for network in self.pod_cidrs if IPFamily.of(network) is family)
+
+    def cilium_address(self, family: IPFamily) -> IPAddress:
+        """The address of `cilium_host` of a family that the lab has."""
+        return next(ip for ip in self.cilium_addresses if IPFamily.of(ip) is family)
+
+    def pod_addresses(self, family: IPFamily) -> Iterator[IPAddress]:
+        """The addresses of the node's pods of one family."""
+        for lab_pod in self.pods:
+            if address := lab_pod.pod.address(family):
+                yield address
+
+
+def node_name(index: int) -> str:
+    """A node's name, as kind numbers nodes in a cluster called `lab`."""
+    return ("lab-control-plane", "lab-worker")[index] if index < 2 else f"lab-worker{index}"
+
+
+def plan_nodes(spec: LabSpec) -> tuple[LabNode, ...]:
+    """Names and addresses of all nodes and pods."""
+    return tuple(_plan_node(spec, index) for index in range(spec.nodes))
+
+
+def _plan_node(spec: LabSpec, index: int) -> LabNode:
+    name = node_name(index)
+    cidrs = (IPv4Network(f"10.244.{index}.0/24"), IPv6Network(f"fd00:10:244:{index:x}::/64"))
+    return LabNode(
+        name=name,
+        index=index,
+        underlay=tuple((device, _underlay(spec, number, index)) for number, device in enumerate(spec.devices)),
+        pod_cidrs=tuple(cidr for cidr in cidrs if IPFamily.of(cidr) in spec.families),
+        cilium_addresses=_hosts(spec, cidrs, 1),
+        test_pod=_plan_pod("test", TEST_NAMESPACE, name, index, _hosts(spec, cidrs, 10)),
+        idle_pod=_plan_pod("idle", "default", name, index, _hosts(spec, cidrs, 11)),
+    )
+
+
+def _plan_pod(role: str, namespace: str, node: str, index: int, addresses: tuple[IPAddress, ...]) -> LabPod:
+    slot = {"test": 1, "idle": 2}[role]
+    return LabPod(
+        pod=Pod(name=f"{role}-{node}", namespace=namespace, node=node, addresses=addresses),
+        host_device=f"lxc{role}",
+        mac=f"02:00:00:{index:02x}:{slot:02x}:01",
+        host_mac=f"02:00:00:{index:02x}:{slot:02x}:02",
+    )
+
+
+def _underlay(spec: LabSpec, device: int, index: int) -> tuple[IPAddress, ...]:
+    networks = (IPv4Network(f"172.{18 + device}.0.0/16"), IPv6Network(f"fd00:{18 + device}::/64"))
+    return _hosts(spec, networks, index + 2)
+
+
+def _hosts(spec: LabSpec, networks: tuple[IPv4Network, IPv6Network], number: int) -> tuple[IPAddress, ...]:
+    """The `number`th address of each network whose family the lab has."""
+    both: tuple[IPv4Address | IPv6Address, ...] = tuple(network[number] for network in networks)
+    return tuple(ip for ip in both if IPFamily.of(ip) in spec.families)
