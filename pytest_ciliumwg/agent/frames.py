@@ -125,16 +125,19 @@ class FlowIndex:
         return self._request(packet, two) or self._reply(packet, one)
 
     def _request(self, packet: _Packet, port: int) -> Hit | None:
-        for flow, source, destination in self._by_port.get((packet.protocol, port), ()):
-            if packet.destination == destination or packet.source == source:
-                return Hit(flow, canary.REQUEST, "header")
-        return None
+        flow = self._best(packet.protocol, port, packet.source, packet.destination)
+        return None if flow is None else Hit(flow, canary.REQUEST, "header")
 
     def _reply(self, packet: _Packet, port: int) -> Hit | None:
-        for flow, source, destination in self._by_port.get((packet.protocol, port), ()):
-            if packet.source == destination or packet.destination == source:
-                return Hit(flow, canary.REPLY, "header")
-        return None
+        flow = self._best(packet.protocol, port, packet.destination, packet.source)
+        return None if flow is None else Hit(flow, canary.REPLY, "header")
+
+    def _best(self, protocol: int, port: int, source: bytes, destination: bytes) -> int | None:
+        """The flow with that port and those ends; one end may have been translated on the way."""
+        rows = self._by_port.get((protocol, port), ())
+        scores = [((to == destination) + (of == source), flow) for flow, of, to in rows]
+        score, flow = max(scores, default=(0, UNKNOWN_FLOW))
+        return flow if score else None
 
     def _by_pair(self, packet: _Packet) -> Hit | None:
         """Between two test pods runs nothing but our flows, so the pair alone makes it ours."""

@@ -331,6 +331,16 @@ class Sender:
         self._selector.close()
 
 
+def route_mtu(destination: str) -> int:
+    """The MTU of the route to an address, as this network namespace's kernel has it; sends nothing."""
+    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
+    level, discover, mtu = (41, 23, 24) if family == socket.AF_INET6 else (0, 10, 14)
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(level, discover, 2)
+        sock.connect((destination, 9))
+        return sock.getsockopt(level, mtu)
+
+
 def _fragmenting(sock: socket.socket, forbidden: bool) -> None:
     """Set DF (and let the kernel refuse what is too large), or leave fragmenting to the kernel."""
     if not forbidden:

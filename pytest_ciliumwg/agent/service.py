@@ -22,7 +22,7 @@ from typing import Any, Callable, Dict
 
 from . import canary
 from .frames import ICMP, ICMP6, TCP, UDP, FlowIndex
-from .sender import Sender
+from .sender import Sender, route_mtu
 from .server import Server
 from .watch import Watch, send_control
 
@@ -47,7 +47,9 @@ class Agent:
         self._lock = threading.Lock()
         self._operations: dict[str, Callable[[Request], Reply]] = {
             "hello": self._hello,
+            "mtu": self._mtu,
             "watch-start": self._watch_start,
+            "watch-peek": self._watch_peek,
             "watch-stop": self._watch_stop,
             "control": self._control,
             "serve": self._serve,
@@ -74,6 +76,9 @@ class Agent:
     def _hello(self, _request: Request) -> Reply:
         return {"version": VERSION, "python": platform.python_version(), "pid": os.getpid(), "now": time.time()}
 
+    def _mtu(self, request: Request) -> Reply:
+        return {"mtus": {str(address): route_mtu(str(address)) for address in request["destinations"]}}
+
     def _watch_start(self, request: Request) -> Reply:
         with self._lock:
             watch = self._watches.get(str(request["job"]))
@@ -85,6 +90,9 @@ class Agent:
                 watch = Watch(devices, index, int(ring["block_size"]), int(ring["blocks"]), port)
                 self._watches[str(request["job"])] = watch
         return {"started": watch.started}
+
+    def _watch_peek(self, request: Request) -> Reply:
+        return {"controls": self._watches[str(request["job"])].controls_arrived()}
 
     def _watch_stop(self, request: Request) -> Reply:
         with self._lock:

@@ -76,6 +76,10 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
+    def controls_arrived(self) -> list[int]:
+        """Numbers of the control canaries that other nodes' frames have brought so far."""
+        return sorted({k.flow for k in list(self._seen) if k.mark == canary.CONTROL and not k.outgoing})
+
     def stop(self) -> dict[str, Any]:
         """End the watch and give its result; a second call gives the same again."""
         if not self._stopped:

@@ -76,7 +76,9 @@ class Delivery:
     served: int
     """Requests that reached the server; -1 where nobody counts them (the kernel answers ICMP)."""
     payload_bytes: int
-    """Payload bytes of the requests sent."""
+    """Payload bytes of all requests that left, repeated ones included."""
+    repeated: int = 0
+    """Requests sent again because no answer had come."""
     duplicates: int = 0
     reordered: int = 0
     error: str | None = None

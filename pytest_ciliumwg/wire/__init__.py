@@ -1,0 +1,1 @@
+"""Test traffic over a cluster: plan the flows, run them inside one watch, judge what was seen."""

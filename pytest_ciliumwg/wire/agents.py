@@ -1,0 +1,146 @@
+"""Talk to agents: typed requests, checked replies."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.service import VERSION
+from pytest_ciliumwg.errors import AgentError
+from pytest_ciliumwg.model.traffic import Flow, Protocol
+from pytest_ciliumwg.providers.base import AgentPort
+
+Reply = dict[str, Any]
+
+CALL_SECONDS = 30.0
+RING = {"block_size": 1 << 20, "blocks": 8}
+"""Each native device's ring: blocks large enough that no frame is ever cut, 8 MiB in all."""
+
+
+class Run:
+    """What ties the requests of one watch together: its canary prefix and the ids of its jobs."""
+
+    def __init__(self) -> None:
+        self.prefix = secrets.token_bytes(canary.PREFIX_SIZE)
+        self.job = self.prefix.hex()
+
+    def token(self, flow: Flow, mark: int) -> str:
+        """The flow's canary, in hex."""
+        return canary.make(self.prefix, flow.id, mark).hex()
+
+
+class Agent:
+    """One agent, by its port."""
+
+    def __init__(self, port: AgentPort) -> None:
+        self._port = port
+        self.name = port.name
+
+    def ask(self, op: str, *, wait: float = 0.0, **fields: Any) -> Reply:
+        """Send one request; `wait` is how long the agent itself may take on purpose.
+
+        Raises:
+            AgentError: no answer, an answer that is none, or the agent refuses.
+        """
+        request = json.dumps({"op": op, **fields}, separators=(",", ":")).encode() + b"\n"
+        raw = self._port.exchange(request, timeout=CALL_SECONDS + wait)
+        try:
+            reply: Reply = json.loads(raw)
+            accepted = reply["ok"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise AgentError(f"the agent {self.name} answered {op!r} with something that is no reply") from error
+        if not accepted:
+            raise AgentError(f"the agent {self.name} says: {reply.get('error', 'no')}")
+        return reply
+
+    def check_version(self) -> None:
+        """Refuse an agent of another release.
+
+        Raises:
+            AgentError: it speaks another version, or does not answer.
+        """
+        version = self.ask("hello").get("version")
+        if version != VERSION:
+            raise AgentError(
+                f"the agent {self.name} speaks version {version}, this package {VERSION}: remove the old one"
+            )
+
+    def route_mtus(self, destinations: Iterable[str]) -> dict[str, int]:
+        """The MTU of the route to each destination, as the pod's kernel has it."""
+        reply = self.ask("mtu", destinations=list(destinations))
+        return {address: int(mtu) for address, mtu in reply["mtus"].items()}
+
+    def start_watch(self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> None:
+        """Begin to watch; a repeated call changes nothing."""
+        rows = [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows]
+        self.ask(
+            "watch-start",
+            job=run.job,
+            prefix=run.prefix.hex(),
+            devices=list(devices),
+            flows=rows,
+            ring=RING,
+            wireguard_port=wireguard_port,
+        )
+
+    def controls_seen(self, run: Run) -> frozenset[int]:
+        """Numbers of the control canaries that arrived from other nodes so far."""
+        return frozenset(self.ask("watch-peek", job=run.job)["controls"])
+
+    def stop_watch(self, run: Run) -> Reply:
+        """End the watch and fetch what it saw."""
+        return self.ask("watch-stop", job=run.job)
+
+    def send_control(self, run: Run, number: int, devices: Sequence[str], targets: Sequence[str]) -> list[str]:
+        """Send a control canary; returns what went wrong, a sentence each."""
+        reply = self.ask(
+            "control", prefix=run.prefix.hex(), number=number, devices=list(devices), targets=list(targets)
+        )
+        return [str(problem) for problem in reply["problems"]]
+
+    def serve(self, run: Run, flows: Iterable[Flow]) -> dict[int, str]:
+        """Listen for flows; returns flow id → why it cannot be served."""
+        rows = [
+            {
+                "id": flow.id,
+                "protocol": flow.protocol.value,
+                "destination": str(flow.destination),
+                "port": flow.port,
+                "reply": run.token(flow, canary.REPLY),
+            }
+            for flow in flows
+            if flow.protocol is not Protocol.ICMP
+        ]
+        return {int(flow): str(why) for flow, why in self.ask("serve", job=run.job, flows=rows)["errors"].items()}
+
+    def stop_serving(self, run: Run) -> list[Reply]:
+        """Close the listeners and fetch what they counted."""
+        return list(self.ask("serve-stop", job=run.job)["flows"])
+
+    def send(self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float) -> None:
+        """Begin to send flows; `part` tells several sendings of one run apart."""
+        rows = [
+            {
+                "id": flow.id,
+                "protocol": flow.protocol.value,
+                "source": str(flow.source),
+                "destination": str(flow.destination),
+                "port": flow.port,
+                "token": run.token(flow, canary.REQUEST),
+                "payload_size": flow.payload_size,
+                "count": flow.count,
+                "interval": interval,
+                "dont_fragment": flow.dont_fragment,
+                "until_reply": flow.purpose == "first",
+            }
+            for flow in flows
+        ]
+        self.ask("send", job=f"{run.job}-{part}", flows=rows, timeout=timeout)
+
+    def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
+        """The accounts of a sending, None while it goes on after `wait` seconds."""
+        reply = self.ask("collect", wait=wait, job=f"{run.job}-{part}")
+        return list(reply["flows"]) if reply["done"] else None

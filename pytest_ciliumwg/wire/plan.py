@@ -1,0 +1,97 @@
+"""Which flows a run sends."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
+from pytest_ciliumwg.model.traffic import Flow, Protocol
+
+MtuOf = Callable[[Pod, IPAddress], int]
+"""The MTU of the route from a pod to an address."""
+
+FIRST_PORT, PORTS = 20000, 40000
+DATAGRAM_SIZE = 256
+STREAM_SIZE = 4000
+"""A TCP message of the pair flows: more than one segment at any usual MTU."""
+MESSAGES = 5
+HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
+"""IP plus UDP or ICMP header."""
+
+
+def plan_flows(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf) -> tuple[Flow, ...]:
+    """All flows of a run between test pods, one pod for each node, in node order.
+
+    `first`: one echo request for each pair of nodes, from the earlier to the later, which opens the WireGuard session
+    (both ends at once would cross handshakes and back off). `pair`: every directed pair × family × protocol. `size`:
+    from each node to the next and back, datagrams around the MTU; of three nodes that is every pair.
+    """
+    numbers = itertools.count()
+    flows = [*_first(pods, families, numbers), *_pairs(pods, families, numbers)]
+    return (*flows, *_sizes(pods, families, mtu_of, numbers))
+
+
+def size_pairs(pods: Sequence[Pod]) -> tuple[tuple[Pod, Pod], ...]:
+    """The directed pairs on which sizes are probed: each node with the next one, both ways."""
+    following = [*pods[1:], *pods[:1]]
+    both = [pair for one, other in zip(pods, following, strict=True) for pair in ((one, other), (other, one))]
+    return tuple(dict.fromkeys(pair for pair in both if pair[0] is not pair[1]))
+
+
+def _first(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
+    family = IPFamily.V4 if IPFamily.V4 in families else IPFamily.V6
+    for source, destination in itertools.combinations(pods, 2):
+        yield _flow(next(numbers), "first", source, destination, family, Protocol.ICMP, DATAGRAM_SIZE, 1)
+
+
+def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
+    for source, destination in itertools.permutations(pods, 2):
+        for family in sorted(families, key=lambda one: one.value):
+            for protocol in Protocol:
+                size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
+                yield _flow(next(numbers), "pair", source, destination, family, protocol, size, MESSAGES)
+
+
+def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: Iterator[int]) -> Iterator[Flow]:
+    for source, destination in size_pairs(pods):
+        for family in sorted(families, key=lambda one: one.value):
+            address = destination.address(family)
+            if address is None:
+                continue
+            fits = mtu_of(source, address) - HEADERS[family]
+            for protocol in (Protocol.ICMP, Protocol.UDP):
+                for size, whole in ((1, False), (fits - 1, False), (fits, True), (fits + 1, False), (2 * fits, False)):
+                    yield _flow(next(numbers), "size", source, destination, family, protocol, size, 2, whole)
+
+
+def _flow(
+    number: int,
+    purpose: str,
+    source: Pod,
+    destination: Pod,
+    family: IPFamily,
+    protocol: Protocol,
+    size: int,
+    count: int,
+    dont_fragment: bool = False,
+) -> Flow:
+    addresses = source.address(family), destination.address(family)
+    if addresses[0] is None or addresses[1] is None:
+        missing = source if addresses[0] is None else destination
+        raise ValueError(f"pod {missing.key} on node {missing.node} has no IP{family.value} address")
+    return Flow(
+        id=number,
+        purpose=purpose,  # type: ignore[arg-type]
+        source_node=source.node,
+        destination_node=destination.node,
+        source_pod=source.key,
+        destination_pod=destination.key,
+        source=addresses[0],
+        destination=addresses[1],
+        protocol=protocol,
+        port=FIRST_PORT + number % PORTS,
+        payload_size=size,
+        count=count,
+        dont_fragment=dont_fragment,
+    )

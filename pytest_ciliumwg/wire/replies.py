@@ -1,0 +1,118 @@
+"""Agents' replies, turned into the model's values."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, Literal
+
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.errors import AgentError
+from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting
+from pytest_ciliumwg.model.watch import (
+    ControlSeen,
+    DeviceReport,
+    EvidenceFrame,
+    MessageKind,
+    WatchReport,
+    WireGuardMessages,
+)
+
+Row = Mapping[str, Any]
+
+
+def delivery(sent: Row, served: Row | None) -> Delivery:
+    """A flow's delivery, from its sender's account and its server's (None: the kernel answered)."""
+    return Delivery(
+        flow=int(sent["id"]),
+        sent=sent["sent"],
+        received=sent["received"],
+        served=-1 if served is None else served["served"],
+        payload_bytes=sent["bytes"],
+        repeated=sent["repeated"],
+        duplicates=sent["duplicates"],
+        reordered=sent["reordered"],
+        error=sent["error"],
+        started=sent["started"],
+        finished=sent["finished"],
+        served_first=0.0 if served is None else served["first"],
+        served_last=0.0 if served is None else served["last"],
+    )
+
+
+def failed_delivery(flow: Flow) -> Delivery:
+    """The delivery of a flow whose sender's account never came."""
+    error = f"the agent in test pod {flow.source_pod} gave no account of it"
+    return Delivery(flow=flow.id, sent=0, received=0, served=-1, payload_bytes=0, error=error)
+
+
+def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: Sequence[str]) -> WatchReport:
+    """A node's watch, from its agent's reply; `nodes` are all nodes in the order of their control canaries."""
+    if isinstance(reply, AgentError):
+        errors = (blind or f"the watch on {node} gave no result: {reply}",)
+        return WatchReport(
+            node=node, started=0.0, stopped=0.0, devices={}, controls=frozenset(), sightings=(), errors=errors
+        )
+    flows = [row for row in reply["seen"] if row["mark"] != canary.CONTROL]
+    sightings = [_sighting(node, row) for row in flows]
+    return WatchReport(
+        node=node,
+        started=reply["started"],
+        stopped=reply["stopped"],
+        devices={name: _device(report) for name, report in reply["devices"].items()},
+        controls=frozenset(_control(row, nodes) for row in reply["seen"] if row["mark"] == canary.CONTROL),
+        sightings=tuple(sightings),
+        evidence={sighting: _evidence(row) for sighting, row in zip(sightings, flows, strict=True)},
+        errors=(*([blind] if blind else []), *reply["errors"]),
+    )
+
+
+def _sighting(node: str, row: Row) -> Sighting:
+    direction: Literal["request", "reply"] = "reply" if row["mark"] == canary.REPLY else "request"
+    return Sighting(
+        flow=row["flow"],
+        direction=direction,
+        node=node,
+        device=row["device"],
+        outgoing=row["outgoing"],
+        how=row["how"],
+        frames=row["count"],
+        first_at=row["first"],
+        last_at=row["last"],
+        layers=row["layers"],
+    )
+
+
+def _evidence(row: Row) -> tuple[EvidenceFrame, ...]:
+    return tuple(EvidenceFrame(at=at, data=base64.b64decode(data), length=n) for at, data, n in row["frames"])
+
+
+def _control(row: Row, nodes: Sequence[str]) -> ControlSeen:
+    index, phase = divmod(row["flow"], 2)
+    sender = nodes[index] if index < len(nodes) else f"node {index}"
+    return ControlSeen(sender=sender, phase=phase, device=row["device"], outgoing=row["outgoing"])
+
+
+def _device(report: Row) -> DeviceReport:
+    return DeviceReport(
+        frames=report["frames"],
+        kernel_frames=report["kernel_frames"],
+        drops=report["drops"],
+        truncated=report["truncated"],
+        wireguard=tuple(_messages(row) for row in report["wireguard"]["messages"]),
+        wireguard_drops=report["wireguard"]["drops"],
+    )
+
+
+def _messages(row: Row) -> WireGuardMessages:
+    return WireGuardMessages(
+        outgoing=row["outgoing"],
+        source=ip_address(row["source"]),
+        destination=ip_address(row["destination"]),
+        kind=MessageKind(row["kind"]),
+        keepalive=row["keepalive"],
+        fragmented=row["fragmented"],
+        count=row["count"],
+        bytes=row["bytes"],
+    )
