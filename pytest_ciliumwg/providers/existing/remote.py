@@ -91,7 +91,7 @@ class _Conversation:
                 self._write(sock, stdin)
                 return self._read(sock)
             finally:
-                sock.shutdown()  # at once: nobody waits for a server's good-bye
+                sock.shutdown()  # type: ignore[no-untyped-call]  # at once, without waiting for a good-bye
         except WebSocketBadStatusException as error:
             headers = error.resp_headers or {}
             raise self.kube.door.answered(self.doing, error.status_code, headers, error.resp_body or b"") from None
