@@ -28,6 +28,7 @@ from pytest_ciliumwg.providers.existing.look import look_script, state_from, uns
 from pytest_ciliumwg.providers.existing.manifests import Role
 from pytest_ciliumwg.providers.existing.port import ExecPort, NoAgent
 from pytest_ciliumwg.providers.existing.presence import Presence
+from pytest_ciliumwg.providers.existing.refusal import KubeError
 from pytest_ciliumwg.providers.existing.remote import run_in
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 
@@ -65,7 +66,7 @@ class ExistingCluster:
         assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._spec.declared.assumed())
         lines = [
             f"an existing cluster: {self._kube.door.source} at {self._kube.door.host}",
-            f"{len(self._selected)} nodes under test, all objects of this run in namespace {self._presence.run.namespace}",
+            f"{len(self._selected)} nodes under test, all of this run in the namespace {self._presence.run.namespace}",
         ]
         return [*lines, f"not declared, taken as found: {assumed}"] if assumed else lines
 
@@ -194,7 +195,11 @@ class ExistingCluster:
             time.sleep(self._spec.patience.poll)
 
     def _warn_of_leftovers(self, progress: Progress) -> None:
-        for one in leftovers_of(self._kube):
+        try:
+            found = leftovers_of(self._kube)
+        except KubeError:
+            return  # a warning is no reason to end, and whether more is wrong shows soon enough
+        for one in found:
             progress(f"existing: an earlier run left {one}; if it does not run any more, use --ciliumwg-cleanup")
 
     def _abandon(self, error: BaseException) -> None:
