@@ -146,3 +146,26 @@ def test_two_labs_side_by_side(raise_lab: Raise) -> None:
 def test_what_no_lab_can_be_is_refused(raise_lab: Raise, spec: dict[str, object], sentence: str) -> None:
     with pytest.raises(ProviderError, match=sentence):
         raise_lab(**spec)
+
+
+def test_an_agent_that_does_not_start_says_why(raise_lab: Raise, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_ciliumwg.providers.lab.agents.bundle", lambda: b"no archive")
+    with pytest.raises(ProviderError, match=r"4 of 4 agents of the lab did not start: .*ciliumwg_agent"):
+        raise_lab(nodes=2)
+
+
+def test_an_agent_that_does_not_answer_in_time(raise_lab: Raise) -> None:
+    cluster = raise_lab(nodes=2)
+    cluster.lab.run_in(cluster.lab.node("lab-worker"), "kill -STOP $(pgrep -f agent.pyz)")
+    with pytest.raises(AgentError, match=r"agent on lab-worker did not answer within 0\.1 s"):
+        cluster.node_agent("lab-worker").exchange(b'{"op": "hello"}\n', timeout=0.1)
+
+
+def test_what_cannot_be_read_is_unknown_and_not_empty(raise_lab: Raise, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = raise_lab(nodes=2)
+    monkeypatch.setattr("pytest_ciliumwg.providers.lab.look.WG_SHOW_SCRIPT", "echo '== public-key'; exit 1")
+    monkeypatch.setattr("pytest_ciliumwg.providers.lab.look.TABLES", ("main", "no-such-table"))
+    state = cluster.state("lab-worker")
+    assert state.link is not None
+    assert state.wireguard is None
+    assert state.unread.keys() == {"wireguard", "peers", "routes"}

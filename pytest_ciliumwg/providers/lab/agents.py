@@ -89,12 +89,13 @@ def start_agents(sandbox: Sandbox, places: Iterable[str]) -> dict[str, SocketPor
     starter = sandbox.popen(["sh", "-c", _start_script(names)])
     if starter.stdout is None or starter.stderr is None:
         raise AssertionError("opened as pipes")
-    with starter.stdout as output, starter.stderr:
+    with starter.stdout as output, starter.stderr as errors:
         ready = _count_ready(output.fileno(), len(names))
-    starter.wait()
+        starter.wait()
+        said = errors.read().decode(errors="replace") if ready < len(names) else ""
     if ready < len(names):
-        lost = len(names) - ready
-        raise ProviderError(f"{lost} of {len(names)} agents of the lab did not start{_why(sandbox, names)}")
+        why = (said.strip() or _last_words(sandbox, names) or "no reason given").splitlines()[-1]
+        raise ProviderError(f"{len(names) - ready} of {len(names)} agents of the lab did not start: {why}")
     return {name: SocketPort(name, sandbox.root / f"run/ciliumwg/{name}/agent.sock") for name in names}
 
 
@@ -121,10 +122,10 @@ def _count_ready(fd: int, wanted: int) -> int:
     return seen.count(b"ready")
 
 
-def _why(sandbox: Sandbox, names: list[str]) -> str:
+def _last_words(sandbox: Sandbox, names: list[str]) -> str:
+    """What an agent wrote that died after it had started."""
     for name in names:
         with contextlib.suppress(OSError):
-            log = sandbox.root.joinpath(f"run/ciliumwg/{name}/agent.log").read_text(errors="replace").strip()
-            if log:
-                return f"; the one on {name} says: {log.splitlines()[-1]}"
+            if log := sandbox.root.joinpath(f"run/ciliumwg/{name}/agent.log").read_text(errors="replace").strip():
+                return log
     return ""
