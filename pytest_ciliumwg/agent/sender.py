@@ -85,7 +85,7 @@ class _Conversation:
         if number in self.answered:
             self.duplicates += self.repeated == 0
             return
-        self.reordered += number < self._highest
+        self.reordered += number < self._highest and self.repeated == 0
         self._highest = max(self._highest, number)
         self.answered.add(number)
 
