@@ -8,7 +8,8 @@ from pytest_ciliumwg.checks import Verify
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
-from pytest_ciliumwg.wire.judge import Judgement
+from pytest_ciliumwg.model.watch import WireGuardMessages
+from pytest_ciliumwg.wire.judge import Judge, Judgement
 
 LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
 
@@ -74,3 +75,14 @@ def seen_in_clear(sightings: Sequence[Sighting]) -> str:
         f"{seen.device} in clear ({seen.layers}, by {seen.how})"
         for seen in sightings
     )
+
+
+def wireguard_messages(judge: Judge, verify: Verify) -> Iterator[tuple[str, str, WireGuardMessages]]:
+    """(node, device, messages) of all WireGuard messages that the watches saw; none at all is noted as unmeasured."""
+    found = False
+    for node in judge.measurement.watches:
+        for device, messages in judge.messages(node):
+            found = True
+            yield node, device, messages
+    if not found:
+        verify.cannot("all nodes", "no WireGuard message was seen (see wire.tunnelled)")

@@ -11,7 +11,7 @@ from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.providers.base import Cluster
-from pytest_ciliumwg.verifying import Observed, assert_encrypted
+from pytest_ciliumwg.verifying import Observed, assert_encrypted, wireguard_messages
 from pytest_ciliumwg.wire.judge import Judge, Judgement
 
 DATAGRAMS = pytest.mark.parametrize("datagram", [Protocol.ICMP, Protocol.UDP], ids=["icmp", "udp"])
@@ -91,19 +91,18 @@ def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, datagram: 
 @pytest.mark.ciliumwg_check("size.outer-unfragmented", source=source("unfragmented"))
 def test_outer_packets_are_not_fragmented(judge: Judge, verify: Verify, expected: Expectations) -> None:
     """WireGuard's outer packets are not fragmented, where this version promises it."""
-    for node in judge.measurement.watches:
-        for device, messages in judge.messages(node):
-            underlay = IPFamily.of(messages.source)
-            if not expected.unfragmented(underlay):
-                verify.not_told(node, f"Cilium {expected.config.version} does not promise it over IP{underlay.value}")
-                continue
-            verify(
-                not messages.fragmented,
-                where=f"{node} {device}, {messages.source} → {messages.destination}",
-                expected="whole packets",
-                seen=f"{messages.count} fragmented ones",
-                meaning="Fragments are slow, and many networks drop them.",
-            )
+    for node, device, messages in wireguard_messages(judge, verify):
+        underlay = IPFamily.of(messages.source)
+        if not expected.unfragmented(underlay):
+            verify.not_told(node, f"Cilium {expected.config.version} does not promise it over IP{underlay.value}")
+            continue
+        verify(
+            not messages.fragmented,
+            where=f"{node} {device}, {messages.source} → {messages.destination}",
+            expected="whole packets",
+            seen=f"{messages.count} fragmented ones",
+            meaning="Fragments are slow, and many networks drop them.",
+        )
 
 
 def _of(judge: Judge, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:

@@ -12,7 +12,7 @@ from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.traffic import Protocol, Verdict
 from pytest_ciliumwg.model.watch import MessageKind
-from pytest_ciliumwg.verifying import LEAK, assert_encrypted, peer_names, seen_in_clear
+from pytest_ciliumwg.verifying import LEAK, assert_encrypted, peer_names, seen_in_clear, wireguard_messages
 from pytest_ciliumwg.wire.judge import Judge, Judgement
 
 ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another node'
@@ -67,10 +67,10 @@ def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
             verify.cannot(f"{source} → {destination}", "nothing was delivered (see wire.delivered)")
             continue
         for watcher in (source, destination):
-            if judge.measurement.watches[watcher].errors:
-                verify.cannot(watcher, judge.measurement.watches[watcher].errors[0])
-                continue
             count, _ = judge.data_messages(watcher, source, destination)
+            if not count and watcher in judge.blindness:
+                verify.cannot(watcher, judge.blindness[watcher][0])
+                continue
             verify(
                 count > 0,
                 where=f"{source} → {destination}, seen from {watcher}",
@@ -86,29 +86,27 @@ def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
 def test_outer_addresses(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """WireGuard's outer packets run between node addresses."""
     known = {ip for node in nodes for ip in judge.addresses(node.name)}
-    for node in judge.measurement.watches:
-        for device, messages in judge.messages(node):
-            verify(
-                messages.source in known and messages.destination in known,
-                where=f"{node} {device}",
-                expected="node addresses on both ends",
-                seen=f"{messages.source} → {messages.destination}",
-                meaning="The tunnel ends somewhere that is no node of this cluster.",
-            )
+    for node, device, messages in wireguard_messages(judge, verify):
+        verify(
+            messages.source in known and messages.destination in known,
+            where=f"{node} {device}",
+            expected="node addresses on both ends",
+            seen=f"{messages.source} → {messages.destination}",
+            meaning="The tunnel ends somewhere that is no node of this cluster.",
+        )
 
 
 @pytest.mark.ciliumwg_check("wire.framing", source="WireGuard whitepaper, section 5.4")
 def test_framing(judge: Judge, verify: Verify) -> None:
     """Whatever uses port 51871 between nodes is a WireGuard message."""
-    for node in judge.measurement.watches:
-        for device, messages in judge.messages(node):
-            verify(
-                messages.kind is not MessageKind.OTHER,
-                where=f"{node} {device}, {messages.source} → {messages.destination}",
-                expected="type, reserved bytes and size of a WireGuard message",
-                seen=f"{messages.count} datagrams that are none",
-                meaning="Something else uses the tunnel's port, so the port alone does not mean that it is encrypted.",
-            )
+    for node, device, messages in wireguard_messages(judge, verify):
+        verify(
+            messages.kind is not MessageKind.OTHER,
+            where=f"{node} {device}, {messages.source} → {messages.destination}",
+            expected="type, reserved bytes and size of a WireGuard message",
+            seen=f"{messages.count} datagrams that are none",
+            meaning="Something else uses the tunnel's port, so the port alone does not mean that it is encrypted.",
+        )
 
 
 @pytest.mark.ciliumwg_check("wire.counters", source="wg(8): transfer")

@@ -92,4 +92,3 @@ def _watches(judge: Judge) -> list[dict[str, Any]]:
         }
         for watch in judge.measurement.watches.values()
     ]
-
