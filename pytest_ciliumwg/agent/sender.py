@@ -72,7 +72,7 @@ class _Conversation:
         except BlockingIOError:
             self._queue.appendleft(number)
         except OSError as error:
-            self.error = os.strerror(error.errno) if error.errno else str(error)
+            self.error = _reason(error)
             return
         else:
             self.sent += self._round == 0
@@ -85,7 +85,7 @@ class _Conversation:
         if number in self.answered:
             self.duplicates += self.repeated == 0
             return
-        self.reordered += number < self._highest
+        self.reordered += number < self._highest and self.repeated == 0
         self._highest = max(self._highest, number)
         self.answered.add(number)
 
@@ -143,10 +143,8 @@ class _Udp(_Conversation):
 
     def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
         super().__init__(flow)
-        self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        self._socket = _bound_socket(socket.SOCK_DGRAM, self.source)
         _fragmenting(self._socket, bool(flow.get("dont_fragment")))
-        self._socket.bind((self.source, 0))
         self._socket.connect((self.destination, self.port))
         selector.register(self._socket, selectors.EVENT_READ, self.readable)
 
@@ -176,9 +174,7 @@ class _Tcp(_Conversation):
         self._outgoing = bytearray()
         self._incoming = bytearray()
         self._deadline = time.monotonic() + float(flow["timeout"])
-        self._socket = socket.socket(self.family, socket.SOCK_STREAM)
-        self._socket.setblocking(False)
-        self._socket.bind((self.source, 0))
+        self._socket = _bound_socket(socket.SOCK_STREAM, self.source)
         self._connected = False
         self.due = self._deadline
         self._selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self.ready)
@@ -196,7 +192,7 @@ class _Tcp(_Conversation):
         except BlockingIOError:
             return
         except (OSError, ValueError) as error:
-            self._end(str(error))
+            self._end(_reason(error))
 
     def _advance(self) -> None:
         if not self._connected:
@@ -274,7 +270,7 @@ class Sender:
         except OSError as error:
             hint = f" ({_ICMP_SOCKETS_HINT})" if isinstance(error, PermissionError) else ""
             row = _Conversation(flow).row()
-            row["error"] = f"{error}{hint}"
+            row["error"] = _reason(error) + hint
             self._failed.append(row)
 
     def _icmp_conversation(self, flow: dict[str, Any]) -> _Icmp:
@@ -329,6 +325,24 @@ class Sender:
         for sock in self._icmp.values():
             sock.close()
         self._selector.close()
+
+
+def _bound_socket(kind: int, source: str) -> socket.socket:
+    """A socket that sends from an address, and does not block."""
+    sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, kind)
+    try:
+        sock.setblocking(False)
+        sock.bind((source, 0))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _reason(error: Exception) -> str:
+    """An error in the words of the kernel, without its number."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)
 
 
 def route_mtu(destination: str) -> int:

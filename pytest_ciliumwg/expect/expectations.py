@@ -131,7 +131,9 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         return fact(name, version)
 
     policy = value("node_addresses")[routing]
-    fallback = config.userspace_fallback and value("userspace_fallback")
+    # The declaration decides, even where the version has no fallback (a lab may imitate it all the same):
+    # whether the two go together is what `contradictions` says.
+    fallback = config.userspace_fallback
     return Expectations(
         config=config,
         device_name=value("device_name"),

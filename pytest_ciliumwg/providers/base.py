@@ -82,6 +82,10 @@ class Cluster(Protocol):
         """The agent in a test pod; it sends and serves."""
         ...
 
+    def keep(self) -> str:
+        """Let the cluster outlive this run; returns one sentence on how to enter and how to remove it."""
+        ...
+
     def close(self) -> None:
-        """Take down what this run made. Safe to call twice."""
+        """Take down what this run made, unless it is kept. Safe to call twice."""
         ...

@@ -39,14 +39,14 @@ class Agent:
         self._port = port
         self.name = port.name
 
-    def ask(self, op: str, *, wait: float = 0.0, **fields: Any) -> Reply:
-        """Send one request; `wait` is how long the agent itself may take on purpose.
+    def ask(self, op: str, *, patience: float = 0.0, **fields: Any) -> Reply:
+        """Send one request; `patience` is how long the agent itself may take on purpose.
 
         Raises:
             AgentError: no answer, an answer that is none, or the agent refuses.
         """
         request = json.dumps({"op": op, **fields}, separators=(",", ":")).encode() + b"\n"
-        raw = self._port.exchange(request, timeout=CALL_SECONDS + wait)
+        raw = self._port.exchange(request, timeout=CALL_SECONDS + patience)
         try:
             reply: Reply = json.loads(raw)
             accepted = reply["ok"]
@@ -142,5 +142,5 @@ class Agent:
 
     def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
         """The accounts of a sending, None while it goes on after `wait` seconds."""
-        reply = self.ask("collect", wait=wait, job=f"{run.job}-{part}")
+        reply = self.ask("collect", patience=wait, wait=wait, job=f"{run.job}-{part}")
         return list(reply["flows"]) if reply["done"] else None

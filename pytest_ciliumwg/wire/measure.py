@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 CONTROL_SECONDS = 2.0
 """How long control canaries may take to arrive everywhere; they are sent again meanwhile."""
-FIRST_SECONDS = 12.0
+FIRST_SECONDS = 6.5
 """How long a WireGuard session may take to open: a lost initiation is repeated after 5 s."""
-FLOW_SECONDS = 8.0
+FLOW_SECONDS = 5.0
 INTERVAL = 0.002
 _POLL = 5.0
 _CONCURRENCY = 32

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Node
+from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.providers.base import AgentPort, Progress
 from pytest_ciliumwg.providers.lab.agents import start_agents
 from pytest_ciliumwg.providers.lab.requirements import (
@@ -38,6 +37,7 @@ class Lab:
             ProviderError: this machine cannot have such a lab, or its programs failed.
         """
         spec.check()
+        self.expected = spec.expectations()
         require_programs()
         require_families(spec.families)
         self.spec = spec
@@ -54,13 +54,7 @@ class Lab:
         self.kernel_wireguard = self.sandbox.kernel_wireguard and not self.spec.userspace
         if not self.kernel_wireguard:
             require_userspace_wireguard()
-        self.config = CiliumConfig(
-            version=self.spec.cilium_version,
-            encryption=True,
-            families=self.spec.families,
-            userspace_fallback=not self.kernel_wireguard,
-        )
-        self.expected = _expectations(self.config)
+        self.config = self.spec.config(userspace=not self.kernel_wireguard)
         progress(f"lab: {len(self.layout)} nodes as network namespaces")
         pod_mtu = self.expected.pod_route_mtus(self.spec.mtu).high
         self.sandbox.run(topology_script(self.spec, self.layout, pod_mtu))
@@ -153,13 +147,3 @@ class Lab:
     def wrap_port(self, node: LabNode, wrapper: PortWrapper) -> None:
         """Put something between us and a node's agent."""
         self._wrapped[node.name] = wrapper(self.port(node.name))
-
-
-def _expectations(config: CiliumConfig) -> Expectations:
-    try:
-        refused = [] if config.userspace_fallback else list(contradictions(config))
-        if refused:
-            raise ProviderError(f"the lab cannot imitate this: {'; '.join(refused)}")
-        return expectations_for(config)
-    except ValueError as error:
-        raise ProviderError(str(error)) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,24 +88,28 @@ class Sandbox:
         Raises:
             ProviderError: a command failed, or the script did not end in time.
         """
+        process = subprocess.Popen(
+            [*self.enter(netns), *through, "sh", "-es"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
         try:
-            done = subprocess.run(
-                [*self.enter(netns), *through, "sh", "-es"],
-                input=script,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                env=environment(),
-                start_new_session=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise ProviderError(f"a command in the lab did not end within {timeout:.0f} s") from None
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            output, errors = process.communicate(script, timeout=timeout)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # the session is the command's own, inside and outside
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ProviderError(f"a command in the lab did not end within {timeout:.0f} s") from None
+            raise
+        if process.returncode != 0:
+            lines = errors.strip().splitlines() or [f"exit status {process.returncode}"]
             raise ProviderError(f"a command in the lab failed: {' / '.join(lines[:2])}")
-        return done.stdout
+        return output
 
     def popen(
         self, argv: Sequence[str], *, netns: str | None = None, stdin: int = subprocess.DEVNULL
@@ -125,13 +130,13 @@ class Sandbox:
 
     def keep(self) -> None:
         """Let the sandbox survive us, until somebody kills its PID 1."""
-        stdin = _pipe(self._init.stdin)
-        with contextlib.suppress(OSError):
-            stdin.write("keep\n")
-            stdin.flush()
-        if _pipe(self._init.stdout).readline().strip() != "kept":
+        try:
+            print("keep", file=_pipe(self._init.stdin), flush=True)
+            self._kept = _pipe(self._init.stdout).readline().strip() == "kept"
+        except (OSError, ValueError):  # its pipe is broken, or closed
+            self._kept = False
+        if not self._kept:
             raise ProviderError("the lab cannot be kept: it has already ended")
-        self._kept = True
 
     def close(self) -> None:
         """End the sandbox with all that is in it; safe to call twice."""

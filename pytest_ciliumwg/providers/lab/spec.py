@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Pod
+from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, IPNetwork, Pod
 
 DUAL = frozenset(IPFamily)
 FEWEST_NODES, MOST_NODES = 2, 64
@@ -48,6 +49,29 @@ class LabSpec:
             raise ProviderError(f"a lab's native devices are eth0, or eth0 and eth1, not {', '.join(self.devices)}")
         if not 1500 <= self.mtu <= 9000:
             raise ProviderError(f"the MTU of a lab's native devices is 1500 to 9000, not {self.mtu}")
+
+    def config(self, *, userspace: bool) -> CiliumConfig:
+        """The configuration of the Cilium that the lab imitates."""
+        return CiliumConfig(
+            version=self.cilium_version,
+            encryption=True,
+            families=self.families,
+            userspace_fallback=userspace,
+        )
+
+    def expectations(self) -> Expectations:
+        """What the imitated Cilium does, whichever WireGuard it has.
+
+        Raises:
+            ProviderError: there is no such Cilium.
+        """
+        config = self.config(userspace=False)
+        try:
+            if refused := contradictions(config):
+                raise ProviderError(f"the lab cannot imitate this: {'; '.join(refused)}")
+            return expectations_for(config)
+        except ValueError as error:
+            raise ProviderError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,18 +43,19 @@ class Fault:
             return (lab.node(node),)
         return lab.layout if self.default == "all nodes" else (lab.layout[FIRST_WORKER],)
 
-    def check(self, lab: Lab) -> None:
+    def check(self, spec: LabSpec) -> None:
         """Refuse a lab in which the fault means nothing.
 
         Raises:
             ProviderError: the lab has another steering kind, or lacks a family.
         """
-        if self.steering not in (None, lab.expected.steering):
+        steering = spec.expectations().steering
+        if self.steering not in (None, steering):
             raise ProviderError(
                 f"the fault {self.name} needs a Cilium that steers by {self.steering}; "
-                f"Cilium {lab.spec.cilium_version} steers by {lab.expected.steering}"
+                f"Cilium {spec.cilium_version} steers by {steering}"
             )
-        if missing := self.families - lab.spec.families:
+        if missing := self.families - spec.families:
             names = " and ".join(sorted(family.value for family in missing))
             raise ProviderError(f"the fault {self.name} needs the IP family {names}, which the lab does not have")
 
@@ -104,9 +105,8 @@ class Injection:
         """Do it.
 
         Raises:
-            ProviderError: the lab cannot have this fault, or a command failed.
+            ProviderError: a command failed.
         """
-        self.fault.check(lab)
         for target in self.fault.targets(lab, self.node):
             self.fault.inject(lab, target)
 
@@ -134,8 +134,10 @@ def resolve(spec: LabSpec) -> tuple[tuple[Injection, ...], LabSpec]:
     """The faults of a spec, and the spec with the native devices that they need.
 
     Raises:
-        ProviderError: a fault or node is unknown.
+        ProviderError: a fault or node is unknown, or such a lab cannot have the fault.
     """
     injections = tuple(parse(text, spec.nodes) for text in spec.faults)
+    for injection in injections:
+        injection.fault.check(spec)
     devices = max([spec.devices, *(injection.fault.devices for injection in injections)], key=len)
     return injections, replace(spec, devices=devices)

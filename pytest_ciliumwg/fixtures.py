@@ -1,0 +1,144 @@
+"""The fixtures that suites use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import tenacity
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.conformance import VERIFY, Conformance
+from pytest_ciliumwg.expect import Expectations, expectations_for
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.traffic import Protocol
+from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.verifying import Observed
+from pytest_ciliumwg.wire.agents import Agent
+from pytest_ciliumwg.wire.judge import Judge
+from pytest_ciliumwg.wire.measure import measure
+from pytest_ciliumwg.wire.plan import plan_flows
+
+_POLL_SECONDS = 0.25
+_CONCURRENCY = 16
+
+
+@pytest.fixture(scope="session")
+def conformance(pytestconfig: pytest.Config) -> Conformance:
+    """The run itself."""
+    plugin = pytestconfig.pluginmanager.getplugin("ciliumwg-conformance")
+    assert isinstance(plugin, Conformance)  # noqa: S101 - these fixtures are loaded together with it
+    return plugin
+
+
+@pytest.fixture(scope="session")
+def cluster(conformance: Conformance) -> Cluster:
+    """The cluster under test, standing."""
+    assert conformance.cluster is not None  # noqa: S101 - it stands before the first check runs
+    return conformance.cluster
+
+
+@pytest.fixture(scope="session")
+def nodes(cluster: Cluster) -> tuple[Node, ...]:
+    """All nodes that run Cilium, as published."""
+    return cluster.nodes()
+
+
+@pytest.fixture(scope="session")
+def pods(cluster: Cluster) -> tuple[Pod, ...]:
+    """Every pod of those nodes."""
+    return cluster.pods()
+
+
+@pytest.fixture(scope="session")
+def expected(cluster: Cluster) -> Expectations:
+    """What must hold for the declared version and configuration."""
+    return expectations_for(cluster.declared)
+
+
+@pytest.fixture(scope="session")
+def states(cluster: Cluster, nodes: tuple[Node, ...]) -> Mapping[str, NodeState]:
+    """Every node from the inside, once each has as many peers as the others have keys, or time is up."""
+    names = [node.name for node in nodes]
+
+    def settled(found: Mapping[str, NodeState]) -> bool:
+        keys = {node.name for node in nodes if node.public_key}
+        return all(len(state.real_peers()) == len(keys - {name}) for name, state in found.items())
+
+    def observe() -> Mapping[str, NodeState]:
+        with ThreadPoolExecutor(_CONCURRENCY) as pool:
+            return dict(zip(names, pool.map(cluster.state, names), strict=True))
+
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(cluster.settle_seconds),
+        wait=tenacity.wait_fixed(_POLL_SECONDS),
+        retry=tenacity.retry_if_result(lambda found: not settled(found)),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else {},
+    )
+    found: Mapping[str, NodeState] = retrying(observe)
+    return found
+
+
+@pytest.fixture(scope="session")
+def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
+    """Test pod → address of another test pod → MTU of the route to it, in the pod's own kernel."""
+    test_pods = cluster.test_pods()
+
+    def ask(pod: Pod) -> dict[str, int]:
+        others = [str(ip) for other in test_pods if other is not pod for ip in other.addresses]
+        return Agent(cluster.pod_agent(pod)).route_mtus(others)
+
+    with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        return dict(zip([pod.key for pod in test_pods], pool.map(ask, test_pods), strict=True))
+
+
+@pytest.fixture(scope="session")
+def judge(
+    conformance: Conformance,
+    cluster: Cluster,
+    nodes: tuple[Node, ...],
+    expected: Expectations,
+    states: Mapping[str, NodeState],
+    route_mtus: Mapping[str, Mapping[str, int]],
+) -> Judge:
+    """All flows, run inside one watch, and judged."""
+
+    def mtu(pod: Pod, address: IPAddress) -> int:
+        return route_mtus[pod.key][str(address)]
+
+    flows = plan_flows(cluster.test_pods(), cluster.declared.families, mtu)
+    measurement = measure(cluster, flows, states, expected.listen_port, conformance.progress)
+    conformance.record.judge = Judge(measurement, nodes)
+    return conformance.record.judge
+
+
+@pytest.fixture
+def verify(request: pytest.FixtureRequest) -> Verify:
+    """Collects what the check verifies, place by place; it alone decides the outcome."""
+    verify = Verify()
+    request.node.stash[VERIFY] = verify
+    return verify
+
+
+@pytest.fixture(params=list(Protocol), ids=lambda protocol: protocol.value)
+def protocol(request: pytest.FixtureRequest) -> Protocol:
+    """Each protocol of the pair flows."""
+    found: Protocol = request.param
+    return found
+
+
+@pytest.fixture(params=list(IPFamily), ids=lambda family: family.value)
+def family(request: pytest.FixtureRequest, cluster: Cluster) -> IPFamily:
+    """Each IP family of the cluster."""
+    found: IPFamily = request.param
+    if found not in cluster.declared.families:
+        pytest.skip(f"the cluster has no IP{found.value}; choose it with --ciliumwg-ip-family=dual")
+    return found
+
+
+@pytest.fixture
+def observed(states: Mapping[str, NodeState], verify: Verify) -> Observed:
+    """The nodes from the inside, for this check."""
+    return Observed(states, verify)

@@ -1,0 +1,56 @@
+"""The pytest plugin: hooks, nothing else.
+
+It is imported by every pytest run of an environment that has this package, so it imports the standard library and
+pytest only; all else is loaded when `--ciliumwg` is given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_ciliumwg import hookspecs
+from pytest_ciliumwg.options import add_options, is_enabled, resolve
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the suite."""
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks that other plugins may implement."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+    """Let `pytest --ciliumwg` without a path run the suite that came with this package."""
+    if is_enabled(early_config) and not parser.parse_known_args(args).file_or_dir:
+        args.append(str(suites_directory()))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep the suite out of runs that did not ask for it, even if they name its folder."""
+    if suites_directory() in (collection_path, *collection_path.parents) and not is_enabled(config):
+        return True
+    return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the rest of the package when the suite is asked for."""
+    config.addinivalue_line("markers", 'ciliumwg_check(id, source, profile="core"): a conformance check of ciliumwg')
+    if not is_enabled(config):
+        return
+    settings = resolve(config)
+    from pytest_ciliumwg.conformance import Conformance
+
+    config.pluginmanager.register(Conformance(config, settings), "ciliumwg-conformance")
+    config.pluginmanager.import_plugin("pytest_ciliumwg.fixtures")
+
+
+def suites_directory() -> Path:
+    """Where the suite is: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "suites"
+    return installed if installed.is_dir() else package.parent / "suites"

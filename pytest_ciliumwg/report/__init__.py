@@ -1,0 +1,1 @@
+"""What a run leaves behind: the terminal's summary, report.json."""

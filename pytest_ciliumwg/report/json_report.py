@@ -1,0 +1,94 @@
+"""report.json: the run as data. The schema is described in docs/report.md; its version is SCHEMA."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_ciliumwg import __version__
+from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.report.record import RunRecord, plain
+from pytest_ciliumwg.wire.judge import Judge, Judgement
+
+SCHEMA = 1
+
+
+def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
+    """Write the report into a directory that is made if need be.
+
+    Raises:
+        CiliumwgError: the directory cannot be written.
+    """
+    path = directory / "report.json"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document(record, exit_status), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CiliumwgError(f"the report could not be written to {path}: {error.strerror}") from error
+    return path
+
+
+def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
+    """The whole report."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "pytest-ciliumwg", "version": __version__},
+        "started": record.started.isoformat(),
+        "finished": datetime.now(UTC).isoformat(),
+        "verdict": record.verdict_line(),
+        "exit_status": exit_status,
+        "cluster": {
+            "provider": record.provider,
+            "description": record.description,
+            "declared": plain(asdict(record.declared)) if record.declared else None,
+            "nodes": record.nodes,
+        },
+        "profiles": record.profiles,
+        "summary": dict(record.counts()),
+        "checks": [asdict(result) | {"title": result.title} for result in record.results],
+        "pairs": [
+            {"source": source, "destination": destination, "verdict": verdict.value}
+            for (source, destination), verdict in record.matrix().items()
+        ],
+        "flows": [_flow(judgement) for judgement in record.judgements()],
+        "watches": _watches(record.judge) if record.judge else [],
+    }
+
+
+def _flow(judgement: Judgement) -> dict[str, Any]:
+    flow = judgement.flow
+    fields: dict[str, Any] = plain(asdict(flow))
+    return fields | {
+        "verdict": judgement.verdict.value,
+        "reason": judgement.reason,
+        "delivery": plain(asdict(judgement.delivery)),
+        "sightings": [plain(asdict(sighting)) for sighting in judgement.sightings],
+    }
+
+
+def _watches(judge: Judge) -> list[dict[str, Any]]:
+    return [
+        {
+            "node": watch.node,
+            "started": watch.started,
+            "stopped": watch.stopped,
+            "blind": list(judge.blindness.get(watch.node, ())),
+            "devices": {
+                name: {
+                    "frames": device.frames,
+                    "kernel_frames": device.kernel_frames,
+                    "drops": device.drops,
+                    "truncated": device.truncated,
+                    "wireguard_messages": dict(
+                        sum((Counter({m.kind.name.lower(): m.count}) for m in device.wireguard), Counter())
+                    ),
+                }
+                for name, device in watch.devices.items()
+            },
+        }
+        for watch in judge.measurement.watches.values()
+    ]

@@ -1,0 +1,65 @@
+"""The summary on the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_ciliumwg.model.traffic import Verdict
+from pytest_ciliumwg.report.record import RunRecord
+
+_CELLS = {
+    Verdict.ENCRYPTED: ("ok", {"green": True}),
+    Verdict.CLEARTEXT: ("CLEAR", {"red": True, "bold": True}),
+    Verdict.UNREACHABLE: ("no way", {"red": True}),
+    Verdict.INCONCLUSIVE: ("?", {"yellow": True}),
+}
+_WIDTH = 8
+_MOST_NODES = 16
+
+
+def summarize(writer: Any, record: RunRecord) -> None:
+    """Write what could not be measured, the matrix and the verdict; failures pytest has shown already."""
+    _inconclusive(writer, record)
+    writer.section("Cilium WireGuard conformance", sep="=")
+    for line in record.description:
+        writer.line(line)
+    _matrix(writer, record)
+    counts = record.counts()
+    flows = record.judgements()
+    writer.line(", ".join(f"{counts[name]} {name}" for name in ("pass", "fail", "inconclusive", "skip")) + " (checks)")
+    if flows:
+        by_verdict = {verdict: sum(one.verdict is verdict for one in flows) for verdict in Verdict}
+        writer.line(", ".join(f"{count} {verdict.value}" for verdict, count in by_verdict.items()) + " (flows)")
+    good = not counts["fail"] and not counts["inconclusive"]
+    writer.line(record.verdict_line(), green=good, red=bool(counts["fail"]), yellow=not good and not counts["fail"])
+
+
+def _inconclusive(writer: Any, record: RunRecord) -> None:
+    doubtful = [result for result in record.results if result.outcome == "inconclusive"]
+    if doubtful:
+        writer.section("INCONCLUSIVE", sep="=")
+    for result in doubtful:
+        writer.line(f"{result.title}: {result.statement}", yellow=True)
+        for line in result.message.removeprefix("INCONCLUSIVE ").splitlines():
+            writer.line(f"  {line}")
+
+
+def _matrix(writer: Any, record: RunRecord) -> None:
+    """Rows send, columns receive; the worst verdict of all flows of the pair."""
+    matrix, nodes = record.matrix(), record.nodes
+    if not matrix:
+        return
+    if len(nodes) > _MOST_NODES:
+        bad = {pair: verdict for pair, verdict in matrix.items() if verdict is not Verdict.ENCRYPTED}
+        writer.line(f"{len(matrix) - len(bad)} of {len(matrix)} directed node pairs encrypted")
+        for (source, destination), verdict in bad.items():
+            writer.line(f"  {source} → {destination}: {verdict.value}", red=True)
+        return
+    name = max(len(node) for node in nodes)
+    writer.line("from \\ to".ljust(name) + "".join(str(column).rjust(_WIDTH) for column in range(1, len(nodes) + 1)))
+    for row, source in enumerate(nodes, 1):
+        writer.write(source.ljust(name))
+        for destination in nodes:
+            text, markup = _CELLS[matrix[source, destination]] if (source, destination) in matrix else ("-", {})
+            writer.write(text.rjust(_WIDTH), **markup)
+        writer.line(f"   {row}")

@@ -1,0 +1,155 @@
+"""The allowed IPs of every peer: what may be sent to it, and what it may send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.expect import Expectations, source
+from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.verifying import Observed
+
+PODS = source("pods_in_allowed_ips")
+NODES = source("node_addresses")
+
+
+@pytest.mark.ciliumwg_check("allowed-ips.pods", source=PODS)
+def test_every_pod_is_contained(
+    observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify, expected: Expectations
+) -> None:
+    """Every pod of a peer's node is among the peer's allowed IPs."""
+    if not expected.pods_in_allowed_ips:
+        pytest.skip(f"Cilium {expected.config.version} in tunnel mode sends pods' packets as the nodes' own")
+    for state, peer, node in _peers(observed, nodes):
+        for pod in pods:
+            for address in pod.addresses if pod.node == node.name else ():
+                verify(
+                    _covers(peer, address),
+                    where=f"{state.node}, peer {node.name}",
+                    expected=f"{address} of pod {pod.key} among the allowed IPs",
+                    seen="not there",
+                    meaning="WireGuard drops this pod's packets in both directions.",
+                )
+
+
+@pytest.mark.ciliumwg_check("allowed-ips.disjoint", source="wg(8): an allowed IP belongs to one peer")
+def test_no_address_belongs_to_two_peers(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
+    """No allowed IPs of two peers overlap."""
+    names = {node.public_key: node.name for node in nodes}
+    for state, _ in observed.devices():
+        rows = [(net, names.get(p.public_key, p.public_key)) for p in state.real_peers() for net in p.allowed_ips]
+        rows.sort(key=lambda row: (row[0].version, row[0].network_address, row[0].prefixlen))
+        clashes = [f"{wide} of {owner} and {narrow} of {other}" for (wide, owner), (narrow, other) in _overlaps(rows)]
+        verify(
+            not clashes,
+            where=state.node,
+            expected="every allowed IP with one peer",
+            seen="; ".join(clashes),
+            meaning="Packets for the address reach only one of the peers, maybe the wrong one.",
+        )
+
+
+@pytest.mark.ciliumwg_check("allowed-ips.not-own", source="pkg/wireguard/agent/agent.go: only remote ipcache entries")
+def test_no_address_of_the_own_node(
+    observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify
+) -> None:
+    """No peer may send with, or is sent, the addresses of the own node and its pods."""
+    for state, peer, node in _peers(observed, nodes):
+        own = [ip for owner in nodes if owner.name == state.node for ip in (*owner.addresses, *owner.cilium_addresses)]
+        own += [ip for pod in pods if pod.node == state.node for ip in pod.addresses]
+        taken = [str(ip) for ip in own if _covers(peer, ip)]
+        verify(
+            not taken,
+            where=f"{state.node}, peer {node.name}",
+            expected=f"no address of {state.node}",
+            seen=", ".join(taken),
+            meaning="The peer could send in the name of this node's own pods.",
+        )
+
+
+@pytest.mark.ciliumwg_check("allowed-ips.nodes", source=NODES)
+def test_node_addresses(observed: Observed, nodes: Sequence[Node], verify: Verify, expected: Expectations) -> None:
+    """A peer's allowed IPs hold its node's InternalIPs where this version needs them, and not where it must not."""
+    for state, peer, node in _peers(observed, nodes):
+        opted_out = expected.config.node_encryption and not node.encryption_key
+        policy = expected.node_addresses(opted_out=opted_out)
+        for address in node.addresses if policy != "optional" else ():
+            verify(
+                _covers(peer, address) == (policy == "required"),
+                where=f"{state.node}, peer {node.name}",
+                expected=f"the node address {address} {policy} among the allowed IPs",
+                seen="not there" if policy == "required" else "there",
+                meaning="Node traffic is dropped by WireGuard." if policy == "required" else "",
+            )
+        if policy == "optional":
+            verify(True, where=state.node, expected="node addresses optional", seen="anything")
+
+
+@pytest.mark.ciliumwg_check("allowed-ips.foreign", source=PODS)
+def test_nothing_of_another_node(
+    observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify
+) -> None:
+    """A peer's allowed IPs hold no address of a third node's pods, and no whole pod CIDR."""
+    for state, peer, node in _peers(observed, nodes):
+        foreign = {ip: f"pod {pod.key} on {pod.node}" for pod in pods if pod.node != node.name for ip in pod.addresses}
+        foreign |= {
+            ip: f"node {other.name}"
+            for other in nodes
+            if other is not node
+            for ip in (*other.addresses, *other.cilium_addresses)
+        }
+        wrong = [f"{ip} of {owner}" for ip, owner in foreign.items() if _covers(peer, ip)]
+        wide = [str(net) for net in peer.allowed_ips if net.num_addresses > 1]
+        verify(
+            not wrong and not wide,
+            where=f"{state.node}, peer {node.name}",
+            expected=f"single addresses of {node.name} and its pods",
+            seen=", ".join([*wrong, *wide]),
+            meaning="Packets for somebody else are encrypted to this peer, who can read them.",
+        )
+
+
+@pytest.mark.ciliumwg_check("allowed-ips.known", source="issues 25492 and 33159: addresses of pods that are gone")
+def test_nothing_unknown(observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify) -> None:
+    """Every allowed IP is the address of a pod, a node or an endpoint of Cilium's that the cluster knows."""
+    known = {ip for pod in pods for ip in pod.addresses}
+    known |= {ip for n in nodes for ip in (*n.addresses, *n.cilium_addresses, *n.external_addresses)}
+    for state, peer, node in _peers(observed, nodes):
+        stale = [str(net) for net in peer.allowed_ips if net.num_addresses == 1 and net.network_address not in known]
+        verify(
+            not stale,
+            where=f"{state.node}, peer {node.name}",
+            expected="addresses that the cluster knows",
+            seen=", ".join(sorted(stale)),
+            meaning="An address of a pod that is gone is still bound to this peer; its next owner will not be reached.",
+        )
+
+
+def _peers(observed: Observed, nodes: Sequence[Node]) -> Iterator[tuple[NodeState, Peer, Node]]:
+    """Each node's peers with the nodes they are; a peer that nobody publishes is peers.keys' finding."""
+    by_key: Mapping[str, Node] = {node.public_key: node for node in nodes if node.public_key}
+    for state, _ in observed.devices():
+        for peer in state.real_peers():
+            if peer.public_key in by_key:
+                yield state, peer, by_key[peer.public_key]
+
+
+def _covers(peer: Peer, address: IPAddress) -> bool:
+    return any(address in network for network in peer.allowed_ips if network.version == address.version)
+
+
+Row = tuple[IPNetwork, str]
+
+
+def _overlaps(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
+    """Pairs of sorted networks of different owners where the one contains the other."""
+    widest: Row | None = None
+    for row in rows:
+        if widest is not None and row[0].version == widest[0].version and row[0].network_address in widest[0]:
+            if row[1] != widest[1]:
+                yield widest, row
+            continue
+        widest = row

@@ -1,0 +1,145 @@
+"""The watch itself: what makes its silence a proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.watch import DeviceReport
+from pytest_ciliumwg.verifying import Observed
+from pytest_ciliumwg.wire.judge import PHASES, Judge
+
+DESIGN = "design: a negative needs a positive"
+BLIND = "Cleartext may have passed unseen, so nothing that was not seen counts."
+
+
+@pytest.mark.ciliumwg_check("capture.devices", source=DESIGN)
+def test_native_devices_are_known(observed: Observed, judge: Judge, verify: Verify) -> None:
+    """Every native device of every node is watched."""
+    for state in observed.states("native_devices"):
+        names = [device.name for device in state.native_devices]
+        watched = set(judge.measurement.watches[state.node].devices)
+        verify(
+            bool(names) and watched >= set(names),
+            where=state.node,
+            expected=f"a watch on {', '.join(names) or 'at least one device'}",
+            seen=", ".join(sorted(watched)) or "none",
+            meaning=BLIND,
+        )
+
+
+@pytest.mark.ciliumwg_check("capture.alive", source=DESIGN)
+def test_watches_ran(judge: Judge, verify: Verify) -> None:
+    """Every watch ran from its start to its end."""
+    for node, watch in judge.measurement.watches.items():
+        verify(not watch.errors, where=node, expected="no error", seen="; ".join(watch.errors), meaning=BLIND)
+
+
+@pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN)
+def test_no_frame_was_dropped(judge: Judge, verify: Verify) -> None:
+    """The kernel dropped no frame that a watch should have searched."""
+    for node, device, report in _devices(judge, verify):
+        verify(
+            report.drops == 0,
+            where=f"{node} {device}",
+            expected="no drop",
+            seen=f"{report.drops} of {report.kernel_frames} frames dropped",
+            meaning=BLIND,
+        )
+
+
+@pytest.mark.ciliumwg_check("capture.all-read", source=DESIGN)
+def test_every_frame_was_searched(judge: Judge, verify: Verify) -> None:
+    """Every frame that the kernel counted for a watch was searched."""
+    for node, device, report in _devices(judge, verify):
+        verify(
+            report.frames + report.drops == report.kernel_frames,
+            where=f"{node} {device}",
+            expected=f"{report.kernel_frames - report.drops} frames searched",
+            seen=report.frames,
+            meaning=BLIND,
+        )
+
+
+@pytest.mark.ciliumwg_check("capture.whole-frames", source=DESIGN)
+def test_no_frame_was_cut(judge: Judge, verify: Verify) -> None:
+    """No frame was cut off in the capture."""
+    for node, device, report in _devices(judge, verify):
+        verify(
+            report.truncated == 0,
+            where=f"{node} {device}",
+            expected="whole frames",
+            seen=f"{report.truncated} frames cut off",
+            meaning=BLIND,
+        )
+
+
+@pytest.mark.ciliumwg_check("capture.control-sent", source=DESIGN)
+def test_control_canary_was_seen_where_it_was_sent(judge: Judge, verify: Verify) -> None:
+    """Each node's watch saw the node's own control canary on every native device, before and after the flows."""
+    for node, device, _ in _devices(judge, verify):
+        controls = judge.measurement.watches[node].controls
+        seen = {one.phase for one in controls if one.outgoing and one.sender == node and one.device == device}
+        for phase, when in PHASES.items():
+            verify(
+                phase in seen,
+                where=f"{node} {device}, {when}",
+                expected="the node's own control canary",
+                seen="not seen",
+                meaning=BLIND,
+            )
+
+
+@pytest.mark.ciliumwg_check("capture.control-received", source=DESIGN)
+def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) -> None:
+    """Each node's watch saw the control canaries of all other nodes arrive, before and after the flows."""
+    watches = judge.measurement.watches
+    for node, watch in watches.items():
+        if watch.errors:
+            verify.cannot(node, watch.errors[0])
+            continue
+        seen = {(one.phase, one.sender) for one in watch.controls if not one.outgoing}
+        for sender in watches:
+            for phase, when in PHASES.items() if sender != node else ():
+                verify(
+                    (phase, sender) in seen,
+                    where=f"{node}, {when}",
+                    expected=f"the control canary of {sender}",
+                    seen="not seen",
+                    meaning=BLIND,
+                )
+
+
+@pytest.mark.ciliumwg_check("capture.window", source=DESIGN)
+def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
+    """Every flow began after the watches of its two nodes and ended before them."""
+    for flow in judge.measurement.flows:
+        if any(judge.measurement.watches[node].errors for node in flow.pair):
+            verify.cannot(str(flow), "a watch of its nodes failed (see capture.alive)")
+            continue
+        outside = judge.uncovered(flow)
+        verify(outside is None, where=str(flow), expected="within the watches", seen=outside, meaning=BLIND)
+
+
+@pytest.mark.ciliumwg_check("capture.agents", source=DESIGN)
+def test_nothing_went_wrong_on_the_way(judge: Judge, states: Mapping[str, NodeState], verify: Verify) -> None:
+    """All agents did what they were asked: control canaries left, flows were served and accounted for."""
+    problems = judge.measurement.problems
+    verify(
+        not problems,
+        where=f"{len(states)} nodes",
+        expected="no problem",
+        seen="; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else ""),
+    )
+
+
+def _devices(judge: Judge, verify: Verify) -> Iterator[tuple[str, str, DeviceReport]]:
+    """(node, device, report) of every watch that ran; the others are noted as unmeasured."""
+    for node, watch in judge.measurement.watches.items():
+        if watch.errors:
+            verify.cannot(node, f"{watch.errors[0]} (see capture.alive)")
+        for device, report in watch.devices.items():
+            yield node, device, report

@@ -1,0 +1,102 @@
+"""The WireGuard sessions between nodes are alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.model.cluster import Node
+from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.watch import MessageKind
+from pytest_ciliumwg.verifying import peer_names
+from pytest_ciliumwg.wire.judge import Judge
+
+REJECT_AFTER = 180.0
+"""Seconds after which WireGuard accepts nothing of a session any more (REJECT_AFTER_TIME)."""
+PROTOCOL = "WireGuard whitepaper, section 5 and 6.1"
+
+
+@pytest.mark.ciliumwg_check("handshake.completed", source=PROTOCOL)
+def test_completed(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
+    """Every pair of nodes that had to talk through the tunnel completed a handshake."""
+    for state, peer, name in _peers_after(judge, nodes, verify):
+        tried = _count(judge, state.node, name, MessageKind.INITIATION)
+        if peer.latest_handshake is None and not tried:
+            verify.cannot(
+                f"{state.node} ↔ {name}", "nothing entered the tunnel (see the wire checks), so nothing shook hands"
+            )
+            continue
+        verify(
+            peer.latest_handshake is not None,
+            where=f"{state.node} ↔ {name}",
+            expected="a completed handshake",
+            seen=f"none, though {tried} initiations were sent",
+            meaning="UDP 51871 is blocked between the two, or one of them has the other's key wrong.",
+        )
+
+
+@pytest.mark.ciliumwg_check("handshake.fresh", source=PROTOCOL)
+def test_fresh(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
+    """While traffic flows, no session is older than 180 seconds."""
+    for state, peer, name in _peers_after(judge, nodes, verify):
+        if peer.latest_handshake is None:
+            verify.cannot(f"{state.node} ↔ {name}", "no handshake completed (see handshake.completed)")
+            continue
+        age = state.observed_at - peer.latest_handshake
+        verify(
+            age < REJECT_AFTER,
+            where=f"{state.node} ↔ {name}",
+            expected=f"a handshake within the last {REJECT_AFTER:.0f} s",
+            seen=f"{age:.0f} s ago",
+            meaning="The session is dead; what is sent now is queued or dropped until a new handshake completes.",
+        )
+
+
+@pytest.mark.ciliumwg_check("handshake.on-wire", source=PROTOCOL)
+def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
+    """A handshake that completed during the watch was seen on the wire as initiation and response."""
+    during = 0
+    for state, peer, name in _peers_after(judge, nodes, verify):
+        watch = judge.measurement.watches[state.node]
+        at = peer.latest_handshake
+        if at is None or not watch.started < at < watch.stopped:
+            continue
+        during += 1
+        for kind in (MessageKind.INITIATION, MessageKind.RESPONSE):
+            verify(
+                _count(judge, state.node, name, kind) > 0,
+                where=f"{state.node} ↔ {name}",
+                expected=f"a handshake {kind.name.lower()} on a native device",
+                seen="none",
+                meaning="The session was made by packets that no watch saw: they take a way that is not watched.",
+            )
+    if not during:
+        verify.not_told("all pairs", "all sessions are older than the watch; they are renewed every 120 s")
+
+
+def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterator[tuple[NodeState, Peer, str]]:
+    """Each node's peers after the watch, with their nodes' names."""
+    names = peer_names(nodes)
+    after = judge.measurement.after
+    for one, other in permutations(after, 2):
+        state = after[one]
+        found = [peer for peer in state.peers if names.get(peer.public_key) == other]
+        if found:
+            yield state, found[0], other
+        else:
+            verify.cannot(f"{one} ↔ {other}", f"{other} is no peer of {one} (see the peers checks)")
+
+
+def _count(judge: Judge, node: str, other: str, kind: MessageKind) -> int:
+    """Messages of a kind between two nodes, in either direction, that the first one's watch saw."""
+    ends = judge.addresses(node), judge.addresses(other)
+    return sum(
+        messages.count
+        for _, messages in judge.messages(node)
+        if messages.kind is kind
+        and ((messages.source in ends[0] and messages.destination in ends[1])
+             or (messages.source in ends[1] and messages.destination in ends[0]))
+    )  # fmt: skip

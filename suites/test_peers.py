@@ -1,0 +1,145 @@
+"""The peers of every node: all other nodes, and nobody else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.expect import Expectations, source
+from pytest_ciliumwg.model.cluster import Node
+from pytest_ciliumwg.verifying import Observed, peer_names
+
+KEYS = source("key_annotations")
+AGENT = "pkg/wireguard/agent/agent.go: UpdatePeer"
+
+
+@pytest.mark.ciliumwg_check("peers.published", source=KEYS)
+def test_every_node_publishes_a_key(nodes: Sequence[Node], verify: Verify) -> None:
+    """Every node publishes a WireGuard public key."""
+    for node in nodes:
+        verify(
+            node.public_key is not None,
+            where=node.name,
+            expected="a public key on its CiliumNode",
+            seen="none",
+            meaning="No other node can encrypt to this one; their traffic to it is sent in clear.",
+        )
+
+
+@pytest.mark.ciliumwg_check("peers.own-key", source=KEYS)
+def test_published_key_is_the_devices_key(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
+    """The key that a node publishes is the key that its device has."""
+    published = {node.name: node.public_key for node in nodes}
+    for state, device in observed.devices():
+        verify(
+            device.public_key == published[state.node],
+            where=state.node,
+            expected=f"the published key {published[state.node]}",
+            seen=device.public_key,
+            meaning="Peers encrypt to a key that this node no longer has, and it can read nothing of it.",
+        )
+
+
+@pytest.mark.ciliumwg_check(
+    "peers.unique-published", source="pkg/wireguard/agent/agent.go: detected duplicate public key"
+)
+def test_published_keys_are_unique(nodes: Sequence[Node], verify: Verify) -> None:
+    """No two nodes publish the same key."""
+    owners = Counter(node.public_key for node in nodes if node.public_key)
+    for node in nodes:
+        if node.public_key:
+            others = [one.name for one in nodes if one.public_key == node.public_key and one is not node]
+            verify(
+                owners[node.public_key] == 1,
+                where=node.name,
+                expected="a key of its own",
+                seen=f"the key of {', '.join(others)}",
+                meaning="Cilium refuses the second of two nodes with one key as a peer, and sends to it in clear.",
+            )
+
+
+@pytest.mark.ciliumwg_check("peers.count", source=AGENT)
+def test_count(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
+    """A node has as many peers as other nodes publish keys: N - 1."""
+    names = peer_names(nodes)
+    for state, _ in observed.devices():
+        others = {key for key, name in names.items() if name != state.node}
+        found = {peer.public_key for peer in state.real_peers()}
+        missing = sorted(names[key] for key in others - found)
+        verify(
+            len(state.real_peers()) == len(others),
+            where=state.node,
+            expected=f"{len(others)} peers",
+            seen=f"{len(state.real_peers())}" + (f", without {', '.join(missing)}" if missing else ""),
+            meaning="Traffic to a node that is no peer is dropped, or leaves in clear before Cilium knows the node.",
+        )
+
+
+@pytest.mark.ciliumwg_check("peers.keys", source=KEYS)
+def test_keys(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
+    """The keys of a node's peers are the keys that the other nodes publish."""
+    names = peer_names(nodes)
+    for state, _ in observed.devices():
+        for peer in state.real_peers():
+            verify(
+                peer.public_key in names,
+                where=state.node,
+                expected="peers with published keys only",
+                seen=f"the peer {peer.public_key} at {peer.endpoint}",
+                meaning="Either a node changed its key and this one did not learn it, or a stranger is a peer.",
+            )
+
+
+@pytest.mark.ciliumwg_check("peers.not-self", source=AGENT)
+def test_own_key_is_no_peer(observed: Observed, verify: Verify) -> None:
+    """A node is not its own peer."""
+    for state, device in observed.devices():
+        own = [peer for peer in state.peers if peer.public_key == device.public_key]
+        verify(not own, where=state.node, expected="no peer with its own key", seen=device.public_key)
+
+
+@pytest.mark.ciliumwg_check(
+    "peers.unique-endpoints", source="issue 31921: stale CiliumNodes make two peers with one endpoint"
+)
+def test_endpoints_are_unique(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
+    """No two peers of a node have the same endpoint."""
+    names = peer_names(nodes)
+    for state, _ in observed.devices():
+        endpoints = Counter(peer.endpoint for peer in state.real_peers() if peer.endpoint is not None)
+        for endpoint, count in endpoints.items():
+            sharing = [names.get(peer.public_key, peer.public_key) for peer in state.peers if peer.endpoint == endpoint]
+            verify(
+                count == 1,
+                where=f"{state.node}, endpoint {endpoint}",
+                expected="one peer",
+                seen=f"{', '.join(sharing)}",
+                meaning="One of the two is stale or wrong; what is sent to it reaches the other, who cannot read it.",
+            )
+
+
+@pytest.mark.ciliumwg_check("peers.endpoint", source=source("listen_port"))
+def test_endpoint_is_the_nodes_address(
+    observed: Observed, nodes: Sequence[Node], verify: Verify, expected: Expectations
+) -> None:
+    """A peer's endpoint is an address of its node, at port 51871."""
+    by_key = {node.public_key: node for node in nodes if node.public_key}
+    for state, _ in observed.devices():
+        for peer in state.real_peers():
+            node = by_key.get(peer.public_key)
+            if node is None:
+                continue  # a peer that nobody publishes is peers.keys' finding
+            right = (
+                peer.endpoint is not None
+                and peer.endpoint.address in (*node.addresses, *node.external_addresses)
+                and peer.endpoint.port == expected.listen_port
+            )
+            verify(
+                right,
+                where=f"{state.node}, peer {node.name}",
+                expected=f"{' or '.join(map(str, node.addresses))}, port {expected.listen_port}",
+                seen=peer.endpoint or "no endpoint",
+                meaning="Encrypted packets for this node are sent to somebody else.",
+            )

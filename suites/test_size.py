@@ -1,0 +1,111 @@
+"""Sizes: from one byte to more than the MTU nothing is lost, and nothing is fragmented that must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.expect import Expectations, source
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.traffic import Protocol
+from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.verifying import Observed, assert_encrypted, wireguard_messages
+from pytest_ciliumwg.wire.judge import Judge, Judgement
+
+DATAGRAMS = pytest.mark.parametrize("datagram", [Protocol.ICMP, Protocol.UDP], ids=["icmp", "udp"])
+
+
+@pytest.mark.ciliumwg_check("size.route-mtu", source=source("pod_route_mtus"))
+def test_route_mtu(
+    cluster: Cluster,
+    observed: Observed,
+    route_mtus: Mapping[str, Mapping[str, int]],
+    verify: Verify,
+    expected: Expectations,
+) -> None:
+    """The routes in pods have the MTU that fits into this version's tunnel."""
+    native = {
+        state.node: min((device.mtu for device in state.native_devices), default=0)
+        for state in observed.states("native_devices")
+    }
+    for pod in cluster.test_pods():
+        if not native.get(pod.node):
+            verify.cannot(pod.node, "it shows no native device")
+            continue
+        mtus = expected.pod_route_mtus(native[pod.node])
+        for address, mtu in route_mtus[pod.key].items():
+            verify(
+                mtu in mtus,
+                where=f"pod {pod.key} on {pod.node}, route to {address}",
+                expected=f"MTU {mtus}",
+                seen=mtu,
+                meaning="Too high: full-size packets are fragmented or lost. Too low: bandwidth is wasted.",
+            )
+
+
+@pytest.mark.ciliumwg_check(
+    "size.delivered", source="issues 28413 and 23917: double encapsulation, padding beyond the MTU"
+)
+@DATAGRAMS
+def test_delivered(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
+    """Payloads of one byte, just below, at and above the pod's MTU are all answered."""
+    for one in _of(judge, family, datagram):
+        verify(
+            one.delivery.received >= one.flow.count,
+            where=str(one.flow),
+            expected=f"{one.flow.count} answers",
+            seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
+            meaning="Packets of this size do not get through the tunnel; large transfers between pods will hang.",
+        )
+
+
+@pytest.mark.ciliumwg_check(
+    "size.dont-fragment", source="recordings of 1.13 to 1.15: a packet of exactly the route's MTU passes with DF"
+)
+@DATAGRAMS
+def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
+    """A packet of exactly the route's MTU, which must not be fragmented, gets through."""
+    for one in _of(judge, family, datagram):
+        if one.flow.dont_fragment:
+            verify(
+                one.delivery.received >= one.flow.count,
+                where=str(one.flow),
+                expected="answered without a fragment",
+                seen=one.delivery.error or f"{one.delivery.received} answers",
+                meaning="The route promises an MTU that the tunnel does not have.",
+            )
+
+
+@pytest.mark.ciliumwg_check(
+    "size.no-cleartext", source='documentation, "Which traffic is encrypted": pod to pod on another node'
+)
+@DATAGRAMS
+def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
+    """No packet of any size, whole or fragmented, is seen in clear."""
+    for one in _of(judge, family, datagram):
+        assert_encrypted(verify, one)
+
+
+@pytest.mark.ciliumwg_check("size.outer-unfragmented", source=source("unfragmented"))
+def test_outer_packets_are_not_fragmented(judge: Judge, verify: Verify, expected: Expectations) -> None:
+    """WireGuard's outer packets are not fragmented, where this version promises it."""
+    for node, device, messages in wireguard_messages(judge, verify):
+        underlay = IPFamily.of(messages.source)
+        if not expected.unfragmented(underlay):
+            verify.not_told(node, f"Cilium {expected.config.version} does not promise it over IP{underlay.value}")
+            continue
+        verify(
+            not messages.fragmented,
+            where=f"{node} {device}, {messages.source} → {messages.destination}",
+            expected="whole packets",
+            seen=f"{messages.count} fragmented ones",
+            meaning="Fragments are slow, and many networks drop them.",
+        )
+
+
+def _of(judge: Judge, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
+    for one in judge.judgements:
+        if (one.flow.purpose, one.flow.family, one.flow.protocol) == ("size", family, protocol):
+            yield one

@@ -1,0 +1,167 @@
+"""How a pod's packet gets into the WireGuard device: by rule up to Cilium 1.13, by redirect since 1.14."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.expect import Expectations, source
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState, Redirect, Rule
+from pytest_ciliumwg.verifying import Observed
+
+TABLE = "201"
+"""The routing table that is WireGuard's in Cilium 1.10 to 1.13, and nobody's after that."""
+STALE = "A rule left behind by a version up to 1.13 sends packets into an empty table, or the tunnel's own into a loop."
+
+
+@pytest.mark.ciliumwg_check("steering.rule", source=source("rule"))
+def test_rule(observed: Observed, verify: Verify, expected: Expectations, family: IPFamily) -> None:
+    """Up to 1.13 every node has the ip rule that takes marked packets to table 201; since 1.14 no node has one."""
+    for state in observed.states("rules"):
+        found = [rule for rule in state.rules if rule.family is family and rule.table == TABLE]
+        if expected.rule is None:
+            verify(
+                not found,
+                where=f"{state.node} IP{family.value}",
+                expected=f"no rule to table {TABLE}",
+                seen=_rules(found),
+                meaning=STALE,
+            )
+            continue
+        wanted = Rule(
+            family=family,
+            priority=expected.rule.priority,
+            table=expected.rule.table,
+            fwmark=expected.rule.fwmark,
+            fwmask=expected.rule.fwmask,
+        )
+        verify(
+            found == [wanted],
+            where=f"{state.node} IP{family.value}",
+            expected=f"exactly `{_rule(wanted)}`",
+            seen=_rules(found),
+            meaning="Without this rule pods' packets follow the main table and leave the node in clear.",
+        )
+
+
+@pytest.mark.ciliumwg_check("steering.table", source=source("rule"))
+def test_table(observed: Observed, verify: Verify, expected: Expectations, family: IPFamily) -> None:
+    """Up to 1.13 table 201 holds just a default route by cilium_wg0; since 1.14 it is empty."""
+    for state in observed.states("routes"):
+        found = [route for route in state.routes if route.family is family and route.table == TABLE]
+        shown = ", ".join(f"{route.destination} dev {route.device}" for route in found) or "no route"
+        where = f"{state.node} IP{family.value}"
+        if expected.rule is None:
+            verify(not found, where=where, expected=f"table {TABLE} empty", seen=shown, meaning=STALE)
+            continue
+        right = len(found) == 1 and found[0].device == expected.device_name and found[0].destination.prefixlen == 0
+        verify(
+            right,
+            where=where,
+            expected=f"`default dev {expected.device_name}` alone in table {TABLE}",
+            seen=shown,
+            meaning="Marked packets find no way into the tunnel here; they fall through and leave in clear.",
+        )
+
+
+@pytest.mark.ciliumwg_check("steering.redirect", source=source("redirect_program"))
+def test_redirect(observed: Observed, verify: Verify, expected: Expectations, family: IPFamily) -> None:
+    """Since 1.14 every native device redirects at its egress what has to be encrypted."""
+    if expected.redirect_program is None:
+        pytest.skip(f"Cilium {expected.config.version} steers by ip rule (see steering.rule)")
+    for state in observed.states("redirects", "native_devices"):
+        for device in state.native_devices:
+            found = [one for one in state.redirects if one.device == device.name and one.direction == "egress"]
+            verify(
+                any(family in one.families and _is_ours(one, expected) for one in found),
+                where=f"{state.node} {device.name} IP{family.value}",
+                expected=f"the egress program {expected.redirect_program}",
+                seen=", ".join(f"{one.means} {one.program}" for one in found) or "nothing at the egress hook",
+                meaning="Pods' packets that take this device leave the node in clear.",
+            )
+
+
+@pytest.mark.ciliumwg_check(
+    "steering.main-table", source="pkg/wireguard/agent/agent.go: no route but that of table 201"
+)
+def test_main_table(
+    observed: Observed, verify: Verify, expected: Expectations, nodes: Sequence[Node], pods: Sequence[Pod]
+) -> None:
+    """No route of the main table leads to a pod or a node by cilium_wg0."""
+    addresses: list[IPAddress] = [ip for node in nodes for ip in node.addresses]
+    addresses += [ip for pod in pods for ip in pod.addresses]
+    for state in observed.states("routes"):
+        wrong = [
+            str(route.destination)
+            for route in state.routes
+            if route.table == "main"
+            and route.device == expected.device_name
+            and any(ip in route.destination for ip in addresses if ip.version == route.destination.version)
+        ]
+        verify(
+            not wrong,
+            where=state.node,
+            expected=f"no main route to pods or nodes by {expected.device_name}",
+            seen=", ".join(wrong),
+            meaning="Packets that no peer accepts are sent into the tunnel, the tunnel's own may be among them.",
+        )
+
+
+@pytest.mark.ciliumwg_check(
+    "steering.no-loop", source="pkg/wireguard/agent/agent.go and linux_defaults/mark.go: 1.18 reuses 0xe00"
+)
+def test_no_loop(observed: Observed, verify: Verify, expected: Expectations) -> None:
+    """No rule takes WireGuard's own outer packets back into the tunnel."""
+    for state in observed.states("rules", "routes"):
+        marks = _marks(state, expected)
+        looping = [rule for rule in state.rules if _leads_into_tunnel(rule, state, expected) and _takes(rule, marks)]
+        verify(
+            not looping,
+            where=state.node,
+            expected=f"no rule for outer packets (mark {', '.join(map(hex, sorted(marks)))}) into the tunnel",
+            seen=_rules(looping),
+            meaning="Encrypted packets would be encrypted again without end, and none would leave the node.",
+        )
+
+
+def _is_ours(redirect: Redirect, expected: Expectations) -> bool:
+    wanted = expected.redirect_program if redirect.means == "bpf" else expected.device_name
+    return redirect.program == wanted
+
+
+def _marks(state: NodeState, expected: Expectations) -> frozenset[int]:
+    """The mark of outer packets: the device's own, else the version's."""
+    if state.wireguard is not None and state.wireguard.fwmark is not None:
+        return frozenset({state.wireguard.fwmark})
+    return expected.fwmarks or frozenset({0})
+
+
+def _leads_into_tunnel(rule: Rule, state: NodeState, expected: Expectations) -> bool:
+    return rule.table == TABLE or any(
+        route.table == rule.table and route.device == expected.device_name and route.destination.prefixlen == 0
+        for route in state.routes
+    )
+
+
+def _takes(rule: Rule, marks: Iterable[int]) -> bool:
+    if rule.fwmark is None:
+        return True
+    mask = 0xFFFFFFFF if rule.fwmask is None else rule.fwmask
+    return any(mark & mask == rule.fwmark & mask for mark in marks)
+
+
+def _rule(rule: Rule) -> str:
+    mark = (
+        ""
+        if rule.fwmark is None
+        else f" fwmark {rule.fwmark:#x}/{0xFFFFFFFF if rule.fwmask is None else rule.fwmask:#x}"
+    )
+    conditions = "".join(f" {condition}" for condition in rule.conditions)
+    return f"{rule.priority}: from {rule.source}{mark}{conditions} lookup {rule.table}"
+
+
+def _rules(rules: Sequence[Rule]) -> str:
+    return ", ".join(f"`{_rule(rule)}`" for rule in rules) or "no such rule"

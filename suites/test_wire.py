@@ -1,0 +1,162 @@
+"""What an eavesdropper between the nodes gets: WireGuard, and nothing of ours in clear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import permutations
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.traffic import Protocol, Verdict
+from pytest_ciliumwg.model.watch import MessageKind
+from pytest_ciliumwg.verifying import LEAK, assert_encrypted, peer_names, seen_in_clear, wireguard_messages
+from pytest_ciliumwg.wire.judge import Judge, Judgement
+
+ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another node'
+
+
+@pytest.mark.ciliumwg_check("wire.delivered", source=ENCRYPTED)
+def test_delivered(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
+    """Every message from a pod to a pod on another node is answered, for every directed pair of nodes."""
+    for one in _of(judge, family, protocol):
+        verify(
+            one.delivery.received >= one.flow.count,
+            where=str(one.flow),
+            expected=f"{one.flow.count} answers",
+            seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
+            meaning="The pods cannot talk; whether they would be encrypted cannot be said.",
+        )
+
+
+@pytest.mark.ciliumwg_check("wire.no-cleartext", source=ENCRYPTED)
+def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
+    """No request and no reply between pods on two nodes is seen in clear on any native device."""
+    for one in _of(judge, family, protocol):
+        assert_encrypted(verify, one)
+
+
+@pytest.mark.ciliumwg_check(
+    "wire.first-packet", source='documentation, "Egress traffic to not yet discovered remote endpoints"'
+)
+def test_first_packet(judge: Judge, verify: Verify) -> None:
+    """The very first packet between two nodes, which opens their WireGuard session, is not in clear either."""
+    for one in judge.judgements:
+        if one.flow.purpose == "first":
+            assert_encrypted(verify, one)
+
+
+@pytest.mark.ciliumwg_check("wire.nothing-else", source="design: between test pods runs nothing but test flows")
+def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
+    """No frame in clear carries a canary or two test pods' addresses without belonging to a known flow."""
+    for node, watch in judge.measurement.watches.items():
+        if node in judge.blindness:
+            verify.cannot(node, judge.blindness[node][0])
+            continue
+        found = [seen for seen in judge.unattributed if seen in watch.sightings]
+        verify(not found, where=node, expected="nothing of ours", seen=seen_in_clear(found), meaning=LEAK)
+
+
+@pytest.mark.ciliumwg_check("wire.tunnelled", source=ENCRYPTED)
+def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
+    """Both nodes of a directed pair see WireGuard data messages from the one to the other."""
+    for source, destination in permutations(judge.measurement.watches, 2):
+        if not any(one.delivery.received for one in judge.judgements if set(one.flow.pair) == {source, destination}):
+            verify.cannot(f"{source} → {destination}", "nothing was delivered (see wire.delivered)")
+            continue
+        for watcher in (source, destination):
+            count, _ = judge.data_messages(watcher, source, destination)
+            if not count and watcher in judge.blindness:
+                verify.cannot(watcher, judge.blindness[watcher][0])
+                continue
+            verify(
+                count > 0,
+                where=f"{source} → {destination}, seen from {watcher}",
+                expected="WireGuard data messages on a native device",
+                seen="none",
+                meaning="What was delivered between the two did not go through the tunnel.",
+            )
+
+
+@pytest.mark.ciliumwg_check(
+    "wire.outer-addresses", source="pkg/wireguard/agent/agent.go: endpoint = node address, port 51871"
+)
+def test_outer_addresses(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
+    """WireGuard's outer packets run between node addresses."""
+    known = {ip for node in nodes for ip in judge.addresses(node.name)}
+    for node, device, messages in wireguard_messages(judge, verify):
+        verify(
+            messages.source in known and messages.destination in known,
+            where=f"{node} {device}",
+            expected="node addresses on both ends",
+            seen=f"{messages.source} → {messages.destination}",
+            meaning="The tunnel ends somewhere that is no node of this cluster.",
+        )
+
+
+@pytest.mark.ciliumwg_check("wire.framing", source="WireGuard whitepaper, section 5.4")
+def test_framing(judge: Judge, verify: Verify) -> None:
+    """Whatever uses port 51871 between nodes is a WireGuard message."""
+    for node, device, messages in wireguard_messages(judge, verify):
+        verify(
+            messages.kind is not MessageKind.OTHER,
+            where=f"{node} {device}, {messages.source} → {messages.destination}",
+            expected="type, reserved bytes and size of a WireGuard message",
+            seen=f"{messages.count} datagrams that are none",
+            meaning="Something else uses the tunnel's port, so the port alone does not mean that it is encrypted.",
+        )
+
+
+@pytest.mark.ciliumwg_check("wire.counters", source="wg(8): transfer")
+def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
+    """The byte counters of every peer grew at least by the payload that was sent and received in the tunnel."""
+    names = peer_names(nodes)
+    for state, before, after, other in _peers(judge, names, verify):
+        sent, received = _payload(judge, state.node, other), _payload(judge, other, state.node)
+        if not sent and not received:
+            verify.cannot(f"{state.node} ↔ {other}", "no flow of this pair was encrypted (see wire.no-cleartext)")
+            continue
+        for what, least, grew in (
+            ("tx", sent, after.tx_bytes - before.tx_bytes),
+            ("rx", received, after.rx_bytes - before.rx_bytes),
+        ):
+            verify(
+                grew >= least,
+                where=f"{state.node}, peer {other}",
+                expected=f"{what} grown by at least {least} bytes",
+                seen=f"{grew}",
+                meaning="The payload went another way than through this peer.",
+            )
+
+
+def _of(judge: Judge, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
+    for one in judge.judgements:
+        if (one.flow.purpose, one.flow.family, one.flow.protocol) == ("pair", family, protocol):
+            yield one
+
+
+def _payload(judge: Judge, source: str, destination: str) -> int:
+    """Payload bytes that went at least from one node to the other in the tunnel, as requests or as replies."""
+    total = 0
+    for one in judge.judgements:
+        if one.verdict is Verdict.ENCRYPTED:
+            # Every message was answered, so each passed at least once in both directions; repeats may have been lost.
+            total += one.flow.count * one.flow.payload_size if set(one.flow.pair) == {source, destination} else 0
+    return total
+
+
+def _peers(judge: Judge, names: Mapping[str, str], verify: Verify) -> Iterator[tuple[NodeState, Peer, Peer, str]]:
+    """Each node's peers before and after the watch."""
+    measurement = judge.measurement
+    for node, state in measurement.before.items():
+        after = {peer.public_key: peer for peer in measurement.after[node].real_peers()}
+        before = {peer.public_key: peer for peer in state.real_peers()}
+        for key, other in names.items():
+            if other == node:
+                continue
+            if key in before and key in after:
+                yield state, before[key], after[key], other
+            else:
+                verify.cannot(f"{node} ↔ {other}", f"{other} is no peer of {node} (see the peers checks)")

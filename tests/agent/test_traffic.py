@@ -1,0 +1,162 @@
+"""Sender and server against each other, over real sockets, in a namespace of their own."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import Any
+
+import pytest
+
+from conftest import sh
+
+from pytest_ciliumwg.agent import canary, payload
+from pytest_ciliumwg.agent.sender import Sender, route_mtu
+from pytest_ciliumwg.agent.server import Server
+
+pytestmark = pytest.mark.usefixtures("netns")
+
+PREFIX = b"prefix00"
+
+
+def flow(number: int, protocol: str, size: int = 100, *, v6: bool = False, **more: Any) -> dict[str, Any]:
+    address = "::1" if v6 else "127.0.0.1"
+    return {
+        "id": number,
+        "protocol": protocol,
+        "source": address,
+        "destination": address,
+        "port": 20000 + number,
+        "token": canary.make(PREFIX, number, canary.REQUEST).hex(),
+        "reply": canary.make(PREFIX, number, canary.REPLY).hex(),
+        "payload_size": size,
+        "count": 5,
+        "interval": 0.0,
+        **more,
+    }
+
+
+def run(*flows: dict[str, Any], serve: bool = True, timeout: float = 3.0) -> tuple[list[Any], list[Any]]:
+    server = Server([one for one in flows if one["protocol"] != "icmp"] if serve else [])
+    sender = Sender(list(flows), timeout)
+    assert sender.finished.wait(timeout + 2)
+    server.stop()
+    return sorted(sender.results(), key=lambda row: row["id"]), server.counts()
+
+
+def test_all_protocols_and_families_are_answered() -> None:
+    flows = [
+        flow(number, protocol, size, v6=v6)
+        for number, (protocol, size, v6) in enumerate(
+            (protocol, size, v6)
+            for v6 in (False,)
+            for protocol in ("icmp", "udp", "tcp")
+            for size in ((8, 4000) if protocol == "tcp" else (1, 3, 4, 1400, 9000))
+        )
+    ]
+    rows, served = run(*flows)
+    for row in rows:
+        assert (row["received"], row["sent"], row["error"], row["duplicates"]) == (5, 5, None, 0), row
+        assert 0 < row["started"] <= row["finished"] <= time.time()
+    assert {one["served"] for one in served} == {5}
+    assert all(one["first"] <= one["last"] for one in served)
+
+
+def test_the_payload_of_both_directions_carries_its_canary() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server = Server([flow(7, "udp")])
+        client.settimeout(3)
+        client.connect(("127.0.0.1", 20007))
+        client.send(payload.datagram(3, canary.make(PREFIX, 7, canary.REQUEST), 60))
+        answer = client.recv(100)
+        server.stop()
+    assert payload.number_of(answer) == 3
+    assert len(answer) == 60
+    assert canary.read(answer, answer.index(PREFIX)) == (7, canary.REPLY)
+
+
+def test_nobody_answers() -> None:
+    rows, _ = run(flow(1, "udp"), flow(2, "tcp"), serve=False, timeout=2.5)
+    assert rows[0]["received"] == 0
+    assert rows[0]["error"] == "no answer to 5 of 5 messages"
+    assert rows[0]["repeated"] > 0
+    assert rows[1]["error"] == "Connection refused"
+
+
+def test_a_message_that_must_not_be_fragmented_and_does_not_fit() -> None:
+    sh("ip link set lo mtu 1500")
+    rows, _ = run(flow(1, "udp", 1472, dont_fragment=True), flow(2, "udp", 1473, dont_fragment=True))
+    assert rows[0]["error"] is None
+    assert rows[1]["error"] == "Message too long"
+    assert rows[1]["received"] == 0
+
+
+def test_the_first_answer_ends_a_flow_that_opens_a_session() -> None:
+    rows, _ = run(flow(1, "icmp", until_reply=True, count=1))
+    assert (rows[0]["received"], rows[0]["error"]) == (1, None)
+
+
+def test_a_source_address_that_is_not_ours() -> None:
+    rows, _ = run(flow(1, "udp") | {"source": "192.0.2.1"})
+    assert "Cannot assign requested address" in rows[0]["error"]
+
+
+def test_a_port_that_is_taken_is_told_by_flow() -> None:
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", 20001))
+        squatter.listen()
+        server = Server([flow(1, "tcp"), flow(2, "tcp")])
+        server.stop()
+        server.stop()
+    assert list(server.errors) == ["1"]
+    assert server.errors["1"].startswith("tcp port 20001: ")
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"GET / HTTP/1.1\r\n\r\n", struct.pack(">II", 1 << 31, 0), b"\0" * 100, struct.pack(">II", 100, 1)]
+)
+def test_garbage_on_a_served_port_harms_nobody(garbage: bytes) -> None:
+    server = Server([flow(1, "tcp"), flow(2, "udp")])
+    with socket.create_connection(("127.0.0.1", 20001)) as stream:
+        stream.sendall(garbage)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.sendto(garbage, ("127.0.0.1", 20002))
+        datagrams.sendto(b"", ("127.0.0.1", 20002))
+    sender = Sender([flow(1, "tcp"), flow(2, "udp")], 3.0)
+    assert sender.finished.wait(5)
+    server.stop()
+    assert {row["received"] for row in sender.results()} == {5}
+
+
+def test_a_server_that_answers_garbage_ends_the_flow() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 20001))
+        listener.listen()
+        sender = Sender([flow(1, "tcp")], 3.0)
+        connection, _ = listener.accept()
+        connection.sendall(b"\xff" * 40)
+        assert sender.finished.wait(5)
+        connection.close()
+    assert "in the TCP stream" in sender.results()[0]["error"]
+
+
+def test_a_server_that_hangs_up_ends_the_flow() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 20001))
+        listener.listen()
+        sender = Sender([flow(1, "tcp")], 3.0)
+        listener.accept()[0].close()
+        assert sender.finished.wait(5)
+    assert sender.results()[0]["error"] is not None
+
+
+def test_a_sender_can_be_stopped() -> None:
+    sender = Sender([flow(1, "udp")], 30.0)
+    sender.stop()
+    assert sender.finished.is_set()
+
+
+def test_route_mtu_is_the_kernels() -> None:
+    sh("ip link set lo mtu 1234")
+    assert route_mtu("127.0.0.1") == 1234

@@ -1,0 +1,102 @@
+"""What the lab's tests see and say: a sniffer on a node's device, and marked traffic between two test pods."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.spec import LabNode
+
+_SNIFFER = """
+import select, socket, sys
+wires = {}
+for device in sys.argv[1:]:
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    wire.bind((device, 0))
+    wires[wire] = device
+print("ready", flush=True)
+over = False
+while not over:
+    ready = select.select([*wires, sys.stdin], [], [])[0]
+    over = sys.stdin in ready
+    for wire, device in wires.items():
+        while True:
+            try:
+                frame = wire.recv(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            print(device, frame.hex())
+"""
+
+_DATAGRAM = """
+import socket, sys
+for address, text in zip(sys.argv[1::2], sys.argv[2::2]):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    socket.socket(family, socket.SOCK_DGRAM).sendto(text.encode() * 8, (address, 9))
+"""
+
+MARKERS = ("icmp--v4", "icmp--v6", "udp---v4", "udp---v6")
+ALL = frozenset(MARKERS)
+UDP = frozenset(MARKERS[2:])
+V6 = frozenset(MARKERS[1::2])
+ICMP = frozenset(MARKERS[:2])
+
+
+@dataclass(slots=True)
+class Sniffed:
+    """Frames by device, there once the sniffer has ended."""
+
+    frames: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def clear(self, device: str = "eth0") -> set[str]:
+        """The markers that can be read in frames of a device."""
+        return {
+            text for text in MARKERS for name, frame in self.frames if name == device and text.encode() * 2 in frame
+        }
+
+    def with_marker(self) -> list[bytes]:
+        """The frames that hold a marker."""
+        return [frame for _, frame in self.frames if any(text.encode() in frame for text in MARKERS)]
+
+    def tunnel(self) -> list[bytes]:
+        """The IPv4 frames between WireGuard's ports."""
+        ports = (51871).to_bytes(2, "big") * 2
+        return [frame for _, frame in self.frames if frame[12:14] == b"\x08\x00" and frame[34:38] == ports]
+
+
+@contextlib.contextmanager
+def sniffing(lab: Lab, node: LabNode) -> Iterator[Sniffed]:
+    """Capture all frames on a node's native devices."""
+    result = Sniffed()
+    command = [sys.executable, "-I", "-S", "-c", _SNIFFER, *lab.spec.devices]
+    process = lab.sandbox.popen(command, netns=node.name, stdin=-1)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield result
+    finally:
+        output, _ = process.communicate()
+    for line in output.decode().splitlines():
+        device, frame = line.split()
+        result.frames.append((device, bytes.fromhex(frame)))
+
+
+def talk(lab: Lab, node: LabNode, peer: LabNode, *, wait: float = 2.0) -> set[str]:
+    """Ping and send UDP from a node's test pod to another's, per family; gives the pings that were answered.
+
+    One after the other: two nodes that open their first WireGuard session at the same moment may both wait 5 s.
+    """
+    script, datagrams = [], []
+    for family in lab.families:
+        address = peer.test_pod.pod.address(family)
+        number = family.value
+        pattern = f"icmp--{number}".encode().hex()
+        flag = "-4" if family is IPFamily.V4 else "-6"
+        script.append(f"ping {flag} -n -c 1 -W {wait} -p {pattern} {address} >/dev/null && echo icmp--{number} || :")
+        datagrams += [str(address), f"udp---{number}"]
+    script.append(f"'{sys.executable}' -I -S -c '{_DATAGRAM}' {' '.join(datagrams)}")
+    return set(lab.run_in_pod(node, "\n".join(script)).split())
