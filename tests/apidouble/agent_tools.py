@@ -6,7 +6,7 @@ Copied into the sandbox under the names `cilium` or `cilium-dbg` and `bpftool`; 
 import json
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 DEVICE = "cilium_wg0"
@@ -27,7 +27,7 @@ def table(field):
 def moment(seconds):
     if not int(seconds):
         return ZERO
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def peers():

@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -25,7 +25,9 @@ TOKEN = "double-token"  # noqa: S105 - nobody's
 class ApiDouble:
     """A Kubernetes API server over a backend; a context manager."""
 
-    def __init__(self, backend: Backend, *, page: int = 500, protocols: tuple[str, ...] = (), tls: Path | None = None) -> None:
+    def __init__(
+        self, backend: Backend, *, page: int = 500, protocols: tuple[str, ...] = (), tls: Path | None = None
+    ) -> None:
         self.store = Store()
         self.backend = backend
         self.kubelet = Kubelet(self.store, backend)
@@ -52,7 +54,7 @@ class ApiDouble:
         """The namespaces of runs that are there now."""
         return [name for name in self.store.names("namespaces") if name.startswith("ciliumwg-")]
 
-    def __enter__(self) -> ApiDouble:
+    def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True, name="apidouble")

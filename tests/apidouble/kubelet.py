@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
 from tests.apidouble.mishaps import Mishap
 from tests.apidouble.store import Object, Refusal, Store
@@ -209,7 +209,12 @@ class Kubelet:
         stays = next((one.namespace_stays for one in self.mishaps if one.namespace_stays), "")
         if stays:
             gone["status"]["conditions"] = [
-                {"type": "NamespaceFinalizersRemaining", "status": "True", "reason": "SomeFinalizersRemain", "message": stays}
+                {
+                    "type": "NamespaceFinalizersRemaining",
+                    "status": "True",
+                    "reason": "SomeFinalizersRemain",
+                    "message": stays,
+                }
             ]
         with self._lock:
             self.store.put("namespaces", gone)
@@ -220,5 +225,3 @@ class Kubelet:
         if not stays:
             time.sleep(0.05)
             self.store.remove("namespaces", None, name)
-
-

@@ -88,7 +88,9 @@ class Store:
                 raise Refusal(404, "NotFound", f'{resource} "{name}" not found')
             return copy.deepcopy(found)
 
-    def list(self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+    def list(
+        self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Object]:
         """Copies of all objects of a resource, with these labels."""
         with self._lock:
             return [

@@ -146,8 +146,17 @@ class ExistingCluster:
             return NoAgent(name, "it is not among the nodes under test, or its pod is gone")
         return ExecPort(self._kube, name, self._presence.run.namespace, raw["metadata"]["name"])
 
+    def keep(self) -> str:
+        """Leave our namespace in the cluster, and say how to enter and how to remove it."""
+        namespace = self._presence.run.namespace
+        self._presence.keep()
+        return (
+            f"the namespace {namespace} is kept; its agents are `kubectl -n {namespace} get pods`, "
+            f"remove it with `kubectl delete namespace {namespace}` or --ciliumwg-cleanup"
+        )
+
     def close(self) -> None:
-        """Remove everything of ours and wait until it is gone; safe to call twice.
+        """Remove everything of ours, unless it is kept, and wait until it is gone; safe to call twice.
 
         Raises:
             ProviderError: something cannot be removed.

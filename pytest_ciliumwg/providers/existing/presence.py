@@ -105,6 +105,10 @@ class Presence:
             refused + found + [Obstacle(f"{role} on {node}", "its pod has not been made yet") for role, node in missing]
         )
 
+    def keep(self) -> None:
+        """Let everything outlive this run."""
+        self._made = False
+
     def delete(self) -> None:
         """Delete the namespace and wait until it is gone; safe to call twice.
 
