@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 from aiohttp import web
 
@@ -114,7 +114,7 @@ class ApiDouble:
         return path
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        line = f"{request.method} {unquote(request.path_qs)}"
+        line = f"{request.method} {unquote_plus(request.path_qs)}"
         self.journal.append(line)
         trouble = next((one for one in self.troubles if one.takes(line)), None)
 

@@ -39,7 +39,7 @@ class Trouble:
 
     def takes(self, line: str) -> bool:
         """Whether it happens to this request; counts."""
-        if re.search(self.match, line) is None:
+        if re.search(self.match, line, re.DOTALL) is None:
             return False
         self.seen += 1
         return self.after < self.seen <= self.after + self.times
