@@ -14,23 +14,23 @@ VERSION = "@VERSION@"
 ZERO = "0001-01-01T00:00:00.000Z"
 
 
-def run(*argv):
+def run(*argv: str) -> str | None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else None
 
 
-def table(field):
+def table(field: str) -> dict[str, list[str]]:
     rows = (line.split("\t") for line in (run("wg", "show", DEVICE, field) or "").splitlines())
     return {row[0]: row[1:] for row in rows}
 
 
-def moment(seconds):
+def moment(seconds: str) -> str:
     if not int(seconds):
         return ZERO
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def peers():
+def peers() -> Iterator[dict[str, Any]]:
     endpoints, allowed, handshakes, transfer = map(table, ("endpoints", "allowed-ips", "latest-handshakes", "transfer"))
     for key in endpoints:
         peer = {
@@ -45,24 +45,24 @@ def peers():
         yield peer
 
 
-def encryption():
+def encryption() -> dict[str, Any]:
     if run("ip", "link", "show", DEVICE) is None:
         return {}
     found = list(peers())
     interface = {
         "name": DEVICE,
-        "public-key": run("wg", "show", DEVICE, "public-key").strip(),
-        "listen-port": int(run("wg", "show", DEVICE, "listen-port")),
+        "public-key": (run("wg", "show", DEVICE, "public-key") or "").strip(),
+        "listen-port": int(run("wg", "show", DEVICE, "listen-port") or 0),
         "peer-count": len(found),
         "peers": found,
     }
-    wireguard = {"interfaces": [interface]}
+    wireguard: dict[str, Any] = {"interfaces": [interface]}
     if [int(part) for part in VERSION.split(".")[:2]] >= [1, 14]:
         wireguard["node-encryption"] = "Disabled"
     return {"wireguard": wireguard}
 
 
-def cilium(arguments):
+def cilium(arguments: list[str]) -> Any:
     if arguments == ["version", "-o", "json"]:
         one = {"Version": VERSION, "Revision": "0123456789", "GoRuntimeVersion": "go1.21.13", "Arch": "linux/amd64"}
         return {"Client": one, "Daemon": one}
@@ -71,7 +71,7 @@ def cilium(arguments):
     sys.exit(f"Error: unknown command {arguments}")
 
 
-def bpftool(arguments):
+def bpftool(arguments: list[str]) -> Any:
     if arguments != ["-j", "net", "show"]:
         sys.exit(f"Error: {arguments}")
     programs = []

@@ -88,6 +88,11 @@ class ApiDouble:
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()
+        # Some of them may have been told to say nothing for long.
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     @property
     def url(self) -> str:
@@ -168,7 +173,9 @@ class ApiDouble:
         labels = dict(part.split("=", 1) for part in selector.split(",") if part)
         if resource == "pods" and namespace and namespace.startswith("ciliumwg-"):
             self.kubelet.looked()
-        items = self.store.list(resource, namespace, labels)
+        items = self.store.select(resource, namespace, labels)
+        if fields := query.get("fieldSelector"):
+            items = [one for one in items if f"spec.nodeName={one['spec'].get('nodeName')}" == fields]
         start = int(query.get("continue") or 0)
         end = start + min(int(query.get("limit") or len(items) or 1), self._page)
         return as_list(resource, items[start:end], str(end) if end < len(items) else "")

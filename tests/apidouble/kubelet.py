@@ -75,7 +75,7 @@ class Kubelet:
         for mishap in list(self.mishaps):
             if mishap.passes_after is not None and self.looks > mishap.passes_after:
                 self.mishaps.remove(mishap)
-                for made in self.store.list("daemonsets"):
+                for made in self.store.select("daemonsets"):
                     self.created("daemonsets", made)
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class Kubelet:
             self._put_inside(made, "ciliumendpoints", endpoint)
 
     def _replace(self, made: Object, pod: Object) -> None:
-        for old in self.store.list("pods", made["metadata"]["namespace"], pod["metadata"]["labels"]):
+        for old in self.store.select("pods", made["metadata"]["namespace"], pod["metadata"]["labels"]):
             if old["spec"].get("nodeName") == pod["spec"].get("nodeName"):
                 self.store.remove("pods", made["metadata"]["namespace"], old["metadata"]["name"])
         self._put_inside(made, "pods", pod)
@@ -218,10 +218,10 @@ class Kubelet:
             ]
         with self._lock:
             self.store.put("namespaces", gone)
-            pods = self.store.list("pods", name)
+            pods = self.store.select("pods", name)
         for pod in pods:
             self.backend.stop(pod)
         self.store.empty(name)
         if not stays:
-            time.sleep(0.05)
+            time.sleep(0.02)
             self.store.remove("namespaces", None, name)

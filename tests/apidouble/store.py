@@ -112,7 +112,7 @@ class Store:
 
     def names(self, resource: str) -> list[str]:
         """The names of all objects of a resource."""
-        return [one["metadata"]["name"] for one in self.list(resource)]
+        return [one["metadata"]["name"] for one in self.select(resource)]
 
 
 def _matches(value: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

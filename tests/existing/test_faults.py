@@ -108,8 +108,10 @@ class Outcome:
         return text
 
 
-@pytest.mark.parametrize("action", PASSING)
-@pytest.mark.parametrize("request_name", list(REQUESTS))
+@pytest.mark.parametrize(
+    ("request_name", "action"),
+    [(name, action) for name in REQUESTS for action in PASSING if action != "reset" or name not in READS],
+)
 def test_what_passes_is_repeated(recorded: MakeDouble, tmp_path: Path, request_name: str, action: str) -> None:
     double = recorded()
     happened = double.trouble(REQUESTS[request_name], ACTIONS[action], times=2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.model.cluster import IPAddress, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.providers.existing import ExistingCluster
 from pytest_ciliumwg.wire.agents import Agent
@@ -34,11 +34,20 @@ def _others(pods: Sequence[Pod], pod: Pod) -> list[IPAddress]:
     return [ip for other in pods if other is not pod for ip in other.addresses]
 
 
-@pytest.mark.parametrize("version", ["1.10.20", "1.13.18", "1.15.10", "1.18.3"])
+@pytest.mark.parametrize(
+    ("version", "families"),
+    [("1.10.20", {IPFamily.V4}), ("1.13.18", set(IPFamily)), ("1.15.10", {IPFamily.V4}), ("1.18.3", set(IPFamily))],
+    ids=["1.10", "1.13-dual", "1.15", "1.18-dual"],
+)
 def test_the_suite(
-    lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, version: str
+    lab_double: MakeDouble,
+    tmp_path: Path,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    families: set[IPFamily],
 ) -> None:
-    double = lab_double(version)
+    double = lab_double(version, families=frozenset(families))
     monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
     done = run_suite(pytester)
     outcomes = done.parseoutcomes()
@@ -69,7 +78,7 @@ def test_a_leak_is_found(lab_double: MakeDouble, connect: Connect, version: str,
 
 
 def test_some_of_the_nodes(lab_double: MakeDouble, connect: Connect) -> None:
-    cluster = connect(lab_double("1.18.3"), max_nodes=2, **PATIENT)
+    cluster = connect(lab_double("1.18.3", families=frozenset({IPFamily.V4})), max_nodes=2, **PATIENT)
     assert len(cluster.nodes()) == 3
     assert [pod.node for pod in cluster.test_pods()] == ["lab-control-plane", "lab-worker"]
     assert {one.verdict for one in judged(cluster).judgements} == {Verdict.ENCRYPTED}

@@ -54,10 +54,11 @@ class Cilium:
         except ObservationError as error:
             raise ProviderError(f"the cluster's CiliumEndpoints cannot be understood: {error}") from None
 
-    def agents(self) -> dict[str, PodFacts]:
-        """Each node's agent pod."""
+    def agents(self, node: str | None = None) -> dict[str, PodFacts]:
+        """The agent pod of each node, or of one."""
         found: dict[str, PodFacts] = {}
-        for facts in map(_pod_facts, self.kube.list("pods", namespace=self.namespace, labels=AGENT_LABELS)):
+        pods = self.kube.list("pods", namespace=self.namespace, labels=AGENT_LABELS, node=node)
+        for facts in map(_pod_facts, pods):
             # During an upgrade the old pod may linger beside the new one.
             if facts.node is not None and (facts.node not in found or facts.ready):
                 found[facts.node] = facts
@@ -69,7 +70,7 @@ class Cilium:
         Raises:
             ProviderError: it does not, or is not well.
         """
-        facts = self.agents().get(node)
+        facts = self.agents(node).get(node)
         if facts is None:
             raise ProviderError(f"node {node} has no Cilium agent pod in namespace {self.namespace}")
         if trouble := _trouble(facts):

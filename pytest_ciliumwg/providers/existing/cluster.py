@@ -46,6 +46,7 @@ class ExistingCluster:
         self._kube = kube
         self._spec = spec
         self._cilium: Cilium = find_cilium(kube)
+        self._known: dict[str, Node] = {}
         self._selected = self._select()
         self._config = self._cilium.config()
         progress(f"existing: Cilium {self._config.version} in namespace {self._cilium.namespace} at {kube.door.host}")
@@ -86,11 +87,13 @@ class ExistingCluster:
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that run Cilium, as they are published now."""
-        return self._cilium.nodes()
+        found = self._cilium.nodes()
+        self._known = {node.name: node for node in found}
+        return found
 
     def pods(self) -> tuple[Pod, ...]:
         """Every pod that has addresses of its own, test pods included."""
-        return self._cilium.pods(self._cilium.nodes())
+        return self._cilium.pods(self.nodes())
 
     def test_pods(self) -> tuple[Pod, ...]:
         """One pod with an agent for each node under test, in node order.
@@ -117,9 +120,7 @@ class ExistingCluster:
         """Observe one node from the inside; where that fails, every field of the state says why."""
         families = self._config.families
         try:
-            nodes = {one.name: one for one in self._cilium.nodes()}
-            if node not in nodes:
-                raise ProviderError(f"there is no CiliumNode {node} any more")
+            published = self._published(node)
             place = self._cilium.agent(node)
             done = run_in(self._kube, place, ["sh", "-c", look_script(families)], timeout=EXEC_SECONDS)
         except ProviderError as error:
@@ -127,8 +128,16 @@ class ExistingCluster:
         if done.status != 0:
             said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
             return unseen(node, f"the script that looks at node {node} failed: {said}")
-        others = [one for name, one in nodes.items() if name != node]
-        return state_from(done.stdout.decode("utf-8", "replace"), nodes[node], others, families)
+        others = [one for name, one in self._known.items() if name != node]
+        return state_from(done.stdout.decode("utf-8", "replace"), published, others, families)
+
+    def _published(self, node: str) -> Node:
+        """A node as it was published last: of 200 nodes, not each has to list all 200 anew."""
+        if node not in self._known:
+            self.nodes()
+        if node not in self._known:
+            raise ProviderError(f"there is no CiliumNode {node}")
+        return self._known[node]
 
     def node_agent(self, node: str) -> AgentPort:
         """The agent in a node's network namespace."""
@@ -167,7 +176,7 @@ class ExistingCluster:
 
     def _select(self) -> tuple[str, ...]:
         facts = node_facts_of(self._kube)
-        names = [node.name for node in self._cilium.nodes()]
+        names = [node.name for node in self.nodes()]
         if self._spec.node_selector:
             labelled = self._kube.list("nodes", labels=self._spec.node_selector)
             wanted = {one["metadata"]["name"] for one in labelled}

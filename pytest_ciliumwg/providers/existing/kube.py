@@ -6,9 +6,11 @@ or too new for a class of the client library.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,13 +56,19 @@ class Kube:
         self._configuration = configuration
         self._client: ApiClient = ApiClient(configuration)
         self._credentials = threading.Lock()
+        self._one_at_a_time = threading.Lock()
         self.door = door
         self.patience = patience
 
     def list(
-        self, resource: str, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        resource: str,
+        *,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        node: str | None = None,
     ) -> list[Object]:
-        """All objects of a resource, in one namespace or all.
+        """All objects of a resource, in one namespace or all; of pods, those on one node or all.
 
         Raises:
             KubeError: they cannot be read.
@@ -69,6 +77,8 @@ class Kube:
         query = [("limit", str(_PAGE))]
         if labels:
             query.append(("labelSelector", ",".join(f"{name}={value}" for name, value in labels.items())))
+        if node is not None:
+            query.append(("fieldSelector", f"spec.nodeName={node}"))
         try:
             return list(self._pages(doing, path(resource, namespace), query))
         except KubeError as error:
@@ -159,8 +169,9 @@ class Kube:
                     method, where, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
                 )
             url, merged = request[1], request[2]
-            answer = self._client.call_api(method, url, merged, body, _request_timeout=self.patience.request)
-            content = answer.read()  # type: ignore[no-untyped-call]
+            with self._quiet():
+                answer = self._client.call_api(method, url, merged, body, _request_timeout=self.patience.request)
+                content = answer.read()  # type: ignore[no-untyped-call]
         except Exception as error:  # urllib3, ssl and credential plugins each have their own
             raise self.door.silent(doing, error) from None
         if not 200 <= answer.status <= 299:
@@ -172,6 +183,19 @@ class Kube:
         if not isinstance(decoded, Mapping):
             raise self.door.nonsense(doing)
         return decoded
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Who switched verification off in his kubeconfig knows; where warnings are errors, nothing would work.
+
+        Warning filters belong to the whole process, so such requests go one at a time.
+        """
+        if self._configuration.verify_ssl:
+            yield
+            return
+        with self._one_at_a_time, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+            yield
 
     def socket_target(self, where: str, query: Sequence[tuple[str, str]]) -> Target:
         """Where and how to open a WebSocket."""

@@ -85,7 +85,7 @@ class Presence:
                     raise ProviderError(f"the agents cannot run: {one}; {one.advice}".removesuffix("; "))
             line = _summary(obstacles)
             if now > deadline:
-                raise ProviderError(f"the agents were not ready within {self.spec.timeout:.0f} s: {line}")
+                raise ProviderError(f"the agents were not ready within {self.spec.timeout:g} s: {line}")
             if line != shown:
                 self.progress(f"existing: waiting: {line}")
                 shown = line
