@@ -3,11 +3,15 @@
 Copied into the sandbox under the names `cilium` or `cilium-dbg` and `bpftool`; standard library only.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 DEVICE = "cilium_wg0"
 VERSION = "@VERSION@"
@@ -33,7 +37,7 @@ def moment(seconds: str) -> str:
 def peers() -> Iterator[dict[str, Any]]:
     endpoints, allowed, handshakes, transfer = map(table, ("endpoints", "allowed-ips", "latest-handshakes", "transfer"))
     for key in endpoints:
-        peer = {
+        peer: dict[str, Any] = {
             "public-key": key,
             "endpoint": endpoints[key][0],
             "last-handshake-time": moment(handshakes[key][0]),

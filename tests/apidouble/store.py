@@ -88,7 +88,7 @@ class Store:
                 raise Refusal(404, "NotFound", f'{resource} "{name}" not found')
             return copy.deepcopy(found)
 
-    def list(
+    def select(
         self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
     ) -> list[Object]:
         """Copies of all objects of a resource, with these labels."""
