@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +33,9 @@ class _Collector:
 def checks_page() -> str:
     """The page as it should be."""
     collector = _Collector()
-    arguments = ["--ciliumwg", "--ciliumwg-profile=core,extended,disruptive", "--collect-only", "-qq", "--no-summary"]
-    arguments += ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist", str(suites_directory())]
-    pytest.main(arguments, plugins=[collector])
+    arguments = ["--ciliumwg", "--ciliumwg-profile=core,extended,disruptive", "--collect-only", "-p", "no:cacheprovider"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        pytest.main([*arguments, str(suites_directory())], plugins=[collector])
     return "\n".join([HEADER, *_rows(collector.items)])
 
 
