@@ -33,7 +33,13 @@ class _Collector:
 def checks_page() -> str:
     """The page as it should be."""
     collector = _Collector()
-    arguments = ["--ciliumwg", "--ciliumwg-profile=core,extended,disruptive", "--collect-only", "-p", "no:cacheprovider"]
+    arguments = [
+        "--ciliumwg",
+        "--ciliumwg-profile=core,extended,disruptive",
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+    ]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*arguments, str(suites_directory())], plugins=[collector])
     return "\n".join([HEADER, *_rows(collector.items)])
