@@ -28,15 +28,17 @@ _STATUS_AT = 8
 _PACKET_TYPE_AT = 58  # sockaddr_ll.sll_pkttype behind the aligned frame header
 _VLAN_VALID = 1 << 4
 
-RETIRE_MS = 10
-"""A block that is not full is handed over after so many milliseconds."""
+RETIRE_MS = 40
+"""A block that is not full is handed over after so many milliseconds. With few frames the ring lasts for this time
+its number of blocks: so long may the reader be kept off the processor before a frame is dropped."""
 
-LARGEST_FRAME = 524288
-"""The most that the kernel hands over as one frame (BIG TCP); larger blocks can cut nothing off."""
+_ROOM = 256
+"""Less than so many bytes of a block are headers, the rest can hold a frame."""
 
 Filter = Sequence[Tuple[int, int, int, int]]
 """A classic BPF program: (code, jump if true, jump if false, operand)."""
-_NOTHING: Filter = ((0x06, 0, 0, 0),)
+_DROP = (0x06, 0, 0, 0)
+_NOTHING: Filter = (_DROP,)
 
 
 class Frame(NamedTuple):
@@ -141,6 +143,29 @@ class Ring:
         """Free the ring."""
         self.memory.close()
         self.socket.close()
+
+
+class OversizeCounter:
+    """Counts the frames of a device that are too large for a ring's blocks; the kernel does all the work."""
+
+    def __init__(self, device: str, block_size: int) -> None:
+        load_length, greater, ret = 0x80, 0x25, 0x06
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            _attach(self._socket, ((load_length, 0, 0, 0), (greater, 0, 1, block_size - _ROOM), (ret, 0, 0, 1), _DROP))
+            self._socket.bind((device, _ETH_P_ALL))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def count(self) -> int:
+        """Frames so far; to be asked once, for the kernel begins anew."""
+        frames, _ = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        return int(frames)
+
+    def close(self) -> None:
+        """End counting."""
+        self._socket.close()
 
 
 def _attach(sock: socket.socket, bpf: Filter) -> None:

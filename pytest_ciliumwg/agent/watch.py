@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from . import canary
 from .frames import FlowIndex
 from .layers import describe
-from .ring import LARGEST_FRAME, RETIRE_MS, Frame, Ring
+from .ring import RETIRE_MS, Frame, OversizeCounter, Ring
 from .wireguard import MessageCounter
 
 FRAMES_KEPT = 4
@@ -56,17 +56,17 @@ class Watch:
 
     def __init__(self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int) -> None:
         self._index = index
-        self._block_size = block_size
         self._seen: dict[_Key, _Seen] = {}
         self._frames: dict[str, int] = dict.fromkeys(devices, 0)
-        self._truncated: dict[str, int] = dict.fromkeys(devices, 0)
         self._errors: list[str] = []
         self._rings: list[Ring] = []
         self._counters: dict[str, MessageCounter] = {}
+        self._oversize: dict[str, OversizeCounter] = {}
         self._stopping = threading.Event()
         try:
             for device in devices:
                 self._counters[device] = MessageCounter(device, wireguard_port)
+                self._oversize[device] = OversizeCounter(device, block_size)
                 self._rings.append(Ring(device, block_size, blocks))
         except BaseException:
             self._close()
@@ -137,19 +137,14 @@ class Watch:
 
     def _read(self, ring: Ring) -> None:
         memory, search = ring.memory, self._index.pattern.search
-        cut_possible = self._block_size < LARGEST_FRAME
         for count, first, end in ring.ready_blocks():
             self._frames[ring.device] += count
             if search(memory, first, end) is not None:
                 self._walk(ring, count, first, end)
-            elif cut_possible:
-                for frame in ring.frames(count, first, end):
-                    self._truncated[ring.device] += frame.length > frame.end - frame.start
 
     def _walk(self, ring: Ring, count: int, first: int, end: int) -> None:
         memory, search = ring.memory, self._index.pattern.search
         for frame in ring.frames(count, first, end):
-            self._truncated[ring.device] += frame.length > frame.end - frame.start
             if search(memory, frame.start, frame.end) is not None:
                 self._look(ring.device, frame, memory[frame.start : frame.end])
 
@@ -172,7 +167,7 @@ class Watch:
                 "kernel_frames": kernel.frames,
                 "drops": kernel.drops,
                 "freezes": kernel.freezes,
-                "truncated": self._truncated[ring.device],
+                "truncated": self._oversize[ring.device].count(),
                 "wireguard": self._counters[ring.device].result(),
             }
         return {
@@ -188,6 +183,8 @@ class Watch:
             ring.close()
         for counter in self._counters.values():
             counter.close()
+        for oversize in self._oversize.values():
+            oversize.close()
 
 
 def _row(key: _Key, seen: _Seen) -> dict[str, Any]:

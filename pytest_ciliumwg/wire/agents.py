@@ -16,8 +16,9 @@ from pytest_ciliumwg.providers.base import AgentPort
 Reply = dict[str, Any]
 
 CALL_SECONDS = 30.0
-RING = {"block_size": 1 << 20, "blocks": 8}
-"""Each native device's ring: blocks large enough that no frame is ever cut, 8 MiB in all."""
+RING = {"block_size": 1 << 17, "blocks": 128}
+"""Each native device's ring, 16 MiB: blocks that hold any usual frame (what they cannot is counted as cut), and so
+many that a watch may be kept off the processor for 5 s before it loses a frame."""
 
 
 class Run:

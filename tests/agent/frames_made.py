@@ -24,7 +24,7 @@ from pytest_ciliumwg.agent.frames import FlowIndex
 
 __all__ = [
     "GENEVE", "ICMP", "IP", "TCP", "UDP", "VXLAN", "Dot1Q", "Ether", "GeneveOptions", "ICMPv6EchoRequest", "IPv6",
-    "IPv6ExtHdrDestOpt", "IPv6ExtHdrFragment", "IPv6ExtHdrHopByHop", "IPv6ExtHdrRouting", "Raw", "fragment",
+    "IPv6ExtHdrDestOpt", "IPv6ExtHdrFragment", "IPv6ExtHdrHopByHop", "IPv6ExtHdrRouting", "Raw",
 ]  # fmt: skip
 
 PREFIX = bytes.fromhex("00112233445566ff")
@@ -55,6 +55,11 @@ def token(flow: int, mark: int = canary.REQUEST) -> bytes:
 def payload(flow: int, size: int, mark: int = canary.REQUEST) -> Raw:
     """A payload full of the flow's canaries."""
     return Raw(canary.fill(token(flow, mark), size))
+
+
+def fragments(packet: Any, size: int = 1400) -> list[Any]:
+    """The packet's IP fragments."""
+    return list(fragment(packet, fragsize=size))  # type: ignore[no-untyped-call]
 
 
 def wire(packet: Any) -> bytes:

@@ -81,21 +81,21 @@ def test_frame_too_short_for_a_canary_is_known_by_its_header(how: str) -> None:
 
 
 def test_second_fragment_shows_a_whole_canary() -> None:
-    first, second = make.fragment(UDP4 / payload(make.UDP_FLOW, 2000), fragsize=1400)[:2]
+    first, second = make.fragments(UDP4 / payload(make.UDP_FLOW, 2000))[:2]
     assert make.index().find(wire(second)) == Hit(make.UDP_FLOW, REQUEST, "canary")
     assert make.index().find(wire(first)) == Hit(make.UDP_FLOW, REQUEST, "canary")
 
 
 def test_tail_fragment_of_eight_bytes_belongs_to_the_flow_of_its_first_fragment() -> None:
     index = make.index()
-    parts = make.fragment(UDP4 / payload(make.UDP_FLOW, 1400), fragsize=1400)
+    parts = make.fragments(UDP4 / payload(make.UDP_FLOW, 1400))
     assert index.find(wire(parts[0])) == Hit(make.UDP_FLOW, REQUEST, "canary")
     assert len(parts[-1].payload) == 8
     assert index.find(wire(parts[-1])) == Hit(make.UDP_FLOW, REQUEST, "header")
 
 
 def test_tail_fragment_alone_is_known_by_the_pair_of_pods() -> None:
-    tail = make.fragment(UDP4 / payload(make.UDP_FLOW, 1400), fragsize=1400)[-1]
+    tail = make.fragments(UDP4 / payload(make.UDP_FLOW, 1400))[-1]
     assert make.index().find(wire(tail)) == Hit(make.UDP_FLOW, REQUEST, "header")
 
 

@@ -76,7 +76,7 @@ def test_what_is_no_request_is_refused_with_the_accepted_ones(line: bytes) -> No
 def test_a_request_with_fields_of_any_kind_is_answered() -> None:
     dice = random.Random(5)  # noqa: S311
     values: list[Any] = [None, 1, -1, "x", [], {}, [[]], {"a": 1}, True, 1e308]
-    bases = [WATCH, *({"op": op, "job": "nobody", "flows": [{}]} for op in Agent()._operations)]
+    bases: list[dict[str, Any]] = [WATCH, *({"op": op, "job": "nobody", "flows": [{}]} for op in Agent()._operations)]
     for _ in range(400):
         request = dict(dice.choice(bases))
         for key in list(request)[1:]:

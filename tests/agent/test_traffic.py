@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from conftest import sh
-
 from pytest_ciliumwg.agent import canary, payload
 from pytest_ciliumwg.agent.sender import Sender, route_mtu
 from pytest_ciliumwg.agent.server import Server

@@ -142,7 +142,7 @@ def test_wireguard_messages_are_counted_by_kind_and_direction() -> None:
         WG / make.Raw(b"GET / HTTP/1.1 and no WireGuard"),
         make.IPv6(src="fd00:18::2", dst="fd00:18::3") / make.UDP(sport=9, dport=51871)
         / make.Raw(b"\4\0\0\0" + b"d" * 60),
-        *make.fragment(WG / make.Raw(b"\4\0\0\0" + b"f" * 2000), fragsize=1400),
+        *make.fragments(WG / make.Raw(b"\4\0\0\0" + b"f" * 2000)),
         OUTER / make.UDP(sport=53, dport=53) / make.Raw(b"dns"),
     )  # fmt: skip
     rows = watch.stop()["devices"]["left"]["wireguard"]["messages"]

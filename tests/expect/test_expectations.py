@@ -159,7 +159,7 @@ def test_what_is_clear_by_design(version: str, changes: dict[str, Any], clear: t
 def test_a_declared_userspace_fallback_allows_both_kinds_of_device() -> None:
     assert expect("1.15.2").device_kinds == {"wireguard"}
     assert expect("1.15.2", userspace_fallback=True).device_kinds == {"wireguard", "tun"}
-    assert expect("1.17.0", userspace_fallback=True).device_kinds == {"wireguard"}
+    assert expect("1.17.0", userspace_fallback=True).device_kinds == {"wireguard", "tun"}
 
 
 def test_restart_loss() -> None:

@@ -1,0 +1,72 @@
+"""Generate docs/checks.md from the suite, so that the list of checks cannot differ from the checks."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_ciliumwg.checks import Check
+from pytest_ciliumwg.plugin import suites_directory
+
+HEADER = """# Checks
+
+This page is made from the suite by `make docs`. A check's id is stable; pytest's node ids are not.
+"""
+
+
+class _Collector:
+    """Takes the collected items instead of running them."""
+
+    def __init__(self) -> None:
+        self.items: list[pytest.Item] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Keep what was collected."""
+        self.items = list(session.items)
+
+
+def checks_page() -> str:
+    """The page as it should be."""
+    collector = _Collector()
+    arguments = [
+        "--ciliumwg",
+        "--ciliumwg-profile=core,extended,disruptive",
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        pytest.main([*arguments, str(suites_directory())], plugins=[collector])
+    return "\n".join([HEADER, *_rows(collector.items)])
+
+
+def _rows(items: list[pytest.Item]) -> Iterator[str]:
+    seen: set[str] = set()
+    module = ""
+    for item in items:
+        check = Check.of(item)
+        if check is None or check.id in seen:
+            continue
+        seen.add(check.id)
+        if item.path.stem != module:
+            module = item.path.stem
+            subject = (getattr(getattr(item, "module", None), "__doc__", None) or "").strip()
+            yield f"\n## {module.removeprefix('test_').replace('_', ' ')}\n\n{subject}\n"
+            yield "| check | profile | what must hold | source |\n|---|---|---|---|"
+        cells = (f"`{check.id}`", check.profile, check.statement, check.source)
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield f"\n{len(seen)} checks.\n"
+
+
+def main(directory: Path) -> None:
+    """Write the page into a directory."""
+    directory.joinpath("checks.md").write_text(checks_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,46 @@
+"""Run the suite as a user does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.options import OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """A finished run: pytest's result and the report."""
+
+    result: pytest.RunResult
+    report: dict[str, Any]
+
+    def outcome(self, outcome: str) -> dict[str, str]:
+        """Title → message of the checks with an outcome."""
+        return {one["title"]: one["message"] for one in self.report["checks"] if one["outcome"] == outcome}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for option in OPTIONS:
+        monkeypatch.delenv(option.env, raising=False)
+
+
+@pytest.fixture
+def run_lab(pytester: pytest.Pytester) -> Callable[..., SuiteRun]:
+    """Run the suite on a lab, with more arguments."""
+
+    def run(*arguments: str) -> SuiteRun:
+        report = Path(pytester.path, "report")
+        result = pytester.runpytest_inprocess(
+            "--ciliumwg", "--ciliumwg-provider=lab", f"--ciliumwg-report={report}", "-p", "no:cacheprovider", *arguments
+        )
+        path = report / "report.json"
+        return SuiteRun(result, json.loads(path.read_text()) if path.exists() else {})
+
+    return run

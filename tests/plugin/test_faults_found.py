@@ -1,0 +1,83 @@
+"""Each fault makes the run fail at the right check, names the right node or pair, and blames nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+import pytest
+
+from .conftest import SuiteRun
+
+PAIR = "lab-worker → lab-worker2"
+SILENT = ("*.no-cleartext*", "wire.first-packet", "wire.tunnelled", "wire.counters")
+UDP_ONLY = ("*.no-cleartext[[]v?-udp]",)
+UNREACHABLE = ("*.delivered*", "size.dont-fragment*", "handshake.*", *SILENT)
+
+# fault, Cilium version → (catching check, what its message names, checks that may fail or doubt as a consequence)
+FAULTS: dict[tuple[str, str], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    ("encryption-off", "1.20"): (
+        "config.encryption", ("disabled",),
+        ("device.*", "peers.*", "allowed-ips.*", "handshake.*", "steering.redirect*", "wire.*", *SILENT, "size.*"),
+    ),
+    ("encryption-off@lab-worker", "1.20"): (
+        "device.present", ("lab-worker: expected the device cilium_wg0",),
+        ("device.*", "peers.*", "allowed-ips.*", "handshake.*", "steering.redirect*", *SILENT),
+    ),
+    ("rule-deleted", "1.13"): (
+        "steering.rule[v4]", ("lab-worker IPv4", "fwmark 0xe00/0xf00"), ("steering.rule*", *SILENT),
+    ),
+    ("table-emptied", "1.13"): ("steering.table[v6]", ("lab-worker IPv6", "no route"), ("steering.table*", *SILENT)),
+    ("redirect-removed-v6", "1.20"): ("steering.redirect[v6]", ("lab-worker eth0 IPv6",), ("*.no-cleartext[[]v6*",)),
+    ("peer-removed", "1.20"): ("peers.count", ("lab-worker: expected 2 peers", "without lab-worker2"), UNREACHABLE),
+    ("allowed-ip-missing", "1.20"): (
+        "allowed-ips.pods", ("lab-worker, peer lab-worker2", "test-lab-worker2"), UNREACHABLE,
+    ),
+    ("wrong-peer-key", "1.20"): ("peers.keys", ("lab-worker: ",), UNREACHABLE),
+    ("leak-udp-pair", "1.20"): ("wire.no-cleartext[v4-udp]", (PAIR, "leaving lab-worker eth0"), UDP_ONLY),
+    ("leak-udp-pair", "1.13"): ("wire.no-cleartext[v6-udp]", (PAIR, "leaving lab-worker eth0"), UDP_ONLY),
+    ("leak-snat", "1.20"): ("wire.no-cleartext[v4-tcp]", (PAIR, "leaving lab-worker eth0"), SILENT),
+    ("leak-eth1", "1.20"): (
+        "wire.no-cleartext[v4-icmp]", (PAIR, "leaving lab-worker eth1"), (*SILENT, "steering.redirect*"),
+    ),
+    ("leak-vxlan", "1.20"): ("wire.no-cleartext[v4-udp]", (PAIR, "udp:8472/vxlan/eth/ipv4/udp"), SILENT),
+    ("watch-late", "1.20"): ("capture.window", ("before the watch on lab-worker",), ("capture.control-*",)),
+    ("tiny-ring", "1.20"): ("capture.no-drops", ("lab-worker eth0", "frames dropped"), ()),
+    ("blackhole", "1.20"): ("wire.delivered[v4-icmp]", (PAIR,), ("capture.control-received", *UNREACHABLE, "wire.*")),
+}  # fmt: skip
+
+DOUBTS = (*SILENT, "wire.*", "handshake.*", "device.*", "peers.*", "allowed-ips.*", "size.*")
+"""Checks that cannot measure may say so in any faulty lab; none of them may fail for it."""
+
+
+@pytest.mark.parametrize(("fault", "version"), list(FAULTS), ids=lambda value: value.replace("@", "-at-"))
+def test_fault_is_found(run_lab: Callable[..., SuiteRun], fault: str, version: str) -> None:
+    catcher, names, consequences = FAULTS[fault, version]
+    run = run_lab(f"--ciliumwg-fault={fault}", f"--ciliumwg-cilium-version={version}")
+    failed, doubtful = run.outcome("fail"), run.outcome("inconclusive")
+    assert run.result.ret == pytest.ExitCode.TESTS_FAILED
+    assert catcher in failed
+    for name in names:
+        assert name in failed[catcher]
+    unrelated = [title for title in failed if title != catcher and not _any(title, consequences)]
+    assert not unrelated, {title: failed[title] for title in unrelated}
+    assert not [title for title in doubtful if not _any(title, DOUBTS)]
+
+
+def test_a_blind_watch_makes_everything_that_it_did_not_see_inconclusive(run_lab: Callable[..., SuiteRun]) -> None:
+    run = run_lab("--ciliumwg-fault=tiny-ring@lab-worker2")
+    doubtful = run.outcome("inconclusive")
+    verdicts = {(one["source"], one["destination"]): one["verdict"] for one in run.report["pairs"]}
+    assert "the kernel dropped" in doubtful["wire.no-cleartext[v4-icmp]"]
+    assert verdicts["lab-worker", "lab-control-plane"] == "encrypted"
+    assert {v for pair, v in verdicts.items() if "lab-worker2" in pair} == {"inconclusive"}
+
+
+def test_silence_of_a_blocked_network_is_no_pass(run_lab: Callable[..., SuiteRun]) -> None:
+    run = run_lab("--ciliumwg-fault=blackhole", "--ciliumwg-nodes=2")
+    assert {one["verdict"] for one in run.report["flows"]} == {"unreachable"}
+    assert not [title for title, _ in run.outcome("pass").items() if "cleartext" in title]
+
+
+def _any(title: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(title, pattern) for pattern in patterns)

@@ -1,0 +1,177 @@
+"""What a user sees of a healthy run, and of runs that cannot begin."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import SuiteRun
+
+
+@pytest.mark.parametrize("version", ["1.10", "1.13", "1.14.2", "1.16", "1.18", "1.20.3"])
+def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) -> None:
+    run = run_lab(f"--ciliumwg-cilium-version={version}")
+    assert run.result.ret == 0
+    assert not run.outcome("fail")
+    assert not run.outcome("inconclusive")
+    assert len(run.outcome("pass")) >= 70
+    assert len({one["id"] for one in run.report["checks"]}) >= 40
+    assert {one["verdict"] for one in run.report["flows"]} == {"encrypted"}
+    run.result.stdout.fnmatch_lines(
+        [
+            "*ciliumwg: provider lab, Cilium*",
+            "*THIS IS NOT CILIUM*",
+            "from \\ to*1*2*3",
+            "lab-worker *ok*-*ok*2",
+            "conformant: * checks passed on 3 nodes",
+        ]
+    )
+
+
+@pytest.mark.parametrize(("family", "missing"), [("v4", "IPv6"), ("v6", "IPv4")])
+def test_one_family(run_lab: Callable[..., SuiteRun], family: str, missing: str) -> None:
+    run = run_lab(f"--ciliumwg-ip-family={family}", "--ciliumwg-nodes=2")
+    assert run.result.ret == 0
+    assert {"v4": "v4", "v6": "v6"}[family] in json.dumps(run.report["cluster"]["declared"]["families"])
+    assert any(missing in message for message in run.outcome("skip").values())
+
+
+def test_seven_nodes(run_lab: Callable[..., SuiteRun]) -> None:
+    run = run_lab("--ciliumwg-nodes=7")
+    assert run.result.ret == 0
+    assert len(run.report["pairs"]) == 42
+
+
+def test_report_says_what_ran_and_holds_no_secret(run_lab: Callable[..., SuiteRun], pytester: pytest.Pytester) -> None:
+    run = run_lab("--ciliumwg-nodes=2")
+    assert run.report["schema"] == 1
+    assert run.report["verdict"].startswith("conformant")
+    assert run.report["cluster"]["provider"] == "lab"
+    assert all(one["statement"] and one["source"] for one in run.report["checks"])
+    watch = run.report["watches"][0]["devices"]["eth0"]
+    assert watch["drops"] == 0
+    assert watch["wireguard_messages"]["data"] > 0
+    everything = Path(pytester.path, "report", "report.json").read_text() + run.result.stdout.str()
+    assert not re.search("private.?key", everything, re.IGNORECASE)
+
+
+def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    result = pytester.runpytest_inprocess("--ciliumwg", "--ciliumwg-plan", "--ciliumwg-nodes=4")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*nothing is made and nothing is sent*",
+            "cluster: provider kind, 4 nodes, IPdual, Cilium *",
+            "check config.encryption: Cilium is configured to encrypt with WireGuard.",
+            "check wire.no-cleartext (x6): *",
+            "flows pair: 12 x tcp over IPv6*",
+            "*pod to pod on the same node*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*passed*")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--ciliumwg-provider=minikube"], "--ciliumwg-provider: 'minikube' is not accepted: *kind, existing, lab"),
+        (["--ciliumwg-nodes=1"], "--ciliumwg-nodes: '1' is not accepted: accepted are whole numbers from 2 to 64"),
+        (["--ciliumwg-nodes=many"], "--ciliumwg-nodes: 'many' is not accepted: *"),
+        (["--ciliumwg-ip-family=v5"], "--ciliumwg-ip-family: 'v5' is not accepted: accepted are v4, v6, dual"),
+        (["--ciliumwg-profile=core,fast"], "--ciliumwg-profile: * accepted are core, extended, disruptive, *"),
+        (["--ciliumwg-cilium-version=latest"], "--ciliumwg-cilium-version: 'latest' is not accepted: *"),
+        (["--ciliumwg-cilium-version=1.9"], "--ciliumwg-cilium-version: '1.9' is not accepted: *1.10*"),
+        (["--ciliumwg-fault=rule-deleted", "--ciliumwg-provider=existing"], "--ciliumwg-fault * the lab only*"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-fault=gremlins"], "*gremlins*encryption-off*"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-fault=peer-removed@moon"], "*moon*lab-worker*"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-cilium-version=1.13", "--ciliumwg-ip-family=v6"], "*IPv6*1.14*"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence(pytester: pytest.Pytester, arguments: list[str], sentence: str) -> None:
+    result = pytester.runpytest_inprocess("--ciliumwg", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    both = result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in both
+    result_lines = [line.removeprefix("ERROR: ") for line in both.splitlines()]
+    assert any(re.fullmatch(re.escape(sentence).replace(r"\*", ".*"), line) for line in result_lines), both
+
+
+def test_environment_and_ini_say_the_same_as_options(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\nciliumwg = yes\nciliumwg_nodes = 5\nciliumwg_plan = yes\nciliumwg_ip_family = v4")
+    monkeypatch.setenv("CILIUMWG_NODES", "6")
+    pytester.runpytest_inprocess().stdout.fnmatch_lines(["cluster: provider kind, 6 nodes, IPv4, *"])
+    pytester.runpytest_inprocess("--ciliumwg-nodes=7").stdout.fnmatch_lines(["cluster: provider kind, 7 nodes, *"])
+    monkeypatch.setenv("CILIUMWG_IP_FAMILY", "x")
+    result = pytester.runpytest_inprocess()
+    result.stderr.fnmatch_lines(["ERROR: environment variable CILIUMWG_IP_FAMILY: 'x' is not accepted: *"])
+
+
+def test_missing_programs_are_named_with_their_packages(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_ciliumwg.providers.lab.requirements.shutil.which", lambda *_, **__: None)
+    result = pytester.runpytest_inprocess("--ciliumwg", "--ciliumwg-provider=lab")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *apt-get install iproute2 mount nftables util-linux wireguard-tools"])
+
+
+def test_without_the_option_nothing_of_the_suite_is_there(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_mine(): pass")
+    result = pytester.runpytest_inprocess("--fixtures", "-q")
+    assert "ciliumwg" not in result.stdout.str()
+    suites = Path(__file__).parents[2] / "suites"
+    result = pytester.runpytest_inprocess(str(suites), "test_without_the_option_nothing_of_the_suite_is_there.py")
+    result.assert_outcomes(passed=1)
+
+
+def test_importing_the_plugin_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, time; import pytest; before = set(sys.modules); start = time.perf_counter();"
+        "import pytest_ciliumwg.plugin; cost = time.perf_counter() - start;"
+        "print(cost, *sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    times = []
+    for _ in range(5):
+        out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+        assert set(out[1:]) <= {"pytest_ciliumwg"}
+        times.append(float(out[0]))
+    assert min(times) < 0.005
+
+
+def test_ctrl_c_ends_the_lab_and_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "--ciliumwg", "--ciliumwg-provider=lab", "--ciliumwg-fault=blackhole"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "opening" in line:
+            break
+    sandbox = _children(process.pid)
+    process.send_signal(signal.SIGINT)
+    output = process.stdout.read()
+    assert process.wait(20) == pytest.ExitCode.INTERRUPTED
+    process.stdout.close()
+    assert "KeyboardInterrupt" in output
+    assert sandbox
+    assert not [pid for pid in sandbox if Path(f"/proc/{pid}").exists()]
+
+
+def _children(pid: int) -> list[int]:
+    """All descendants of a process."""
+    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in found.splitlines())}
+    wanted, grown = {pid}, True
+    while grown:
+        more = {child for child, parent in parents.items() if parent in wanted} - wanted
+        wanted, grown = wanted | more, bool(more)
+    return sorted(wanted - {pid, os.getpid()})
