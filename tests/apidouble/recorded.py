@@ -18,14 +18,6 @@ RECORDINGS = Path(__file__).parent.parent / "recordings"
 NODE = "rig-worker"
 """The node whose outputs are kept; all nodes answer with them."""
 
-# Each tool of the agent's container looks its answer up by its whole command line.
-_SHIM = """#!/bin/sh
-key=$(printf %s "${0##*/} $*" | tr ' /' '__')
-if [ ! -f "$RECORDED/$key" ]; then echo "not recorded: $key" >&2; exit 1; fi
-cat "$RECORDED/$key"
-if [ -f "$RECORDED/$key.stderr" ]; then cat "$RECORDED/$key.stderr" >&2; fi
-if [ -f "$RECORDED/$key.rc" ]; then exit "$(cat "$RECORDED/$key.rc")"; fi
-"""
 _HELLO = 'read -r line; echo \'{"ok":true,"version":1}\''
 
 
@@ -91,7 +83,7 @@ class RecordedBackend:
         """The recorded tools for the agent's container, a greeting for ours."""
         if container != "cilium-agent":
             return ["sh", "-c", _HELLO]
-        return ["env", "-i", f"PATH={self._tools}:/usr/bin:/bin", f"RECORDED={self._answers}", *command]
+        return ["env", "-i", f"PATH={self._tools}:/usr/bin:/bin", *command]
 
     def _record(self) -> None:
         node, agent = self._state / NODE / "node", self._state / NODE / "agent"
@@ -109,25 +101,24 @@ class RecordedBackend:
         self._answer(
             f"{tool} debuginfo --output json", json.dumps(_debuginfo((agent / "wg-show-all-dump.txt").read_text()))
         )
-        # The recorded node's sysctl; the shims need `cat` themselves.
-        (self._tools / "cat").write_text(
-            '#!/bin/sh\ncase "$1" in /proc/sys/*) echo 0;; *) exec /bin/cat "$@";; esac\n', encoding="utf-8"
-        )
-        (self._tools / "cat").chmod(0o755)
+        self._answer("cat /proc/sys/net/ipv4/conf/cilium_wg0/rp_filter", "0\n")
 
     def _copy(self, command: str, source: Path, text: str | None = None) -> None:
-        self._answer(command, source.read_text("utf-8") if text is None else text)
-        for extra in ("rc", "stderr"):
-            beside = source.with_name(f"{source.name}.{extra}")
-            if beside.exists():
-                self._answer(command, beside.read_text("utf-8").strip(), f".{extra}")
+        beside = {kind: source.with_name(f"{source.name}.{kind}") for kind in ("rc", "stderr")}
+        status, stderr = (path.read_text("utf-8").strip() if path.exists() else "" for path in beside.values())
+        self._answer(command, source.read_text("utf-8") if text is None else text, int(status or 0), stderr)
 
-    def _answer(self, command: str, text: str, suffix: str = "") -> None:
-        key = command.replace(" ", "_").replace("/", "_")
-        (self._answers / f"{key}{suffix}").write_text(text, encoding="utf-8")
-        tool = self._tools / shlex.split(command)[0]
-        tool.write_text(_SHIM, encoding="utf-8")
-        tool.chmod(0o755)
+    def _answer(self, command: str, text: str, status: int = 0, stderr: str = "") -> None:
+        """Let a tool of the agent's container answer one command line of its."""
+        name, _, arguments = command.partition(" ")
+        answer, tool = self._answers / str(len(list(self._answers.iterdir()))), self._tools / name
+        answer.write_text(text, encoding="utf-8")
+        if not tool.exists():
+            tool.write_text("#!/bin/sh\n", encoding="utf-8")
+            tool.chmod(0o755)
+        said = f"echo {shlex.quote(stderr)} >&2; " if stderr else ""
+        with tool.open("a", encoding="utf-8") as script:
+            script.write(f'[ "$*" = {shlex.quote(arguments)} ] && {{ /bin/cat {answer}; {said}exit {status}; }}\n')
 
 
 def _links(node: Path) -> list[Object]:

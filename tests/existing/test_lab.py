@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_ciliumwg.wire.measure import measure
 from pytest_ciliumwg.wire.plan import plan_flows
 from tests.existing.conftest import Connect, MakeDouble
 
+NET_RAW = 1 << 13
 PATIENT: dict[str, Any] = {"timeout": 30.0}
 
 
@@ -78,10 +80,15 @@ def test_a_leak_is_found(lab_double: MakeDouble, connect: Connect, version: str,
 
 
 def test_some_of_the_nodes(lab_double: MakeDouble, connect: Connect) -> None:
-    cluster = connect(lab_double("1.18.3", families=frozenset({IPFamily.V4})), max_nodes=2, **PATIENT)
+    double = lab_double("1.18.3", families=frozenset({IPFamily.V4}))
+    cluster = connect(double, max_nodes=2, **PATIENT)
     assert len(cluster.nodes()) == 3
     assert [pod.node for pod in cluster.test_pods()] == ["lab-control-plane", "lab-worker"]
     assert {one.verdict for one in judged(cluster).judgements} == {Verdict.ENCRYPTED}
+    for pod in double.store.select("pods", double.ours()[0]):
+        look = double.backend.command(pod, "agent", ["grep", "CapEff", "/proc/self/status"])
+        shown = subprocess.run(look, capture_output=True, text=True, check=True).stdout
+        assert int(shown.split()[1], 16) == NET_RAW, "the agents work with this capability alone"
 
 
 def run_suite(pytester: pytest.Pytester) -> pytest.RunResult:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.existing.refusal import CONFLICT, GONE, NOT_FOUND, Door, KubeError
+from pytest_ciliumwg.providers.existing.resources import in_words, path_of
 from pytest_ciliumwg.providers.existing.retry import retried
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec, Patience
 from pytest_ciliumwg.providers.existing.target import Target, tls_options
@@ -26,19 +27,6 @@ if TYPE_CHECKING:
 
 Object = Mapping[str, Any]
 
-PATHS = {
-    "nodes": "/api/v1",
-    "namespaces": "/api/v1",
-    "pods": "/api/v1",
-    "configmaps": "/api/v1",
-    "secrets": "/api/v1",
-    "serviceaccounts": "/api/v1",
-    "events": "/api/v1",
-    "daemonsets": "/apis/apps/v1",
-    "ciliumnodes": "/apis/cilium.io/v2",
-    "ciliumendpoints": "/apis/cilium.io/v2",
-}
-"""Where the API keeps each resource."""
 _PAGE = 500
 _CONNECTIONS = 40
 """At least as many as there are threads that ask at once."""
@@ -80,12 +68,12 @@ class Kube:
         if node is not None:
             query.append(("fieldSelector", f"spec.nodeName={node}"))
         try:
-            return list(self._pages(doing, path(resource, namespace), query))
+            return list(self._pages(doing, path_of(resource, namespace), query))
         except KubeError as error:
             if error.status != GONE:
                 raise
             # The list changed so much that its next page is gone: take it in one piece.
-            return list(self._pages(doing, path(resource, namespace), query[1:]))
+            return list(self._pages(doing, path_of(resource, namespace), query[1:]))
 
     def _pages(self, doing: str, where: str, query: Sequence[tuple[str, str]]) -> Iterator[Object]:
         following = ""
@@ -106,7 +94,9 @@ class Kube:
             KubeError: it cannot be read.
         """
         return self._unless_missing(
-            lambda: self.request(f"read {_one(resource, name, namespace)}", "GET", path(resource, namespace, name))
+            lambda: self.request(
+                f"read {in_words(resource, name, namespace)}", "GET", path_of(resource, namespace, name)
+            )
         )
 
     def create(self, resource: str, body: Object, *, namespace: str | None = None) -> Object:
@@ -116,9 +106,9 @@ class Kube:
             KubeError: the API server refuses it.
         """
         name = body["metadata"]["name"]
-        doing = f"create {_one(resource, name, namespace)}"
+        doing = f"create {in_words(resource, name, namespace)}"
         try:
-            return self.request(doing, "POST", path(resource, namespace), body=body)
+            return self.request(doing, "POST", path_of(resource, namespace), body=body)
         except KubeError as error:
             # An answer may have been lost after the object was made: then the one that is there is ours.
             found = self.get(resource, name, namespace=namespace) if error.status == CONFLICT else None
@@ -132,10 +122,10 @@ class Kube:
         Raises:
             KubeError: the API server refuses.
         """
-        doing = f"delete {_one(resource, name, namespace)}"
+        doing = f"delete {in_words(resource, name, namespace)}"
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         try:
-            self._unless_missing(lambda: self.request(doing, "DELETE", path(resource, namespace, name), body=body))
+            self._unless_missing(lambda: self.request(doing, "DELETE", path_of(resource, namespace, name), body=body))
         except KubeError as error:
             if error.status != CONFLICT:  # it is being deleted already
                 raise
@@ -218,19 +208,6 @@ class Kube:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()  # type: ignore[no-untyped-call]
-
-
-def path(resource: str, namespace: str | None = None, name: str | None = None) -> str:
-    """The path of a resource, of all its objects or one."""
-    inner = f"/namespaces/{namespace}" if namespace else ""
-    return f"{PATHS[resource]}{inner}/{resource}" + (f"/{name}" if name else "")
-
-
-def _one(resource: str, name: str, namespace: str | None) -> str:
-    kind = {"ciliumnodes": "CiliumNode", "daemonsets": "DaemonSet", "configmaps": "ConfigMap"}.get(
-        resource, resource.removesuffix("s")
-    )
-    return f"{kind} {name}" + (f" in namespace {namespace}" if namespace else "")
 
 
 def open_kube(spec: ExistingSpec) -> Kube:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_ciliumwg.providers.existing.kube import Kube, path
+from pytest_ciliumwg.providers.existing.kube import Kube
 from pytest_ciliumwg.providers.existing.refusal import KubeError
+from pytest_ciliumwg.providers.existing.resources import path_of
 from pytest_ciliumwg.providers.existing.retry import retried
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class _Conversation:
         query = [("container", self.place.container), ("stdout", "true"), ("stderr", "true")]
         query += [("stdin", "true")] if reading else []
         query += [("command", word) for word in self.command]
-        where = path("pods", self.place.namespace, self.place.pod) + "/exec"
+        where = path_of("pods", self.place.namespace, self.place.pod) + "/exec"
         target = self.kube.socket_target(where, query)
         return create_connection(
             target.url,

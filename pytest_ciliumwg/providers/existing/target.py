@@ -5,10 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from kubernetes.client import Configuration
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +18,7 @@ class Target:
     proxy: Mapping[str, Any]
 
 
-def tls_options(configuration: Configuration) -> dict[str, Any]:
+def tls_options(configuration: Any) -> dict[str, Any]:
     """The client library's TLS settings, in the words of the WebSocket library."""
     options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED}
     if not configuration.verify_ssl:
