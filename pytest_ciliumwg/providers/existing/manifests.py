@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_ciliumwg.agent import bundle
+from pytest_ciliumwg.agent import bundle, caller
 from pytest_ciliumwg.providers.existing.spec import OWNER_ANNOTATION, ROLE_LABEL, ExistingSpec, RunId, this_process
 
 Role = Literal["node-agent", "test-pod"]
@@ -17,9 +17,8 @@ SERVICE_ACCOUNT = "agent"
 CONFIG_MAP = "agent"
 PULL_SECRET = "image-pull"  # noqa: S105 - an object's name
 _FILES, _STATE = "/run/pytest-ciliumwg/agent", "/run/pytest-ciliumwg/state"
-_AGENT = ["python3", "-I", "-S", f"{_FILES}/agent.pyz"]
-SERVE = [*_AGENT, "serve", "--socket", f"{_STATE}/agent.sock"]
-CALL = [*_AGENT, "call", "--socket", f"{_STATE}/agent.sock"]
+SERVE = ["python3", "-I", "-S", f"{_FILES}/agent.pyz", "serve", "--socket", f"{_STATE}/agent.sock"]
+CALL = ["python3", "-I", "-S", f"{_FILES}/call.py", f"{_STATE}/agent.sock"]
 
 _NO_MESH = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
 """A service mesh would encrypt test traffic itself, and so hide that Cilium does not."""
@@ -45,8 +44,9 @@ class Manifests:
         return self._object("v1", "ServiceAccount", SERVICE_ACCOUNT) | {"automountServiceAccountToken": False}
 
     def agent_files(self) -> dict[str, Any]:
-        """The agent, as a file."""
-        data = {"agent.pyz": base64.b64encode(bundle()).decode("ascii")}
+        """The agent and what calls it, as files."""
+        files = {"agent.pyz": bundle(), "call.py": caller()}
+        data = {name: base64.b64encode(content).decode("ascii") for name, content in files.items()}
         return self._object("v1", "ConfigMap", CONFIG_MAP) | {"binaryData": data}
 
     def pull_secret(self, original: Mapping[str, Any]) -> dict[str, Any]:
