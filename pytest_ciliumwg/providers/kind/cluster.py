@@ -173,8 +173,8 @@ class _Birth:
     def _find(self) -> bool:
         """Whether there is a kept cluster that will do."""
         name, claim = self._spec.name, self._claim
-        forget_removed(self._tools.kind, claim)
         if name not in clusters(self._tools.kind):
+            forget_removed(claim)
             return False
         if not claim.begun:
             raise ProviderError(taken(name))

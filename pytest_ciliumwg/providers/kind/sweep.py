@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from pytest_ciliumwg.errors import ProviderError
@@ -45,9 +44,8 @@ def answers(kubectl: Path, claim: Claim) -> bool:
     return done.ok
 
 
-def forget_removed(kind: Path, claim: Claim) -> None:
+def forget_removed(claim: Claim) -> None:
     """Drop what is known of a cluster that its user has removed himself."""
-    if claim.name not in clusters(kind):
-        for left in claim.folder.iterdir():
-            if left.name != "lock":
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in claim.folder.iterdir():
+        if left.name != "lock":
+            left.unlink()

@@ -22,7 +22,7 @@ _HELP = {
     "kubectl": "install it, see kubernetes.io",
 }
 _LAB = "or use `--ciliumwg-provider=lab`, which needs none of this"
-_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+_VERSION = re.compile(r"\bv(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
