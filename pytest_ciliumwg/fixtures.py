@@ -60,9 +60,9 @@ def pods_before(cluster: Cluster) -> tuple[Pod, ...]:
 
 @pytest.fixture(scope="session")
 def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...]) -> Mapping[str, NodeState]:
-    """Every node from the inside, once each has as many peers as the others have keys, or time is up."""
+    """Every node under test from the inside, once it has as many peers as others have keys, or time is up."""
     del pods_before  # asked for, so that it is the older of the two
-    names = [node.name for node in nodes]
+    names = [pod.node for pod in cluster.test_pods()]
 
     def settled(found: Mapping[str, NodeState]) -> bool:
         keys = {node.name for node in nodes if node.public_key}
