@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.agent import bundle
-from pytest_ciliumwg.agent.service import Agent, call, read_line, serve
+from pytest_ciliumwg.agent.caller import call, read_line
+from pytest_ciliumwg.agent.service import Agent, serve
 
 from . import frames_made as make
 
