@@ -19,7 +19,7 @@ from pytest_ciliumwg.verifying import Observed
 from pytest_ciliumwg.wire.agents import Agent
 from pytest_ciliumwg.wire.judge import Judge
 from pytest_ciliumwg.wire.measure import measure
-from pytest_ciliumwg.wire.plan import plan_flows
+from pytest_ciliumwg.wire.plan import plan_flows, plan_paths
 
 _POLL_SECONDS = 0.25
 _CONCURRENCY = 16
@@ -60,9 +60,9 @@ def pods_before(cluster: Cluster) -> tuple[Pod, ...]:
 
 @pytest.fixture(scope="session")
 def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...]) -> Mapping[str, NodeState]:
-    """Every node from the inside, once each has as many peers as the others have keys, or time is up."""
+    """Every node under test from the inside, once it has as many peers as others have keys, or time is up."""
     del pods_before  # asked for, so that it is the older of the two
-    names = [node.name for node in nodes]
+    names = [pod.node for pod in cluster.test_pods()]
 
     def settled(found: Mapping[str, NodeState]) -> bool:
         keys = {node.name for node in nodes if node.public_key}
@@ -130,11 +130,10 @@ def judge(
     def mtu(pod: Pod, address: IPAddress) -> int:
         return route_mtus[pod.key][str(address)]
 
-    pods = cluster.test_pods()
-    flows = plan_flows(pods, cluster.declared.families, mtu)
-    # Of a large cluster only some nodes may be under test; the others have no agent that could watch.
-    watched = {pod.node: states[pod.node] for pod in pods}
-    measurement = measure(cluster, flows, watched, expected.listen_port, conformance.progress)
+    pods, families = cluster.test_pods(), cluster.declared.families
+    flows = plan_flows(pods, families, mtu)
+    flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, len(flows))
+    measurement = measure(cluster, flows, states, expected.listen_port, conformance.progress)
     conformance.record.judge = Judge(measurement, nodes)
     return conformance.record.judge
 

@@ -14,6 +14,7 @@ import os
 import platform
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -68,7 +69,7 @@ class Agent:
             return _refusal(f"not a request: expected one JSON object per line with op = {known}")
         try:
             return dict(operation(request), ok=True)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error) as error:
             return _refusal("request {} is malformed: {}: {}".format(request["op"], type(error).__name__, error))
         except OSError as error:
             return _refusal("{} failed: {}".format(request["op"], error))
@@ -84,7 +85,9 @@ class Agent:
             watch = self._watches.get(str(request["job"]))
             if watch is None:
                 ring = request["ring"]
-                index = FlowIndex(bytes.fromhex(request["prefix"]), [_flow_row(row) for row in request["flows"]])
+                flows = [_flow_row(row) for row in request["flows"]]
+                exclusive = frozenset(_packed(str(address)) for address in request["exclusive"])
+                index = FlowIndex(bytes.fromhex(request["prefix"]), flows, exclusive)
                 devices = [str(device) for device in request["devices"]]
                 port = int(request["wireguard_port"])
                 watch = Watch(devices, index, int(ring["block_size"]), int(ring["blocks"]), port)
@@ -130,11 +133,14 @@ class Agent:
 
 def _flow_row(row: list[Any]) -> Any:
     flow, protocol, source, destination, port = row
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
     number = _PROTOCOLS[protocol]
-    if number == ICMP and family == socket.AF_INET6:
+    if number == ICMP and ":" in source:
         number = ICMP6
-    return int(flow), number, socket.inet_pton(family, source), socket.inet_pton(family, destination), int(port)
+    return int(flow), number, _packed(source), _packed(destination), int(port)
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def _refusal(sentence: str) -> Reply:

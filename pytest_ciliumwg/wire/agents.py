@@ -75,7 +75,12 @@ class Agent:
         return {address: int(mtu) for address, mtu in reply["mtus"].items()}
 
     def start_watch(self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> None:
-        """Begin to watch; a repeated call changes nothing."""
+        """Begin to watch; a repeated call changes nothing.
+
+        The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
+        a node's addresses are everybody's.
+        """
+        ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
         rows = [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows]
         self.ask(
             "watch-start",
@@ -83,6 +88,7 @@ class Agent:
             prefix=run.prefix.hex(),
             devices=list(devices),
             flows=rows,
+            exclusive=sorted(ours),
             ring=RING,
             wireguard_port=wireguard_port,
         )
@@ -108,7 +114,7 @@ class Agent:
             {
                 "id": flow.id,
                 "protocol": flow.protocol.value,
-                "destination": str(flow.destination),
+                "destination": str(flow.served_at or flow.destination),
                 "port": flow.port,
                 "reply": run.token(flow, canary.REPLY),
             }
