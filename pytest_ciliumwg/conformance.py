@@ -11,7 +11,7 @@ import pytest
 from pytest_ciliumwg.checks import MARKER, Check, InconclusiveError, Outcome, Verify, params_of
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
-from pytest_ciliumwg.options import Settings
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.plan import print_plan
 from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.providers.choose import open_cluster

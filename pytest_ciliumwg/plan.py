@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_ciliumwg.checks import Check
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
-from pytest_ciliumwg.options import Settings
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.choose import existing_spec, families_of, kind_spec, nodes_of, version_of
 from pytest_ciliumwg.wire.plan import plan_flows
 

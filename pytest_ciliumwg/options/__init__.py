@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.options.table import ENABLE, GROUPS, OPTIONS, PROVIDERS, Option
 
-__all__ = ["GROUPS", "OPTIONS", "PROVIDERS", "Option", "Settings", "add_options", "is_enabled", "resolve"]
+if TYPE_CHECKING:
+    from pytest_ciliumwg.options.settings import Settings
+
+__all__ = ["GROUPS", "OPTIONS", "PROVIDERS", "Option", "add_options", "is_enabled", "resolve"]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -42,6 +44,9 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     Raises:
         pytest.UsageError: a value is not accepted, or an option does not go with the provider.
     """
+    # Only a run of the suite needs it, and every run of pytest loads this module.
+    from pytest_ciliumwg.options.settings import Settings
+
     given = {option: _text(option, config, environ) for option in OPTIONS if option is not ENABLE}
     values = {option.ini.removeprefix("ciliumwg_"): _value(option, *said) for option, said in given.items()}
     provider = values["provider"]

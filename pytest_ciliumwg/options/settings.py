@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-DEFAULT_CLUSTER = "ciliumwg"
+from pytest_ciliumwg.options.table import DEFAULT_CLUSTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

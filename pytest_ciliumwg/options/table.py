@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ciliumwg.options import values
-from pytest_ciliumwg.options.settings import DEFAULT_CLUSTER
 
 PROVIDERS = ("kind", "existing", "lab")
 PROFILES = ("core", "extended", "disruptive")
@@ -15,6 +14,7 @@ IP_FAMILIES = ("v4", "v6", "dual")
 KUBE_PROXIES = ("iptables", "ipvs", "none")
 ROUTINGS = ("native", "vxlan", "geneve")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+DEFAULT_CLUSTER = "ciliumwg"
 CLUSTERS = ("kind", "existing")
 """The providers that have a real Kubernetes."""
 

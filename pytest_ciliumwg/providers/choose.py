@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.options import Settings
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, Progress
 
 if TYPE_CHECKING:

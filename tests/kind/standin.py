@@ -4,14 +4,17 @@ Copied to a folder on PATH under each name. `$STANDIN` is its folder: `scenario.
 holds a line for each call, `clusters/` a file with the node names of each cluster. Standard library only, no site.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import pathlib
 import sys
 import time
+from typing import Any, NoReturn
 
 HOME = pathlib.Path(os.environ["STANDIN"])
-SCENARIO = json.loads((HOME / "scenario.json").read_text())
+SCENARIO: dict[str, Any] = json.loads((HOME / "scenario.json").read_text())
 CLUSTERS = HOME / "clusters"
 KUBECONFIG = """apiVersion: v1
 kind: Config
@@ -32,33 +35,33 @@ CREATE_FAILS = {
 }
 
 
-def say(text):
+def say(text: str) -> None:
     print(text, flush=True)
 
 
-def complain(text):
+def complain(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def note(program, arguments):
-    entry = {"program": program, "argv": arguments, "folder": str(pathlib.Path.cwd())}
+def note(program: str, arguments: list[str]) -> None:
+    entry: dict[str, Any] = {"program": program, "argv": arguments, "folder": str(pathlib.Path.cwd())}
     for option in ("--config", "--values"):
         entry[option] = [json.loads(pathlib.Path(value).read_text()) for value in options(arguments, option)]
     with (HOME / "journal").open("a") as journal:
         journal.write(json.dumps(entry) + "\n")
 
 
-def options(arguments, name):
+def options(arguments: list[str], name: str) -> list[str]:
     found = [one.partition("=")[2] for one in arguments if one.startswith(name + "=")]
     return found + [arguments[at + 1] for at, one in enumerate(arguments) if one == name]
 
 
-def fail(text, status=1):
+def fail(text: str) -> NoReturn:
     complain(text)
-    sys.exit(status)
+    sys.exit(1)
 
 
-def kind(arguments):
+def kind(arguments: list[str]) -> None:
     name = (options(arguments, "--name") or ["kind"])[0]
     file = CLUSTERS / name
     match arguments[:2]:
@@ -86,7 +89,7 @@ def kind(arguments):
             fail(f'ERROR: unknown command "{" ".join(arguments)}" for "kind"')
 
 
-def create(name, file, arguments):
+def create(name: str, file: pathlib.Path, arguments: list[str]) -> None:
     if file.exists() or SCENARIO.get("create") == "raced":
         file.write_text(f"{name}-control-plane\n")
         fail(f'ERROR: failed to create cluster: node(s) already exist for a cluster with the name "{name}"')
@@ -110,7 +113,7 @@ def create(name, file, arguments):
     complain(f' ✓ Joining worker nodes 🚜\nSet kubectl context to "kind-{name}"')
 
 
-def helm(arguments):
+def helm(arguments: list[str]) -> None:
     if arguments[0] == "version":
         say(f"v{SCENARIO.get('helm', '3.19.0')}+g3d8990f")
     elif SCENARIO.get("install") == "fails":
@@ -121,7 +124,7 @@ def helm(arguments):
         say('Release "cilium" does not exist. Installing it now.\nNAME: cilium\nSTATUS: deployed')
 
 
-def docker(arguments):
+def docker(arguments: list[str]) -> None:
     state = SCENARIO.get("docker", "runs")
     if state == "stopped":
         fail("ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
@@ -132,19 +135,21 @@ def docker(arguments):
     say("Server Version: 28.5.1")
 
 
-def kubectl(arguments):
+def kubectl(arguments: list[str]) -> None:
     if SCENARIO.get("api") == "silent":
         fail("Unable to connect to the server: x509: certificate signed by unknown authority")
     looks = HOME / "looks"
-    with looks.open("a") as file:
-        file.write(".")
+    with looks.open("a") as journal:
+        journal.write(".")
     nodes = next(CLUSTERS.iterdir()).read_text().split()
     early = looks.stat().st_size <= SCENARIO.get("early_looks", 0)
     if "exec" in arguments:
         mode = SCENARIO.get("mode", "Wireguard")
         peers = len(nodes) - 1 - SCENARIO.get("missing_peers", 0)
         interface = {"name": "cilium_wg0", "listen-port": 51871, "public-key": "k=", "peer-count": peers, "peers": None}
-        status = {"mode": mode} | ({"wireguard": {"interfaces": [interface]}} if mode == "Wireguard" else {})
+        status: dict[str, Any] = {"mode": mode} | (
+            {"wireguard": {"interfaces": [interface]}} if mode == "Wireguard" else {}
+        )
         say(json.dumps({"encryption": status}))
     elif "logs" in arguments:
         say('level=info msg="x"\nlevel=fatal msg="failed to initialize wireguard: operation not supported"')
@@ -156,7 +161,7 @@ def kubectl(arguments):
         say("NAME   STATUS")
 
 
-def pod(node, early):
+def pod(node: str, early: bool) -> dict[str, Any]:
     crashing = SCENARIO.get("agents") == "crash"
     ready = not early and not crashing
     waiting = {"waiting": {"reason": "CrashLoopBackOff" if crashing else "PodInitializing"}}
@@ -172,7 +177,7 @@ def pod(node, early):
     }
 
 
-def node_object(node):
+def node_object(node: str) -> dict[str, Any]:
     return {
         "metadata": {"name": node},
         "spec": {},

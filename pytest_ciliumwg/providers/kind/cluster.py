@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.providers.base import AgentPort, Cluster, Progress
 from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, connect_existing
@@ -68,6 +68,10 @@ class KindProvider:
     def test_pods(self) -> tuple[Pod, ...]:
         """One pod with an agent for each node, in node order."""
         return self._inner.test_pods()
+
+    def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
+        """Test pod's key → the ClusterIPs of a Service that leads to it alone."""
+        return self._inner.services()
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside."""
