@@ -1,8 +1,7 @@
 """A program of its own that makes a cluster with pytest-kind; run by path, it imports nothing of ours.
 
-A process for it, because `KindCluster.create` has no time limit, writes into the current folder, prints where it likes
-and loads another Kubernetes client. All of that stays here; the folder is a temporary one. kind's own words come out on
-standard error.
+A process for it, because `KindCluster.create` has no time limit, writes into the current folder and prints where it
+likes. All of that stays here; the folder is a temporary one. kind's own words come out on standard error.
 """
 
 from __future__ import annotations
