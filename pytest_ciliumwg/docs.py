@@ -24,8 +24,8 @@ This page is made from the suite by `make docs`. A check's id is stable; pytest'
 OPTIONS_HEADER = """# Options
 
 This page is made from the options by `make docs`. Each is also an ini setting with the environment variable's name in
-lower case (`ciliumwg_nodes = 5`). The command line wins over the environment, the environment over the ini file. What can
-be repeated has one value on each line there. An option that does not go with the chosen provider is an error.
+lower case (`ciliumwg_nodes = 5`). The command line wins over the environment, the environment over the ini file. What
+can be repeated has one value on each line there. An option that does not go with the chosen provider is an error.
 """
 
 
