@@ -11,7 +11,10 @@ import os
 import pathlib
 import sys
 import time
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # importing typing takes a sixth of the time that a call takes
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 HOME = pathlib.Path(os.environ["STANDIN"])
 SCENARIO: dict[str, Any] = json.loads((HOME / "scenario.json").read_text())
