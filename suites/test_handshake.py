@@ -38,6 +38,20 @@ def test_completed(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
         )
 
 
+@pytest.mark.ciliumwg_check("handshake.opened", source=PROTOCOL)
+def test_opened(judge: Judge, verify: Verify) -> None:
+    """The first packet between two nodes gets a session opened, and is answered."""
+    for one in judge.judgements:
+        if one.flow.purpose == "first":
+            verify(
+                one.delivery.received > 0,
+                where=str(one.flow),
+                expected="an answer",
+                seen=one.delivery.error or "none",
+                meaning="This node cannot begin a handshake with the other: pods wait until the other one sends.",
+            )
+
+
 @pytest.mark.ciliumwg_check("handshake.fresh", source=PROTOCOL)
 def test_fresh(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """While traffic flows, no session is older than 180 seconds."""
@@ -59,11 +73,14 @@ def test_fresh(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
 def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """A handshake that completed during the watch was seen on the wire as initiation and response."""
     during = 0
+    before = {
+        (node, peer.public_key): peer.latest_handshake
+        for node, state in judge.measurement.before.items()
+        for peer in state.peers
+    }
     for state, peer, name in _peers_after(judge, nodes, verify):
-        watch = judge.measurement.watches[state.node]
-        at = peer.latest_handshake
-        if at is None or not watch.started < at < watch.stopped:
-            continue
+        if peer.latest_handshake in (None, before.get((state.node, peer.public_key))):
+            continue  # none, or the one that was there when the watch began
         during += 1
         for kind in (MessageKind.INITIATION, MessageKind.RESPONSE):
             verify(

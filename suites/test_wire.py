@@ -48,6 +48,16 @@ def test_first_packet(judge: Judge, verify: Verify) -> None:
             assert_encrypted(verify, one)
 
 
+@pytest.mark.ciliumwg_check(
+    "wire.sustained", source="CVE-2025-32793 and recordings of agent restarts: cleartext that is rare or begins later"
+)
+def test_sustained(judge: Judge, verify: Verify, family: IPFamily) -> None:
+    """Of many packets in a row between two nodes, each node with the next one, not a single one is in clear."""
+    for one in judge.judgements:
+        if (one.flow.purpose, one.flow.family) == ("load", family):
+            assert_encrypted(verify, one)
+
+
 @pytest.mark.ciliumwg_check("wire.nothing-else", source="design: between test pods runs nothing but test flows")
 def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
     """No frame in clear carries a canary or two test pods' addresses without belonging to a known flow."""

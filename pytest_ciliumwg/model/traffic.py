@@ -28,8 +28,8 @@ class Flow:
     """
 
     id: int
-    purpose: Literal["first", "pair", "size"]
-    """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU."""
+    purpose: Literal["first", "pair", "size", "load"]
+    """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes the MTU, `load` lasts."""
     source_node: str
     destination_node: str
     source_pod: str

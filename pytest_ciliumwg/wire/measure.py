@@ -157,6 +157,8 @@ def measure(
         progress(f"watching {sum(map(len, watching.devices.values()))} native devices of {len(watching.nodes)} nodes")
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
+        # Looked at again now that the watches stand: what differs afterwards has happened while they watched.
+        before = dict(zip(states, pool.map(cluster.state, states), strict=True))
         watching.serve(flows)
         first = [flow for flow in flows if flow.purpose == "first"]
         rest = [flow for flow in flows if flow.purpose != "first"]
@@ -175,7 +177,7 @@ def measure(
         flows=tuple(flows),
         deliveries=deliveries,
         watches=reports,
-        before=states,
+        before=before,
         after=after,
         problems=tuple(dict.fromkeys(watching.problems)),
     )

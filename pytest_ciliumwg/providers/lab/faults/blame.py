@@ -1,0 +1,29 @@
+"""Groups of checks that fail, or cannot be measured, in consequence of a fault that another check has to catch."""
+
+from __future__ import annotations
+
+CLEAR = ("wire.no-cleartext", "wire.first-packet", "wire.sustained", "size.no-cleartext")
+"""Flows in clear."""
+
+BYPASSED = (*CLEAR, "wire.tunnelled", "wire.counters", "handshake.*")
+"""Flows in clear, so that little or nothing went through the tunnel."""
+
+LOST = (
+    *BYPASSED,
+    "wire.delivered",
+    "size.delivered",
+    "size.dont-fragment",
+)
+"""Flows that do not arrive: what is not delivered is inconclusive for every check of the wire."""
+
+SESSION = (*LOST, "peers.endpoint")
+"""The tunnel between two nodes does not come up."""
+
+PARTNERS = ("allowed-ips.*", "peers.*", "handshake.*", "wire.counters")
+"""A peer that is not what its node publishes: whatever is asked of that peer has no answer."""
+
+BLIND = (*CLEAR, "wire.tunnelled", "wire.nothing-else", "wire.counters", "handshake.*", "capture.*")
+"""A watch that saw too little: nothing that it did not see counts."""
+
+DEVICE = ("device.*", *PARTNERS)
+"""There is no WireGuard device to ask."""
