@@ -34,6 +34,7 @@ class Settings:
     keep: bool
     faults: tuple[str, ...]
     plan: bool
+    selftest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,13 @@ OPTIONS = (
         "NAME[@NODE]",
         repeatable=True,
     ),
+    Option(
+        "ciliumwg-selftest",
+        "Lab only: run the healthy lab and every fault, and show which check caught which; with --ciliumwg-fault these",
+        _switch,
+        "no",
+        flag=True,
+    ),
     Option("ciliumwg-plan", "Print the checks and flows that would run, and touch nothing", _switch, "no", flag=True),
 )
 
@@ -179,6 +187,11 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     if settings.faults and settings.provider != "lab":
         raise pytest.UsageError(
             f"--ciliumwg-fault injects faults into the lab only, never into a cluster of provider {settings.provider}"
+        )
+    if settings.selftest and settings.provider != "lab":
+        raise pytest.UsageError(
+            f"--ciliumwg-selftest proves the suite in the lab only, not in a cluster of provider {settings.provider}: "
+            "add --ciliumwg-provider=lab"
         )
     return settings
 

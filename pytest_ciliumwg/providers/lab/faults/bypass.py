@@ -17,7 +17,7 @@ _PREFERENCE = {IPFamily.V4: 1, IPFamily.V6: 2}
 _MARKED = f"4,32 0 0 {0xFFFFF000 + 20},69 0 1 {MARK},6 0 0 {0xFFFFFFFF},6 0 0 0"
 
 
-def test_pod_pair(lab: Lab, node: LabNode, family: IPFamily, to: LabNode | None = None) -> tuple[IPAddress, IPAddress]:
+def pod_pair(lab: Lab, node: LabNode, family: IPFamily, to: LabNode | None = None) -> tuple[IPAddress, IPAddress]:
     """The addresses of the node's and of another node's test pod, without one the next node's."""
     source = node.test_pod.pod.address(family)
     destination = (to or lab.next_to(node)).test_pod.pod.address(family)
@@ -59,7 +59,7 @@ def bypass_script(
 ) -> str:
     """The shell text of `bypass`."""
     chosen = [
-        _match(*test_pod_pair(lab, node, family, to), anywhere=anywhere)
+        _match(*pod_pair(lab, node, family, to), anywhere=anywhere)
         for family in lab.families
         if not families or family in families
     ]

@@ -10,7 +10,7 @@ from functools import partial
 
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.faults.blame import CLEAR
-from pytest_ciliumwg.providers.lab.faults.bypass import test_pod_pair
+from pytest_ciliumwg.providers.lab.faults.bypass import pod_pair
 from pytest_ciliumwg.providers.lab.faults.program import start
 from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -100,7 +100,7 @@ def copy_wrapped(lab: Lab, node: LabNode, *, mode: str) -> None:
     """Copy what goes from the node's test pod to the next node's to the wire, wrapped."""
     peer = lab.next_to(node)
     device = DEVICES[0]
-    pairs = [",".join(map(str, test_pod_pair(lab, node, family))) for family in lab.families]
+    pairs = [",".join(map(str, pod_pair(lab, node, family))) for family in lab.families]
     start(
         lab,
         node,

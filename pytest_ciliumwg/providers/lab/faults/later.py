@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ciliumwg.providers.lab.faults.blame import BYPASSED, LOST
-from pytest_ciliumwg.providers.lab.faults.bypass import bypass_script, test_pod_pair
+from pytest_ciliumwg.providers.lab.faults.bypass import bypass_script, pod_pair
 from pytest_ciliumwg.providers.lab.faults.program import start
 from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -33,7 +33,7 @@ def after_first_packet(lab: Lab, node: LabNode, script: str, *, seconds: float) 
     """Run a shell script on the node some time after the first packet between its test pod and the next node's."""
     path = f"{node.directory}/later.sh"
     lab.run_in(node, f"cat >{path} <<'END-OF-SCRIPT'\n{script}\nEND-OF-SCRIPT")
-    pairs = [",".join(map(str, test_pod_pair(lab, node, family))) for family in lab.families]
+    pairs = [",".join(map(str, pod_pair(lab, node, family))) for family in lab.families]
     start(lab, node, "later", _PROGRAM, node.test_pod.host_device, seconds, path, *pairs)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.faults import vxlan
 from pytest_ciliumwg.providers.lab.faults.blame import BYPASSED, CLEAR
-from pytest_ciliumwg.providers.lab.faults.bypass import bypass, test_pod_pair
+from pytest_ciliumwg.providers.lab.faults.bypass import bypass, pod_pair
 from pytest_ciliumwg.providers.lab.faults.program import start
 from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -139,7 +139,7 @@ def leak_snat(lab: Lab, node: LabNode) -> None:
         bypass(lab, node)
     rules = []
     for family in lab.families:
-        source, destination = test_pod_pair(lab, node, family)
+        source, destination = pod_pair(lab, node, family)
         name = nft_family(family)
         own = node.device_address(DEVICES[0], family)
         rules.append(f"{name} saddr {source} {name} daddr {destination} snat {name} to {own}")
@@ -174,7 +174,7 @@ def leak_eth1(lab: Lab, node: LabNode) -> None:
     else:
         lab.run_in(node, f"tc qdisc del dev {second} clsact")
     for family in lab.families:
-        _, destination = test_pod_pair(lab, node, family)
+        _, destination = pod_pair(lab, node, family)
         gateway = lab.next_to(node).device_address(second, family)
         lab.run_in(node, f"ip route add {destination} via {gateway} dev {second}")
 
@@ -196,7 +196,7 @@ def leak_vxlan(lab: Lab, node: LabNode) -> None:
     peer = lab.next_to(node)
     vxlan.join(lab, node, peer)
     for family in lab.families:
-        _, destination = test_pod_pair(lab, node, family)
+        _, destination = pod_pair(lab, node, family)
         lab.run_in(
             node,
             f"ip neigh add {destination} lladdr {vxlan.mac(peer)} dev {vxlan.DEVICE} nud permanent\n"
@@ -236,5 +236,5 @@ while True:
 def leak_other_protocol(lab: Lab, node: LabNode) -> None:
     """Let the test pod talk that protocol, and bypass the steering for it."""
     bypass(lab, node, f"meta l4proto {OTHER_PROTOCOL}")
-    pairs = [",".join(map(str, test_pod_pair(lab, node, family))) for family in lab.families]
+    pairs = [",".join(map(str, pod_pair(lab, node, family))) for family in lab.families]
     start(lab, node, "chatter", _CHATTER, OTHER_PROTOCOL, *pairs, netns=node.test_pod.netns)

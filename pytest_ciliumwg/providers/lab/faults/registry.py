@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -55,11 +55,11 @@ class Fault:
     """Native devices that the lab must have."""
     inject: Inject
 
-    def targets(self, lab: Lab, node: str | None) -> tuple[LabNode, ...]:
-        """The nodes that it hits."""
+    def targets(self, layout: Sequence[LabNode], node: str | None) -> tuple[LabNode, ...]:
+        """The nodes that it hits, of these; `parse` has made sure that there is such a node."""
         if node == ALL or (node is None and self.default == "all nodes"):
-            return lab.layout
-        return (lab.node(node),) if node is not None else (lab.layout[FIRST_WORKER],)
+            return tuple(layout)
+        return tuple(one for one in layout if one.name == (node or layout[FIRST_WORKER].name))
 
     def exists_with(self, expected: Expectations) -> bool:
         """Whether a version and configuration can have this fault."""
@@ -143,7 +143,7 @@ class Injection:
         Raises:
             ProviderError: a command failed.
         """
-        for target in self.fault.targets(lab, self.node):
+        for target in self.fault.targets(lab.layout, self.node):
             self.fault.inject(lab, target)
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ciliumwg.providers.lab.faults.blame import BLIND, BYPASSED, LOST
-from pytest_ciliumwg.providers.lab.faults.bypass import bypass, test_pod_pair
+from pytest_ciliumwg.providers.lab.faults.bypass import bypass, pod_pair
 from pytest_ciliumwg.providers.lab.faults.registry import fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import DEVICES, UNDERLAY, LabNode
@@ -124,7 +124,7 @@ def route_mtu(lab: Lab, node: LabNode) -> None:
 def path_mtu(lab: Lab, node: LabNode) -> None:
     """Add such a route, into the tunnel's table where there is one."""
     for family in lab.families:
-        _, pod = test_pod_pair(lab, node, family)
+        _, pod = pod_pair(lab, node, family)
         if rule := lab.expected.rule:
             way = f"replace default dev {lab.device} table {rule.table}"
         else:
