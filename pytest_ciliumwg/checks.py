@@ -99,10 +99,10 @@ class Verify:
         """Note a place at which this provider cannot tell, by its nature: a reason to skip, not to doubt."""
         self.unsupported.append(f"{where}: {why}")
 
-    def conclude(self) -> None:
-        """Turn what was collected into the test's outcome."""
+    def conclude(self, heading: str) -> None:
+        """Turn what was collected into the test's outcome; `heading` says what had to hold."""
         if self.findings:
-            pytest.fail(_lines(self.findings), pytrace=False)
+            pytest.fail(f"{heading}\n{_lines(self.findings)}", pytrace=False)
         if self.unmeasured:
             raise InconclusiveError(_lines(self.unmeasured))
         if not self.verified:

@@ -106,11 +106,12 @@ class Conformance:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         """Conclude a check from what it verified: a check cannot pass by asserting nothing."""
         result = yield
-        if pyfuncitem.get_closest_marker(MARKER):
+        check = Check.of(pyfuncitem)
+        if check is not None:
             verify = pyfuncitem.stash.get(VERIFY, None)
             if verify is None:
                 raise InconclusiveError("the check does not use the fixture `verify`, so it verified nothing")
-            verify.conclude()
+            verify.conclude(f"{check.id}: {check.statement}")
         return result
 
     @pytest.hookimpl(wrapper=True)

@@ -47,21 +47,22 @@ def nodes(cluster: Cluster) -> tuple[Node, ...]:
 
 
 @pytest.fixture(scope="session")
-def pods(cluster: Cluster) -> tuple[Pod, ...]:
-    """Every pod of those nodes."""
-    return cluster.pods()
-
-
-@pytest.fixture(scope="session")
 def expected(cluster: Cluster) -> Expectations:
     """What must hold for the declared version and configuration."""
     return expectations_for(cluster.declared)
 
 
 @pytest.fixture(scope="session")
-def states(cluster: Cluster, nodes: tuple[Node, ...]) -> Mapping[str, NodeState]:
-    """Every node from the inside, once each has as many peers as the others have keys, or time is up."""
-    names = [node.name for node in nodes]
+def pods_before(cluster: Cluster) -> tuple[Pod, ...]:
+    """The pods before the nodes are observed."""
+    return cluster.pods()
+
+
+@pytest.fixture(scope="session")
+def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...]) -> Mapping[str, NodeState]:
+    """Every node under test from the inside, once it has as many peers as others have keys, or time is up."""
+    del pods_before  # asked for, so that it is the older of the two
+    names = [pod.node for pod in cluster.test_pods()]
 
     def settled(found: Mapping[str, NodeState]) -> bool:
         keys = {node.name for node in nodes if node.public_key}
@@ -79,6 +80,27 @@ def states(cluster: Cluster, nodes: tuple[Node, ...]) -> Mapping[str, NodeState]
     )
     found: Mapping[str, NodeState] = retrying(observe)
     return found
+
+
+@pytest.fixture(scope="session")
+def pods_around(
+    cluster: Cluster, pods_before: tuple[Pod, ...], states: Mapping[str, NodeState]
+) -> tuple[frozenset[Pod], frozenset[Pod]]:
+    """The pods before and after the nodes were observed: pods come and go meanwhile."""
+    del states  # asked for, so that they are observed by now
+    return frozenset(pods_before), frozenset(cluster.pods())
+
+
+@pytest.fixture(scope="session")
+def pods(pods_around: tuple[frozenset[Pod], frozenset[Pod]]) -> tuple[Pod, ...]:
+    """Every pod that was there all the time while the nodes were observed: what must be known of pods."""
+    return tuple(sorted(pods_around[0] & pods_around[1], key=lambda pod: pod.key))
+
+
+@pytest.fixture(scope="session")
+def pods_ever(pods_around: tuple[frozenset[Pod], frozenset[Pod]]) -> tuple[Pod, ...]:
+    """Every pod that was there at any time while the nodes were observed: what may be known of pods."""
+    return tuple(pods_around[0] | pods_around[1])
 
 
 @pytest.fixture(scope="session")

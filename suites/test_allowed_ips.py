@@ -113,9 +113,9 @@ def test_nothing_of_another_node(
 
 
 @pytest.mark.ciliumwg_check("allowed-ips.known", source="issues 25492 and 33159: addresses of pods that are gone")
-def test_nothing_unknown(observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify) -> None:
+def test_nothing_unknown(observed: Observed, nodes: Sequence[Node], pods_ever: Sequence[Pod], verify: Verify) -> None:
     """Every allowed IP is the address of a pod, a node or an endpoint of Cilium's that the cluster knows."""
-    known = {ip for pod in pods for ip in pod.addresses}
+    known = {ip for pod in pods_ever for ip in pod.addresses}
     known |= {ip for n in nodes for ip in (*n.addresses, *n.cilium_addresses, *n.external_addresses)}
     for state, peer, node in _peers(observed, nodes):
         stale = [str(net) for net in peer.allowed_ips if net.num_addresses == 1 and net.network_address not in known]

@@ -81,10 +81,13 @@ def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Non
     for state, peer, name in _peers_after(judge, nodes, verify):
         if peer.latest_handshake in (None, before.get((state.node, peer.public_key))):
             continue  # none, or the one that was there when the watch began
+        counts = {
+            kind: _count(judge, state.node, name, kind) for kind in (MessageKind.INITIATION, MessageKind.RESPONSE)
+        }
         during += 1
-        for kind in (MessageKind.INITIATION, MessageKind.RESPONSE):
+        for kind, count in counts.items():
             verify(
-                _count(judge, state.node, name, kind) > 0,
+                count > 0,
                 where=f"{state.node} ↔ {name}",
                 expected=f"a handshake {kind.name.lower()} on a native device",
                 seen="none",

@@ -71,11 +71,14 @@ def test_count(observed: Observed, nodes: Sequence[Node], verify: Verify) -> Non
         others = {key for key, name in names.items() if name != state.node}
         found = {peer.public_key for peer in state.real_peers()}
         missing = sorted(names[key] for key in others - found)
+        more = sorted(str(peer.endpoint) for peer in state.real_peers() if peer.public_key not in others)
         verify(
             len(state.real_peers()) == len(others),
             where=state.node,
             expected=f"{len(others)} peers",
-            seen=f"{len(state.real_peers())}" + (f", without {', '.join(missing)}" if missing else ""),
+            seen=f"{len(state.real_peers())}"
+            + (f", without {', '.join(missing)}" if missing else "")
+            + (f", with others at {', '.join(more)}" if more else ""),
             meaning="Traffic to a node that is no peer is dropped, or leaves in clear before Cilium knows the node.",
         )
 

@@ -61,7 +61,9 @@ class FlowIndex:
         addresses: set[bytes] = set()
         for flow, protocol, source, destination, port in flows:
             self._by_port.setdefault((protocol, port), []).append((flow, source, destination))
-            self._pairs[source, destination, protocol] = flow
+            # With several flows between two addresses, the addresses alone do not tell whose a frame is.
+            only = (source, destination, protocol) not in self._pairs
+            self._pairs[source, destination, protocol] = flow if only else UNKNOWN_FLOW
             addresses.update((source, destination))
         self._addresses = frozenset(addresses)
         self.pattern = _pattern(prefix, addresses)

@@ -67,7 +67,10 @@ class Cluster(Protocol):
         ...
 
     def test_pods(self) -> tuple[Pod, ...]:
-        """One pod for each node, in node order, that runs an agent and sends and serves test traffic."""
+        """One pod for each node under test, in node order, that runs an agent and sends and serves test traffic.
+
+        The nodes under test may be fewer than `nodes`: then only these are observed and watched.
+        """
         ...
 
     def state(self, node: str) -> NodeState:

@@ -74,9 +74,7 @@ def declare(spec: LabSpec, fault: Fault, node: str | None) -> Declared:
     """What a fault has to bring about in a lab."""
     layout = plan_nodes(spec)
     targets = fault.targets(layout, node)
-    groups = [
-        (target, layout[(target.index + 1) % len(layout)]) if fault.names == "pair" else (target,) for target in targets
-    ]
+    groups = [group for target in targets for group in _suspects(fault, target, layout)]
     return Declared(
         catcher=fault.catcher,
         also=fault.also,
@@ -85,6 +83,14 @@ def declare(spec: LabSpec, fault: Fault, node: str | None) -> Declared:
         suspects=tuple(tuple(_known_as(one) for one in group) for group in groups),
         nodes=tuple(tuple(one.name for one in group) for group in groups),
     )
+
+
+def _suspects(fault: Fault, target: LabNode, layout: Sequence[LabNode]) -> list[tuple[LabNode, ...]]:
+    """The nodes that a finding has to name together, each group as good as the other."""
+    following = layout[(target.index + 1) % len(layout)]
+    if fault.names == "pair":
+        return [(target, following)]
+    return [(target,), (following,)] if fault.names == "either" else [(target,)]
 
 
 def _known_as(node: LabNode) -> frozenset[str]:
@@ -134,7 +140,7 @@ class Runner:
         ini.write_text("[pytest]\n", encoding="utf-8")  # nobody's settings but ours
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-c", str(ini), "--rootdir", str(directory)),
-            *("-p", "no:cacheprovider", "-p", "no:ciliumwg", "-p", "pytest_ciliumwg.plugin"),
+            *("--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_ciliumwg.plugin"),
             *("--ciliumwg", "--ciliumwg-provider=lab", f"--ciliumwg-cilium-version={run.version}"),
             *(f"--ciliumwg-nodes={self._nodes}", f"--ciliumwg-ip-family={self._family}"),
             f"--ciliumwg-report={directory}",
@@ -188,7 +194,8 @@ def _environment() -> dict[str, str]:
     """This process's, without what would change the runs, and with this very package."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CILIUMWG", "PYTEST_"))}
     home = str(Path(__file__).parents[2])
-    return kept | {"PYTHONPATH": os.pathsep.join([home, *filter(None, [kept.get("PYTHONPATH")])])}
+    path = os.pathsep.join([home, *filter(None, [kept.get("PYTHONPATH")])])
+    return kept | {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def _outcome(run: Run, directory: Path, output: str) -> Outcome:

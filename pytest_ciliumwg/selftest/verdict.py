@@ -36,9 +36,9 @@ class Declared:
     leaks: bool
     names: Names
     suspects: tuple[tuple[frozenset[str], ...], ...]
-    """For each faulty node: the nodes that a finding has to name together, each by any of its names and addresses."""
+    """Groups of nodes, one of which a finding has to name as a whole; a node is known by its names and addresses."""
     nodes: tuple[tuple[str, ...], ...]
-    """For each faulty node: the nodes' own names, as flows have them."""
+    """The same groups by the nodes' own names, as flows have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

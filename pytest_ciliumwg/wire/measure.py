@@ -99,8 +99,9 @@ class _Watching:
 
         deadline = time.monotonic() + CONTROL_SECONDS
         while time.monotonic() < deadline:
-            for answer in self.each(self.watchers, send).values():
-                self.problems.extend([str(answer)] if isinstance(answer, AgentError) else answer)
+            for name, answer in self.each(self.watchers, send).items():
+                failed = [str(answer)] if isinstance(answer, AgentError) else [f"{name}: {why}" for why in answer]
+                self.problems.extend(failed)
             if _within(0.5, arrived):
                 return
 
@@ -164,9 +165,10 @@ def measure(
         rest = [flow for flow in flows if flow.purpose != "first"]
         progress(f"opening {len(first)} WireGuard sessions, then sending {len(rest)} flows")
         sent = watching.send("first", first, FIRST_SECONDS) + watching.send("rest", rest, FLOW_SECONDS)
+        # Nothing may still be served when the watches end: a late repetition would pass behind their back.
+        served = {int(row["id"]): row for row in watching.stop_serving()}
         watching.exchange_controls(1)
         reports = watching.reports()
-        served = {int(row["id"]): row for row in watching.stop_serving()}
         after = dict(zip(states, pool.map(cluster.state, states), strict=True))
     accounts = {int(row["id"]): row for row in sent}
     deliveries = {

@@ -17,7 +17,7 @@ STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
 MESSAGES = 5
 LOAD_MESSAGES = 150
-"""Of each `load` flow: with both families, two peers, requests and answers, more than a thousand packets of each pod."""
+"""Of each `load` flow: over both families and two peers, with the answers, that is a thousand packets of each pod."""
 HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
 """IP plus UDP or ICMP header."""
 

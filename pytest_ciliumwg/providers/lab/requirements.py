@@ -74,7 +74,9 @@ def require_families(families: Iterable[IPFamily]) -> None:
 
 def why_no_sandbox(detail: str) -> str:
     """Say why the kernel refused the lab its namespaces, and what to do."""
-    if os.geteuid() == 0:
+    if "filesystem propagation" in detail:
+        advice = "this is a chroot; make its folder a mount with `mount --bind DIR DIR` before you enter it"
+    elif os.geteuid() == 0:
         advice = "this root lacks CAP_SYS_ADMIN or CAP_NET_ADMIN; in a container, run it with --privileged"
     elif _sysctl("kernel/unprivileged_userns_clone") == "0":
         advice = "run as root, or allow user namespaces with `sysctl kernel.unprivileged_userns_clone=1`"

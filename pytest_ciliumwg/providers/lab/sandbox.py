@@ -72,7 +72,8 @@ class Sandbox:
         """The start of a command line that runs in the sandbox, in one of its named network namespaces."""
         net = f"--net={self.root}/run/netns/{netns}" if netns else "--net"
         user = ["--user", "--preserve-credentials"] if os.geteuid() else []
-        return ["nsenter", f"--target={self.pid}", *user, "--mount", "--pid", net, "--"]
+        # Entering a mount namespace ends at its root, which is not ours when we run in a chroot: hence --root.
+        return ["nsenter", f"--target={self.pid}", *user, "--mount", "--root", "--pid", net, "--"]
 
     def run(
         self, script: str, *, netns: str | None = None, through: Sequence[str] = (), timeout: float = RUN_TIMEOUT

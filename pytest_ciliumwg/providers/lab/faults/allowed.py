@@ -9,7 +9,7 @@ from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork
 from pytest_ciliumwg.providers.lab.faults.blame import LOST
 from pytest_ciliumwg.providers.lab.faults.peers import DEAD_POD
-from pytest_ciliumwg.providers.lab.faults.registry import fault
+from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.wireguard import allowed_ips
@@ -90,6 +90,7 @@ def allowed_ips_cleared(lab: Lab, node: LabNode) -> None:
     source=f"{REBUILT}; a pod address that was given to another node and learned too late",
     catcher="allowed-ips.foreign",
     also=(*LOST, "allowed-ips.pods"),
+    leaks=BOTH,  # the wrong node decrypts it, and passes it on to the right one in clear
 )
 def allowed_ips_swapped(lab: Lab, node: LabNode) -> None:
     """Exchange them between the next node and the one after it."""

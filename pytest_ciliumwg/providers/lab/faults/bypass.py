@@ -78,14 +78,18 @@ add rule inet {LEAK_TABLE} bypassing {condition} meta mark set meta mark | {MARK
 add chain inet {LEAK_TABLE} prerouting {{ type filter hook prerouting priority mangle; }}
 {_lines(*(f"add rule inet {LEAK_TABLE} prerouting {pair} jump bypassing" for pair in chosen))}
 """)
+    return f"{ruleset}\n{pass_marked(lab)}"
+
+
+def pass_marked(lab: Lab) -> str:
+    """Shell text that lets marked packets pass the redirects of the native devices."""
     # A filter with a class and no action ends the classification, and the packet goes its way.
-    filters = [
+    return "\n".join(
         f"tc filter add dev {device} egress protocol {tc_protocol(family)} pref {_PREFERENCE[family]} "
         f"bpf bytecode '{_MARKED}' flowid 1:1"
         for device in lab.spec.devices
         for family in lab.families
-    ]
-    return "\n".join([ruleset, *filters])
+    )
 
 
 def _match(source: IPAddress, destination: IPAddress, *, anywhere: bool) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.faults.blame import CLEAR
-from pytest_ciliumwg.providers.lab.faults.bypass import pod_pair
+from pytest_ciliumwg.providers.lab.faults.bypass import MARK, pass_marked, pod_pair
 from pytest_ciliumwg.providers.lab.faults.program import start
 from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -19,9 +19,9 @@ from pytest_ciliumwg.providers.lab.spec import DEVICES, LabNode
 # The kernel gives frames as the pod sent them; checksums that it would have computed later matter to nobody here.
 _PROGRAM = """
 import socket, struct, sys
-ready, mode, inside, outside, own_mac, peer_mac, own_ip, peer_ip, port = sys.argv[1:10]
+ready, mode, inside, outside, own_mac, peer_mac, own_ip, peer_ip, port, mark = sys.argv[1:11]
 pairs = {tuple(socket.inet_pton(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip) for ip in pair.split(","))
-         for pair in sys.argv[10:]}
+         for pair in sys.argv[11:]}
 macs = bytes.fromhex(peer_mac.replace(":", "")) + bytes.fromhex(own_mac.replace(":", ""))
 
 def checksum(data):
@@ -79,6 +79,7 @@ source = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 source.bind((inside, 0))
 sink = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 sink.bind((outside, 0))
+sink.setsockopt(socket.SOL_SOCKET, 36, int(mark))  # SO_MARK: the redirect lets it pass
 open(ready, "w").close()
 while True:
     frame, address = source.recvfrom(65536)
@@ -100,6 +101,8 @@ def copy_wrapped(lab: Lab, node: LabNode, *, mode: str) -> None:
     """Copy what goes from the node's test pod to the next node's to the wire, wrapped."""
     peer = lab.next_to(node)
     device = DEVICES[0]
+    if lab.expected.steering == "redirect":
+        lab.run_in(node, pass_marked(lab))
     pairs = [",".join(map(str, pod_pair(lab, node, family))) for family in lab.families]
     start(
         lab,
@@ -114,6 +117,7 @@ def copy_wrapped(lab: Lab, node: LabNode, *, mode: str) -> None:
         node.addresses[0],
         peer.addresses[0],
         lab.expected.listen_port,
+        MARK,
         *pairs,
     )
 

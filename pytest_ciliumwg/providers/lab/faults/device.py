@@ -24,7 +24,7 @@ def _asserts_mark(expected: Expectations) -> bool:
     shows="no cilium_wg0; to 1.13 pods' packets follow the main table in clear, since 1.14 they are dropped",
     source="seen live: with the userspace fallback the device dies with the agent (42 of 100 pings in clear)",
     catcher="device.present",
-    also=(*DEVICE, *LOST, "steering.table", "wire.nothing-else"),
+    also=(*DEVICE, *LOST, "steering.table", "steering.redirect", "wire.nothing-else"),
     leaks=["rule"],
 )
 def device_missing(lab: Lab, node: LabNode) -> None:

@@ -113,7 +113,7 @@ def leak_rare(lab: Lab, node: LabNode) -> None:
     shows="first fragments encrypted, second ones in clear: no ports in them, so filters by port see nothing",
     source="a datapath that decides by ports, which only a first fragment has",
     catcher="size.no-cleartext",
-    also=["size.delivered"],
+    also=["size.delivered", "wire.nothing-else"],  # of a short tail nobody can tell to which flow it belongs
     leaks=BOTH,
     names="pair",
 )

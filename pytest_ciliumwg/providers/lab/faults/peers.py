@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_ciliumwg.model.node_state import DUMMY_KEY
 from pytest_ciliumwg.providers.lab.faults.blame import LOST, PARTNERS
 from pytest_ciliumwg.providers.lab.faults.ports import AfterFlowsPort
-from pytest_ciliumwg.providers.lab.faults.registry import fault
+from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.wireguard import endpoint, new_key, peer_arguments, read_keys
@@ -168,7 +168,9 @@ def key_unpublished(lab: Lab, node: LabNode) -> None:
     shows="two CiliumNodes with one public key; the others refuse the second as a peer",
     source="pkg/wireguard/agent/agent.go (from 1.10.14): detected duplicate public key; a cloned machine image",
     catcher="peers.unique-published",
-    also=(*LOST, *PARTNERS),
+    also=(*LOST, *PARTNERS, "wire.nothing-else"),
+    leaks=BOTH,  # what is encrypted to the one, the other can read, and passes on as it is
+    names="either",
 )
 def key_cloned(lab: Lab, node: LabNode) -> None:
     """Copy the next node's private key, and let the others' agents refuse the second."""

@@ -16,7 +16,7 @@ Inject = Callable[[Lab, LabNode], None]
 Default = Literal["all nodes", "the first worker"]
 Steering = Literal["rule", "redirect"]
 BOTH: tuple[Steering, ...] = ("rule", "redirect")
-Names = Literal["node", "pair", "cluster"]
+Names = Literal["node", "pair", "either", "cluster"]
 FIRST_WORKER = 1
 """The first worker's place among the nodes."""
 ALL = "all"
@@ -42,7 +42,7 @@ class Fault:
     leaks: frozenset[Steering]
     """The steering kinds with which packets of ours are then in clear on a watched wire; with others none may be."""
     names: Names
-    """What a finding has to name: the faulty node, that node and the next one, or nothing in particular."""
+    """What a finding has to name: the faulty node, it and the next one, one of the two, or nothing in particular."""
     steering: Steering | None
     """The only steering kind that it exists with."""
     needs: Callable[[Expectations], bool] | None

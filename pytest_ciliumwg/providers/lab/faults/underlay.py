@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_ciliumwg.providers.lab.faults.blame import BLIND, BYPASSED, LOST
-from pytest_ciliumwg.providers.lab.faults.bypass import bypass, pod_pair
+from pytest_ciliumwg.providers.lab.faults.blame import BLIND, BYPASSED, CLEAR, LOST
+from pytest_ciliumwg.providers.lab.faults.bypass import bypass
 from pytest_ciliumwg.providers.lab.faults.registry import fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import DEVICES, UNDERLAY, LabNode
@@ -114,22 +114,23 @@ def route_mtu(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "path-mtu",
-    description="a route of the node to the next node's test pod has a lower MTU than the pod's own routes",
+    description="the node's routes to other nodes' test pods have a lower MTU than the pod's own routes",
     shows="full-size packets with DF are refused, though the pod's routes promise them",
     source="cilium/cilium issue 33303: an MTU that was changed on the node and not in running pods",
     catcher="size.dont-fragment",
     also=["size.delivered", "size.no-cleartext"],
-    names="pair",
 )
 def path_mtu(lab: Lab, node: LabNode) -> None:
-    """Add such a route, into the tunnel's table where there is one."""
+    """Change the tunnel's route where there is one, else add such routes."""
     for family in lab.families:
-        _, pod = pod_pair(lab, node, family)
         if rule := lab.expected.rule:
-            way = f"replace default dev {lab.device} table {rule.table}"
+            ways = [f"replace default dev {lab.device} table {rule.table}"]
         else:
-            way = f"add {pod} via {lab.next_to(node).device_address(DEVICES[0], family)}"
-        lab.run_in(node, f"ip -{family.value[1]} route {way} mtu lock 1300")
+            ways = [
+                f"add {peer.test_pod.pod.address(family)} via {peer.device_address(DEVICES[0], family)}"
+                for peer in lab.peers_of(node)
+            ]
+        lab.run_in(node, "\n".join(f"ip -{family.value[1]} route {way} mtu lock 1300" for way in ways))
 
 
 def _side_link(lab: Lab, node: LabNode) -> None:
@@ -190,6 +191,7 @@ def _over_the_side(lab: Lab, node: LabNode, peer: LabNode, *, gateway: int) -> N
     shows="a session that was made while the watch stood, and no initiation or response on the native devices",
     source="design: what makes a session has to be seen, else there is a device between nodes that nobody watches",
     catcher="handshake.on-wire",
+    also=(*CLEAR, "wire.tunnelled"),  # who is reached that way answers that way
     names="pair",
 )
 def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
@@ -215,6 +217,7 @@ def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
     source="cilium/cilium issue 33863: nodes behind NAT",
     catcher="wire.outer-addresses",
     also=(*BYPASSED, "peers.endpoint"),
+    names="cluster",  # whose the unknown address is, its receivers cannot tell
 )
 def outer_address(lab: Lab, node: LabNode) -> None:
     """Give the node a second address, and let its WireGuard packets leave with that."""
