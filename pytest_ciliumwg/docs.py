@@ -1,4 +1,4 @@
-"""Generate docs/checks.md from the suite, so that the list of checks cannot differ from the checks."""
+"""Generate docs/checks.md from the suite and docs/faults.md from the lab, so that neither can differ from what is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ciliumwg.checks import Check
 from pytest_ciliumwg.plugin import suites_directory
+from pytest_ciliumwg.selftest.page import faults_page
 
 HEADER = """# Checks
 
@@ -30,8 +31,8 @@ class _Collector:
         self.items = list(session.items)
 
 
-def checks_page() -> str:
-    """The page as it should be."""
+def collect() -> list[pytest.Item]:
+    """The tests of the whole suite."""
     collector = _Collector()
     arguments = [
         "--ciliumwg",
@@ -42,7 +43,12 @@ def checks_page() -> str:
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*arguments, str(suites_directory())], plugins=[collector])
-    return "\n".join([HEADER, *_rows(collector.items)])
+    return collector.items
+
+
+def checks_page(items: list[pytest.Item]) -> str:
+    """The page as it should be."""
+    return "\n".join([HEADER, *_rows(items)])
 
 
 def _rows(items: list[pytest.Item]) -> Iterator[str]:
@@ -64,8 +70,11 @@ def _rows(items: list[pytest.Item]) -> Iterator[str]:
 
 
 def main(directory: Path) -> None:
-    """Write the page into a directory."""
-    directory.joinpath("checks.md").write_text(checks_page(), encoding="utf-8")
+    """Write the pages into a directory."""
+    items = collect()
+    ids = dict.fromkeys(check.id for item in items if (check := Check.of(item)))
+    directory.joinpath("checks.md").write_text(checks_page(items), encoding="utf-8")
+    directory.joinpath("faults.md").write_text(faults_page(list(ids)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pytest_ciliumwg.selftest.verdict import Declared, Outcome, broken, judge, j
 
 RUN_SECONDS = 90.0
 """After so long a run is given up; a fault may add what it takes of itself."""
-LABS_PER_CPU = 3
+LABS_PER_CPU = 5
 """Most of a run is waiting: for packets that do not come, above all."""
 HEALTHY = "healthy"
 

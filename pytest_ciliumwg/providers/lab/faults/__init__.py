@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_ciliumwg.providers.lab.faults import (
     allowed,
     capture,
+    clock,
     cluster,
     crafted,
     device,
@@ -26,6 +27,7 @@ __all__ = [
     "Injection",
     "allowed",
     "capture",
+    "clock",
     "cluster",
     "crafted",
     "device",

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable
 
+from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.base import AgentPort
 from pytest_ciliumwg.providers.lab.faults.blame import BLIND
 from pytest_ciliumwg.providers.lab.faults.ports import (
@@ -16,6 +17,7 @@ from pytest_ciliumwg.providers.lab.faults.ports import (
     LatePort,
     RewritingPort,
 )
+from pytest_ciliumwg.providers.lab.faults.program import start
 from pytest_ciliumwg.providers.lab.faults.registry import fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import DEVICES, UNDERLAY, LabNode
@@ -25,6 +27,8 @@ TINY_RING = {"ring": {"block_size": 4096, "blocks": 2}}
 SMALL_BLOCKS = {"ring": {"block_size": 4096, "blocks": 2048}}
 BURST_FRAMES = 20000
 EARLY_SECONDS = 0.35
+FIRST_PORT, PORTS_TAKEN = 20000, 60
+"""The first ports of flows."""
 DROPPED = "no cleartext seen, because nobody looked: silence that proves nothing"
 
 # Local experimental EtherType 2, so that nobody takes the frames for traffic of his.
@@ -158,7 +162,7 @@ def frames_cut(lab: Lab, node: LabNode) -> None:
 )
 def agent_dead(lab: Lab, node: LabNode) -> None:
     """Kill it."""
-    _kill(lab, node, lab.port(node.name))
+    kill(lab, lab.port(node.name))
 
 
 @fault(
@@ -171,12 +175,13 @@ def agent_dead(lab: Lab, node: LabNode) -> None:
 )
 def agent_dies(lab: Lab, node: LabNode) -> None:
     """Kill it when all flows have passed."""
-    lab.wrap_port(node, lambda inner: AfterFlowsPort(inner, lambda: _kill(lab, node, inner)))
+    lab.wrap_port(node, lambda inner: AfterFlowsPort(inner, lambda: kill(lab, inner)))
 
 
-def _kill(lab: Lab, node: LabNode, port: AgentPort) -> None:
+def kill(lab: Lab, port: AgentPort) -> None:
+    """Kill an agent, which knows its own process id."""
     pid = int(json.loads(port.exchange(b'{"op":"hello"}\n', timeout=5))["pid"])
-    lab.run_in(node, f"kill -9 {pid}")
+    lab.sandbox.run(f"kill -9 {pid}")
 
 
 @fault(
@@ -212,3 +217,31 @@ def control_canary_unsent(lab: Lab, node: LabNode) -> None:
             f"add rule netdev unsent {device} ether type 0x88b5 drop\n"
             f"add rule netdev unsent {device} udp dport 9 drop\nEND",
         )
+
+
+# A program that has bound the ports on which the agent wants to serve.
+_SQUATTER = """
+import socket, sys, time
+ready, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+held = []
+for port in range(first, last):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        held.append(socket.socket(socket.AF_INET6, kind))
+        held[-1].bind(("::", port))
+open(ready, "w").close()
+time.sleep(1 << 30)
+"""
+
+
+@fault(
+    "port-taken",
+    description="a program in the node's test pod has bound ports that flows need",
+    shows="flows that cannot be served: neither reached nor judged",
+    source="a sidecar that is injected into every pod",
+    catcher="capture.agents",
+    also=["wire.*", "size.*", "handshake.*"],
+    families=[IPFamily.V6],
+)
+def port_taken(lab: Lab, node: LabNode) -> None:
+    """Take the ports of the pair flows."""
+    start(lab, node, "squatter", _SQUATTER, FIRST_PORT, FIRST_PORT + PORTS_TAKEN, netns=node.test_pod.netns)
