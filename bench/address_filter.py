@@ -28,7 +28,7 @@ from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab
 from pytest_ciliumwg.providers.lab.faults import FAULTS
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
-from pytest_ciliumwg.selftest.matrix import line
+from pytest_ciliumwg.selftest.matrix import line, problems
 from pytest_ciliumwg.selftest.runs import HEALTHY, Ran, Runner, plan
 
 PAGE = Path(__file__).parents[1] / "docs" / "compared.md"
@@ -162,7 +162,8 @@ def compare(names: Sequence[str] = ()) -> list[Row]:
         runner = Runner(directory, 3, frozenset(IPFamily), ["-p", "bench.address_filter"])
         rows = []
         for ran in runner.run_all(
-            plan(specs, list(FAULTS.values()), names), lambda ran: print(ran.run.name, flush=True)
+            plan(specs, list(FAULTS.values()), names),
+            lambda ran: print("\n    ".join([line(ran), *problems(ran)]), flush=True),
         ):
             path = directory / ran.run.version / ran.run.name / RESULT
             seen: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -179,8 +180,9 @@ def page(rows: Sequence[Row]) -> str:
         lines += [
             f"## Cilium {version}\n",
             f"- faults: {len(faults)}, caught by this suite: {sum(row.ran.outcome.good for row in faults)}",
-            f"- of them faults that leak: {len(leaks)}, shown by the native filter: "
-            + f"{sum(row.native > 0 for row in leaks)}, by the tunnel filter: {sum(row.tunnel > 0 for row in leaks)}\n",
+            f"- of them faults that leak: {len(leaks)}",
+            f"- of these shown by the native filter: {sum(row.native > 0 for row in leaks)}",
+            f"- of these shown by the tunnel filter: {sum(row.tunnel > 0 for row in leaks)}\n",
             "| fault | leaks | this suite | native filter | tunnel filter |",
             "|---|---|---|---|---|",
         ]

@@ -23,8 +23,11 @@ from pytest_ciliumwg.selftest.verdict import Declared, Outcome, broken, judge, j
 
 RUN_SECONDS = 90.0
 """After so long a run is given up; a fault may add what it takes of itself."""
-LABS_PER_CPU = 5
-"""Most of a run is waiting: for packets that do not come, above all."""
+LABS_PER_CPU = 6
+BUSY_PER_CPU = 2
+BUSY_SECONDS = 5.0
+"""A run is busy in its first seconds at most; after that it waits for packets that do not come. Only so many may be busy
+at once that packets which do come are not late, and many may wait."""
 HEALTHY = "healthy"
 
 
@@ -108,6 +111,7 @@ class Runner:
         self._extra = list(extra)
         self._children: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
+        self._busy = threading.Semaphore(BUSY_PER_CPU * (os.cpu_count() or 1))
         self._ended = False
 
     def run_all(self, runs: Sequence[Run], done: Callable[[Ran], None], labs: int | None = None) -> list[Ran]:
@@ -129,9 +133,9 @@ class Runner:
 
     def run(self, run: Run) -> Ran:
         """One lab, from its start to its verdict."""
-        began = time.monotonic()
         directory = self._directory / run.version / run.name
         directory.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
         output = self._pytest(run, directory)
         return Ran(run=run, outcome=_outcome(run, directory, output), seconds=time.monotonic() - began)
 
@@ -147,17 +151,23 @@ class Runner:
             *([f"--ciliumwg-fault={run.name}"] if run.declared else []),
             *self._extra,
         ]
-        child = self._start(command, directory)
+        output = self._wait(command, directory, RUN_SECONDS + run.seconds)
+        (directory / "output.txt").write_text(output, encoding="utf-8")
+        return output
+
+    def _wait(self, command: Sequence[str], directory: Path, seconds: float) -> str:
+        with self._busy:
+            child = self._start(command, directory)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(BUSY_SECONDS)
         try:
-            output, _ = child.communicate(timeout=RUN_SECONDS + run.seconds)
+            return child.communicate(timeout=seconds)[0]
         except subprocess.TimeoutExpired:
             _kill(child)
-            output = f"{child.communicate()[0]}\nit did not end within {RUN_SECONDS + run.seconds:.0f} s"
+            return f"{child.communicate()[0]}\nit did not end within {seconds:.0f} s"
         finally:
             with self._lock:
                 self._children.discard(child)
-        (directory / "output.txt").write_text(output, encoding="utf-8")
-        return output
 
     def _start(self, command: Sequence[str], directory: Path) -> subprocess.Popen[str]:
         with self._lock:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-CLEAR = ("wire.no-cleartext", "wire.first-packet", "wire.sustained", "size.no-cleartext", "wire.counters")
-"""Flows in clear; where all of a pair are, nothing was encrypted whose bytes could be counted."""
+CLEAR = (
+    "wire.no-cleartext",
+    "wire.first-packet",
+    "wire.sustained",
+    "wire.nothing-else",
+    "size.no-cleartext",
+    "wire.counters",
+)
+"""Flows in clear. Of a fragment's short tail nobody can tell to which of a pair's flows it belongs; and where all flows
+of a pair are in clear, nothing was encrypted whose bytes could be counted."""
 
 BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*")
 """Flows in clear, so that little or nothing went through the tunnel."""

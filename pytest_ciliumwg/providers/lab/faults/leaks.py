@@ -95,7 +95,7 @@ for _name, _condition, _catcher, _description, _source in (
 
 @fault(
     "leak-rare",
-    description="one packet in a thousand from the node's test pod leaves in clear",
+    description="one UDP datagram in a thousand from the node's test pod leaves in clear",
     shows="a single frame in clear now and then, and nothing lost",
     source="CVE-2025-32793's race: few packets among many, so that a test of one request does not find it",
     catcher="wire.sustained",
@@ -103,8 +103,8 @@ for _name, _condition, _catcher, _description, _source in (
     leaks=BOTH,
 )
 def leak_rare(lab: Lab, node: LabNode) -> None:
-    """Count them all, and bypass the steering for the 700th of each thousand."""
-    bypass(lab, node, "numgen inc mod 1000 == 700", anywhere=True)
+    """Count those of a common size, and bypass the steering for the 700th of each thousand."""
+    bypass(lab, node, "meta l4proto udp meta length 200-400 numgen inc mod 1000 == 700", anywhere=True)
 
 
 @fault(
