@@ -26,8 +26,8 @@ RUN_SECONDS = 90.0
 LABS_PER_CPU = 6
 BUSY_PER_CPU = 2
 BUSY_SECONDS = 5.0
-"""A run is busy in its first seconds at most; after that it waits for packets that do not come. Only so many may be busy
-at once that packets which do come are not late, and many may wait."""
+"""A run is busy in its first seconds at most; after that it waits for packets that do not come. Many may wait, but so
+few be busy at once that packets which do come are not late."""
 HEALTHY = "healthy"
 
 
