@@ -62,9 +62,8 @@ def main() -> int:
         good = judged_again(options.report, check)
         noticed = good["without"] < good["with"]
         really = f", for real: exit {really_without(items, check)}" if number < options.real else ""
-        print(
-            f"without {check:26} {good['with'] - good['without']:3} of {good['with']} faults are no longer caught{really}"
-        )
+        lost = good["with"] - good["without"]
+        print(f"without {check:26} {lost:3} of {good['with']} faults are no longer caught{really}", flush=True)
         missed += not noticed or really.endswith("exit 0")
     print(f"the self-test fails without {len(catchers) - missed} of {len(catchers)} checks")
     return 1 if missed else 0
