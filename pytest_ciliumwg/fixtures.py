@@ -19,7 +19,7 @@ from pytest_ciliumwg.verifying import Observed
 from pytest_ciliumwg.wire.agents import Agent
 from pytest_ciliumwg.wire.judge import Judge
 from pytest_ciliumwg.wire.measure import measure
-from pytest_ciliumwg.wire.plan import plan_flows
+from pytest_ciliumwg.wire.plan import plan_flows, plan_paths
 
 _POLL_SECONDS = 0.25
 _CONCURRENCY = 16
@@ -130,7 +130,9 @@ def judge(
     def mtu(pod: Pod, address: IPAddress) -> int:
         return route_mtus[pod.key][str(address)]
 
-    flows = plan_flows(cluster.test_pods(), cluster.declared.families, mtu)
+    pods, families = cluster.test_pods(), cluster.declared.families
+    flows = plan_flows(pods, families, mtu)
+    flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, len(flows))
     measurement = measure(cluster, flows, states, expected.listen_port, conformance.progress)
     conformance.record.judge = Judge(measurement, nodes)
     return conformance.record.judge

@@ -50,23 +50,29 @@ class FlowIndex:
     """The flows of a watch, prepared for searching.
 
     `flows` are rows of (id, IP protocol number, source, destination, port), addresses packed, port being the server's
-    port or the ICMP identifier.
+    port or the ICMP identifier. `exclusive` are the addresses that nobody but the flows uses (None: all of them); only
+    these are looked for in frames without a canary.
     """
 
-    def __init__(self, prefix: bytes, flows: Sequence[tuple[int, int, bytes, bytes, int]]) -> None:
+    def __init__(
+        self,
+        prefix: bytes,
+        flows: Sequence[tuple[int, int, bytes, bytes, int]],
+        exclusive: AbstractSet[bytes] | None = None,
+    ) -> None:
         self.prefix = prefix
         self._by_port: dict[tuple[int, int], list[tuple[int, bytes, bytes]]] = {}
         self._pairs: dict[tuple[bytes, bytes, int], int] = {}
         self._fragments: dict[tuple[bytes, bytes, bytes], Hit] = {}
-        addresses: set[bytes] = set()
+        used = {address for _, _, source, destination, _ in flows for address in (source, destination)}
+        self._addresses = frozenset(used if exclusive is None else exclusive)
         for flow, protocol, source, destination, port in flows:
             self._by_port.setdefault((protocol, port), []).append((flow, source, destination))
-            # With several flows between two addresses, the addresses alone do not tell whose a frame is.
-            only = (source, destination, protocol) not in self._pairs
-            self._pairs[source, destination, protocol] = flow if only else UNKNOWN_FLOW
-            addresses.update((source, destination))
-        self._addresses = frozenset(addresses)
-        self.pattern = _pattern(prefix, addresses)
+            if source in self._addresses and destination in self._addresses:
+                # With several flows between two addresses, the addresses alone do not tell whose a frame is.
+                only = (source, destination, protocol) not in self._pairs
+                self._pairs[source, destination, protocol] = flow if only else UNKNOWN_FLOW
+        self.pattern = _pattern(prefix, self._addresses)
 
     def find(self, frame: bytes) -> Hit | None:
         """What a frame shows of our flows; None when nothing of ours is in it."""
@@ -154,7 +160,7 @@ class FlowIndex:
         return None
 
 
-def _pattern(prefix: bytes, addresses: set[bytes]) -> Any:
+def _pattern(prefix: bytes, addresses: AbstractSet[bytes]) -> Any:
     """One expression over whole ring blocks: the canary's prefix, or any test pod's address.
 
     Addresses of a family mostly start alike; with the common part in front the search skips nearly everything.

@@ -14,6 +14,7 @@ import os
 import platform
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict
 
 from . import canary
+from .caller import call, read_line
 from .frames import ICMP, ICMP6, TCP, UDP, FlowIndex
 from .sender import Sender, route_mtu
 from .server import Server
@@ -28,7 +30,6 @@ from .watch import Watch, send_control
 
 VERSION = 1
 """Of the requests and replies; the controller refuses another."""
-LARGEST_REQUEST = 64 << 20
 _IDLE_SECONDS = 60.0
 _LONGEST_WAIT = 30.0
 _PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
@@ -68,7 +69,7 @@ class Agent:
             return _refusal(f"not a request: expected one JSON object per line with op = {known}")
         try:
             return dict(operation(request), ok=True)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error) as error:
             return _refusal("request {} is malformed: {}: {}".format(request["op"], type(error).__name__, error))
         except OSError as error:
             return _refusal("{} failed: {}".format(request["op"], error))
@@ -84,7 +85,9 @@ class Agent:
             watch = self._watches.get(str(request["job"]))
             if watch is None:
                 ring = request["ring"]
-                index = FlowIndex(bytes.fromhex(request["prefix"]), [_flow_row(row) for row in request["flows"]])
+                flows = [_flow_row(row) for row in request["flows"]]
+                exclusive = frozenset(_packed(str(address)) for address in request["exclusive"])
+                index = FlowIndex(bytes.fromhex(request["prefix"]), flows, exclusive)
                 devices = [str(device) for device in request["devices"]]
                 port = int(request["wireguard_port"])
                 watch = Watch(devices, index, int(ring["block_size"]), int(ring["blocks"]), port)
@@ -130,30 +133,18 @@ class Agent:
 
 def _flow_row(row: list[Any]) -> Any:
     flow, protocol, source, destination, port = row
-    family = socket.AF_INET6 if ":" in source else socket.AF_INET
     number = _PROTOCOLS[protocol]
-    if number == ICMP and family == socket.AF_INET6:
+    if number == ICMP and ":" in source:
         number = ICMP6
-    return int(flow), number, socket.inet_pton(family, source), socket.inet_pton(family, destination), int(port)
+    return int(flow), number, _packed(source), _packed(destination), int(port)
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def _refusal(sentence: str) -> Reply:
     return {"ok": False, "error": sentence}
-
-
-def read_line(sock: socket.socket) -> bytes:
-    """One line from a connection, without its end; what came before EOF where there is none."""
-    parts: list[bytes] = []
-    size = 0
-    while size <= LARGEST_REQUEST:
-        part = sock.recv(1 << 20)
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-        if part.endswith(b"\n"):
-            break
-    return b"".join(parts).rstrip(b"\n")
 
 
 def serve(path: str) -> int:
@@ -180,22 +171,6 @@ def _answer(agent: Agent, connection: socket.socket) -> None:
             connection.sendall(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
         except OSError:
             return  # the caller went away; it asks again and finds its job
-
-
-def call(path: str) -> int:
-    """Carry one request line from standard input to the agent and its reply to standard output."""
-    request = sys.stdin.buffer.readline()
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(_IDLE_SECONDS + _LONGEST_WAIT)
-            sock.connect(path)
-            sock.sendall(request.rstrip(b"\n") + b"\n")
-            reply = read_line(sock)
-    except OSError as error:
-        print(f"no agent answers at {path}: {error}", file=sys.stderr)
-        return 1
-    sys.stdout.buffer.write(reply + b"\n")
-    return 0 if reply else 1
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pytest_ciliumwg.expect.facts import availability, fact, known_version
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
+from pytest_ciliumwg.model.traffic import Path
 
 Requirement = Literal["required", "optional", "forbidden"]
-Path = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node"]
 PATHS: tuple[Path, ...] = ("pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node")
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 
 Direction = Literal["request", "reply"]
+Path = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node", "pod-to-service"]
+Purpose = Literal["first", "pair", "size", "load", "path"]
 
 
 class Protocol(enum.Enum):
@@ -21,19 +23,21 @@ class Protocol(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """One directed test conversation between two pods.
+    """One directed test conversation between two nodes: of their pods, or of the nodes' own networks.
 
     Every message of it is `payload_size` bytes of transport payload and carries the flow's request canary; the
     answer carries the reply canary (for ICMP the kernel answers with the request's payload).
     """
 
     id: int
-    purpose: Literal["first", "pair", "size", "load"]
-    """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes the MTU, `load` lasts."""
+    purpose: Purpose
+    """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU, `load` lasts,
+    `path` takes another path than pod to pod."""
     source_node: str
     destination_node: str
     source_pod: str
     destination_pod: str
+    """Who sends and who serves: a test pod's key, or `host/NODE` for a node's own network."""
     source: IPAddress
     destination: IPAddress
     protocol: Protocol
@@ -43,7 +47,11 @@ class Flow:
     count: int
     """Messages to send."""
     dont_fragment: bool = False
-    path: str = "pod"
+    path: Path = "pod-to-pod"
+    promised: bool = True
+    """Whether it must be encrypted; what is not promised is reported, and never counted as a leak."""
+    served_at: IPAddress | None = None
+    """Where the server listens, if not at the destination: behind a Service."""
 
     @property
     def family(self) -> IPFamily:
@@ -56,12 +64,11 @@ class Flow:
         return self.source_node, self.destination_node
 
     def __str__(self) -> str:
-        size = (
-            f", {self.payload_size} bytes{' with DF' if self.dont_fragment else ''}" if self.purpose == "size" else ""
-        )
+        size = f", {self.payload_size} bytes{' with DF' if self.dont_fragment else ''}"
         return (
             f"{self.protocol.value.upper()} {self.family.value} {self.source_node} → {self.destination_node} "
-            f"({self.source} → {self.destination}{size})"
+            f"({f'{self.path} ' if self.purpose == 'path' else ''}{self.source} → {self.destination}"
+            f"{size if self.purpose == 'size' else ''})"
         )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+
+SERVICE_PORT = 21000
+"""The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
 
 Progress = Callable[[str], None]
 """Called with one line for each step that a user waits for."""
@@ -70,6 +73,13 @@ class Cluster(Protocol):
         """One pod for each node under test, in node order, that runs an agent and sends and serves test traffic.
 
         The nodes under test may be fewer than `nodes`: then only these are observed and watched.
+        """
+        ...
+
+    def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
+        """Test pod's key → the ClusterIPs of a Service that leads to it alone, ports SERVICE_PORT for TCP and UDP.
+
+        Empty where the cluster has no Services.
         """
         ...
 

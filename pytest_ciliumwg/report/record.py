@@ -74,11 +74,15 @@ class RunRecord:
         """The verdicts of all flows; none when no watch was made."""
         return self.judge.judgements if self.judge is not None else ()
 
+    def promised(self) -> tuple[Judgement, ...]:
+        """The verdicts of the flows that must be encrypted."""
+        return tuple(one for one in self.judgements() if one.flow.promised)
+
     def matrix(self) -> dict[Pair, Verdict]:
-        """The worst verdict of each directed node pair."""
+        """The worst verdict of each directed node pair, of the flows that must be encrypted."""
         order = (Verdict.CLEARTEXT, Verdict.UNREACHABLE, Verdict.INCONCLUSIVE, Verdict.ENCRYPTED)
         worst: dict[Pair, Verdict] = {}
-        for judgement in self.judgements():
+        for judgement in self.promised():
             known = worst.get(judgement.flow.pair, Verdict.ENCRYPTED)
             worst[judgement.flow.pair] = min(known, judgement.verdict, key=order.index)
         return worst

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from pytest_ciliumwg.model.traffic import Verdict
@@ -25,13 +26,25 @@ def summarize(writer: Any, record: RunRecord) -> None:
         writer.line(line)
     _matrix(writer, record)
     counts = record.counts()
-    flows = record.judgements()
+    flows = record.promised()
     writer.line(", ".join(f"{counts[name]} {name}" for name in ("pass", "fail", "inconclusive", "skip")) + " (checks)")
     if flows:
         by_verdict = {verdict: sum(one.verdict is verdict for one in flows) for verdict in Verdict}
         writer.line(", ".join(f"{count} {verdict.value}" for verdict, count in by_verdict.items()) + " (flows)")
+    _by_design(writer, record)
     good = not counts["fail"] and not counts["inconclusive"]
     writer.line(record.verdict_line(), green=good, red=bool(counts["fail"]), yellow=not good and not counts["fail"])
+
+
+def _by_design(writer: Any, record: RunRecord) -> None:
+    """What became of the paths that nobody promised to encrypt."""
+    seen: dict[str, Counter[str]] = {}
+    for one in record.judgements():
+        if not one.flow.promised:
+            seen.setdefault(one.flow.path, Counter())[one.verdict.value] += 1
+    for path, verdicts in seen.items():
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        writer.line(f"{path}: {counts} (flows; by design not promised to be encrypted)")
 
 
 def _inconclusive(writer: Any, record: RunRecord) -> None:

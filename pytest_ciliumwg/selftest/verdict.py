@@ -92,7 +92,7 @@ def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> 
     bad = [row for row in rows if row.outcome in ("fail", "inconclusive")]
     catchers = [row for row in rows if declared.catcher in (row.id, row.title)]
     caught = tuple(row.title for row in catchers if row.outcome == "fail")
-    flows = [flow for flow in report["flows"] if flow["verdict"] != "encrypted"]
+    flows = [flow for flow in _promised(report) if flow["verdict"] != "encrypted"]
     if caught:
         result = Result.CAUGHT
     else:
@@ -116,10 +116,15 @@ def judge_healthy(report: Report) -> Outcome:
     """
     rows = _rows(report)
     wrong = [f"{row.title} came to {row.outcome}" for row in rows if row.outcome in ("fail", "inconclusive")]
-    wrong += [f"flow {flow['id']} is {flow['verdict']}" for flow in report["flows"] if flow["verdict"] != "encrypted"]
+    wrong += [f"flow {flow['id']} is {flow['verdict']}" for flow in _promised(report) if flow["verdict"] != "encrypted"]
     if not rows:
         wrong.append("no check ran")
     return Outcome(result=Result.CAUGHT, wrong=tuple(wrong))
+
+
+def _promised(report: Report) -> list[Mapping[str, Any]]:
+    """The flows that have to be encrypted; of the others nothing is asserted."""
+    return [flow for flow in report["flows"] if flow.get("promised", True)]
 
 
 def broken(reason: str) -> Outcome:

@@ -16,6 +16,8 @@ from pytest_ciliumwg.providers.base import AgentPort
 Reply = dict[str, Any]
 
 CALL_SECONDS = 30.0
+CONNECTION_SECONDS = 5.0
+"""How long a TCP connection may take, from its first packet to its last."""
 RING = {"block_size": 1 << 17, "blocks": 128}
 """Each native device's ring, 16 MiB: blocks that hold any usual frame (what they cannot is counted as cut), and so
 many that a watch may be kept off the processor for 5 s before it loses a frame."""
@@ -75,7 +77,12 @@ class Agent:
         return {address: int(mtu) for address, mtu in reply["mtus"].items()}
 
     def start_watch(self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> None:
-        """Begin to watch; a repeated call changes nothing."""
+        """Begin to watch; a repeated call changes nothing.
+
+        The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
+        a node's addresses are everybody's.
+        """
+        ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
         rows = [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows]
         self.ask(
             "watch-start",
@@ -83,6 +90,7 @@ class Agent:
             prefix=run.prefix.hex(),
             devices=list(devices),
             flows=rows,
+            exclusive=sorted(ours),
             ring=RING,
             wireguard_port=wireguard_port,
         )
@@ -108,7 +116,7 @@ class Agent:
             {
                 "id": flow.id,
                 "protocol": flow.protocol.value,
-                "destination": str(flow.destination),
+                "destination": str(flow.served_at or flow.destination),
                 "port": flow.port,
                 "reply": run.token(flow, canary.REPLY),
             }
@@ -136,6 +144,7 @@ class Agent:
                 "interval": interval,
                 "dont_fragment": flow.dont_fragment,
                 "until_reply": flow.purpose == "first",
+                "timeout": CONNECTION_SECONDS,
             }
             for flow in flows
         ]

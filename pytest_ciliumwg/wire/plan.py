@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
-from pytest_ciliumwg.model.traffic import Flow, Protocol
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.traffic import Flow, Path, Protocol, Purpose
+from pytest_ciliumwg.providers.base import SERVICE_PORT
 
 MtuOf = Callable[[Pod, IPAddress], int]
 """The MTU of the route from a pod to an address."""
 
-FIRST_PORT, PORTS = 20000, 40000
+FIRST_PORT, PORTS = 22000, 38000
 DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
@@ -35,6 +38,78 @@ def plan_flows(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf
     return (*flows, *_sizes(pods, families, mtu_of, numbers), *_load(pods, families, numbers))
 
 
+def plan_paths(
+    pods: Sequence[Pod],
+    nodes: Sequence[Node],
+    services: Mapping[str, Sequence[IPAddress]],
+    families: frozenset[IPFamily],
+    promised: frozenset[Path],
+    first_id: int,
+) -> tuple[Flow, ...]:
+    """Flows on the other paths, from each node to the next one; `first_id` is the first free flow id."""
+    numbers = itertools.count(first_id)
+    by_name = {node.name: node for node in nodes}
+    flows: list[Flow] = []
+    for source, destination in zip(pods, [*pods[1:], *pods[:1]], strict=True):
+        ends: tuple[_Ends, ...] = (
+            ("pod-to-node", _pod(source), _host(by_name[destination.node])),
+            ("node-to-pod", _host(by_name[source.node]), _pod(destination)),
+            ("node-to-node", _host(by_name[source.node]), _host(by_name[destination.node])),
+        )
+        for path, sender, server in ends:
+            flows += _path(path, sender, server, families, path in promised, numbers)
+        # A Service's address is translated before the packet leaves the node, so this is pod to pod on the wire.
+        service = _End(destination.key, destination.node, tuple(services.get(destination.key, ())))
+        through = _path("pod-to-service", _pod(source), service, families, "pod-to-pod" in promised, numbers)
+        served = {family: destination.address(family) for family in families}
+        flows += [
+            replace(flow, port=SERVICE_PORT, served_at=served[flow.family])
+            for flow in through
+            if flow.protocol is not Protocol.ICMP
+        ]
+    return tuple(flows)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One end of a flow: its agent, node and addresses."""
+
+    agent: str
+    node: str
+    addresses: tuple[IPAddress, ...]
+
+    def address(self, family: IPFamily) -> IPAddress | None:
+        return next((ip for ip in self.addresses if IPFamily.of(ip) is family), None)
+
+
+_Ends = tuple[Path, _End, _End]
+
+
+def host_key(node: str) -> str:
+    """The name under which flows know a node's own network."""
+    return f"host/{node}"
+
+
+def _pod(pod: Pod) -> _End:
+    return _End(pod.key, pod.node, pod.addresses)
+
+
+def _host(node: Node) -> _End:
+    return _End(host_key(node.name), node.name, node.addresses)
+
+
+def _path(
+    path: Path, source: _End, destination: _End, families: frozenset[IPFamily], promised: bool, numbers: Iterator[int]
+) -> Iterator[Flow]:
+    for family in sorted(families, key=lambda one: one.value):
+        if source.address(family) is None or destination.address(family) is None:
+            continue
+        for protocol in Protocol:
+            size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
+            flow = _flow(next(numbers), "path", source, destination, family, protocol, size, 3)
+            yield replace(flow, path=path, promised=promised)
+
+
 def size_pairs(pods: Sequence[Pod]) -> tuple[tuple[Pod, Pod], ...]:
     """The directed pairs on which sizes are probed: each node with the next one, both ways."""
     following = [*pods[1:], *pods[:1]]
@@ -45,7 +120,7 @@ def size_pairs(pods: Sequence[Pod]) -> tuple[tuple[Pod, Pod], ...]:
 def _first(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
     family = IPFamily.V4 if IPFamily.V4 in families else IPFamily.V6
     for source, destination in itertools.combinations(pods, 2):
-        yield _flow(next(numbers), "first", source, destination, family, Protocol.ICMP, DATAGRAM_SIZE, 1)
+        yield _flow(next(numbers), "first", _pod(source), _pod(destination), family, Protocol.ICMP, DATAGRAM_SIZE, 1)
 
 
 def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
@@ -53,7 +128,7 @@ def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator
         for family in sorted(families, key=lambda one: one.value):
             for protocol in Protocol:
                 size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
-                yield _flow(next(numbers), "pair", source, destination, family, protocol, size, MESSAGES)
+                yield _flow(next(numbers), "pair", _pod(source), _pod(destination), family, protocol, size, MESSAGES)
 
 
 def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: Iterator[int]) -> Iterator[Flow]:
@@ -65,20 +140,22 @@ def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, nu
             fits = mtu_of(source, address) - HEADERS[family]
             for protocol in (Protocol.ICMP, Protocol.UDP):
                 for size, whole in ((1, False), (fits - 1, False), (fits, True), (fits + 1, False), (2 * fits, False)):
-                    yield _flow(next(numbers), "size", source, destination, family, protocol, size, 2, whole)
+                    ends = _pod(source), _pod(destination)
+                    yield _flow(next(numbers), "size", *ends, family, protocol, size, 2, whole)
 
 
 def _load(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
     for source, destination in size_pairs(pods):
         for family in sorted(families, key=lambda one: one.value):
-            yield _flow(next(numbers), "load", source, destination, family, Protocol.UDP, DATAGRAM_SIZE, LOAD_MESSAGES)
+            ends = _pod(source), _pod(destination)
+            yield _flow(next(numbers), "load", *ends, family, Protocol.UDP, DATAGRAM_SIZE, LOAD_MESSAGES)
 
 
 def _flow(
     number: int,
-    purpose: str,
-    source: Pod,
-    destination: Pod,
+    purpose: Purpose,
+    source: _End,
+    destination: _End,
     family: IPFamily,
     protocol: Protocol,
     size: int,
@@ -88,14 +165,14 @@ def _flow(
     addresses = source.address(family), destination.address(family)
     if addresses[0] is None or addresses[1] is None:
         missing = source if addresses[0] is None else destination
-        raise ValueError(f"pod {missing.key} on node {missing.node} has no IP{family.value} address")
+        raise ProviderError(f"{missing.agent} on node {missing.node} has no IP{family.value} address")
     return Flow(
         id=number,
-        purpose=purpose,  # type: ignore[arg-type]
+        purpose=purpose,
         source_node=source.node,
         destination_node=destination.node,
-        source_pod=source.key,
-        destination_pod=destination.key,
+        source_pod=source.agent,
+        destination_pod=destination.agent,
         source=addresses[0],
         destination=addresses[1],
         protocol=protocol,

@@ -43,7 +43,7 @@ def delivery(sent: Row, served: Row | None) -> Delivery:
 
 def failed_delivery(flow: Flow) -> Delivery:
     """The delivery of a flow whose sender's account never came."""
-    error = f"the agent in test pod {flow.source_pod} gave no account of it"
+    error = f"the agent in {flow.source_pod} gave no account of it"
     return Delivery(flow=flow.id, sent=0, received=0, served=-1, payload_bytes=0, error=error)
 
 

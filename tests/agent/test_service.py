@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.agent import bundle
-from pytest_ciliumwg.agent.service import Agent, call, read_line, serve
+from pytest_ciliumwg.agent.caller import call, read_line
+from pytest_ciliumwg.agent.service import Agent, serve
 
 from . import frames_made as make
 
 WATCH = {
     "op": "watch-start", "job": "w", "prefix": make.PREFIX.hex(), "devices": ["left"], "wireguard_port": 51871,
     "flows": [[3, "udp", make.A4, make.B4, 20003], [4, "icmp", make.A6, make.B6, 20004]],
-    "ring": {"block_size": 1 << 20, "blocks": 4},
+    "exclusive": [make.A4, make.A6], "ring": {"block_size": 1 << 20, "blocks": 4},
 }  # fmt: skip
 
 

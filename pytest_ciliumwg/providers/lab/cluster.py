@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.providers.base import AgentPort, Progress
 from pytest_ciliumwg.providers.lab.faults import Injection, resolve
@@ -63,6 +63,10 @@ class LabCluster:
     def test_pods(self) -> tuple[Pod, ...]:
         """One pod with an agent for each node, in node order."""
         return tuple(node.test_pod.pod for node in self.lab.layout)
+
+    def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
+        """None: a lab has no kube-proxy."""
+        return {}
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside."""

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
-from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, Rule, WireGuardDevice
 from pytest_ciliumwg.observe.iproute import links_from_ip, routes_from_ip, rules_from_ip
@@ -15,59 +11,9 @@ from pytest_ciliumwg.observe.tc import redirects_from_tc
 from pytest_ciliumwg.observe.wireguard import WG_SHOW_SCRIPT, wireguard_from_show
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
+from pytest_ciliumwg.providers.sections import SHOW, Reader
 
 TABLES = ("main", "201")
-
-_MARK = "@@@"
-_SHOW = f"""
-err=/run/ciliumwg/look.$$
-show() {{
-    name=$1; shift
-    echo "{_MARK} $name"
-    "$@" 2>$err && status=0 || status=$?
-    echo; echo "{_MARK} $name status"; echo $status
-    echo "{_MARK} $name stderr"; cat $err
-}}
-"""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """What one command printed."""
-
-    output: str
-    status: int
-    stderr: str
-
-    def good(self) -> str:
-        """The output of a command that must not fail."""
-        if self.status != 0:
-            raise ObservationError(self.stderr.strip() or f"exit status {self.status}")
-        return self.output
-
-
-class _Reader:
-    """Parses sections and remembers the fields that could not be read."""
-
-    def __init__(self, text: str) -> None:
-        self._sections = _split(text)
-        self.unread: dict[str, str] = {}
-
-    def section(self, name: str) -> _Section:
-        try:
-            output, status, stderr = (self._sections[f"{name}{part}"] for part in ("", " status", " stderr"))
-            return _Section(output, int(status), stderr)
-        except (KeyError, ValueError):
-            raise ObservationError("the output of the node was cut off") from None
-
-    def read(self, field: str, parse: Callable[[], T], otherwise: T) -> T:
-        try:
-            return parse()
-        except ObservationError as error:
-            self.unread[field] = str(error)
-            return otherwise
 
 
 def look(lab: Lab, node: LabNode) -> NodeState:
@@ -76,7 +22,7 @@ def look(lab: Lab, node: LabNode) -> NodeState:
     Raises:
         ProviderError: the lab has ended.
     """
-    reader = _Reader(lab.run_in(node, look_script(lab)))
+    reader = Reader(lab.run_in(node, look_script(lab)))
     no_links: tuple[Link, ...] = ()
     links = reader.read("native_devices", lambda: links_from_ip(reader.section("links").good()), no_links)
     by_name = {link.name: link for link in links}
@@ -106,7 +52,7 @@ _NO_WIREGUARD: tuple[WireGuardDevice | None, tuple[Peer, ...]] = (None, ())
 
 def look_script(lab: Lab) -> str:
     """The script that prints everything of one node."""
-    lines = [_SHOW, "show clock date +%s.%N", "show links ip -j -d addr show"]
+    lines = [SHOW, "show clock date +%s.%N", "show links ip -j -d addr show"]
     for family in lab.families:
         flag = _flag(family)
         lines.append(f"show rules{flag} ip -j {flag} rule show")
@@ -114,30 +60,19 @@ def look_script(lab: Lab) -> str:
     lines += [f"show tc-{device} tc -j filter show dev {device} egress" for device in lab.spec.devices]
     lines.append(f"show rp_filter cat /proc/sys/net/ipv4/conf/{lab.device}/rp_filter")
     lines.append(f"show wireguard sh -c {shlex.quote(WG_SHOW_SCRIPT)}")
-    return "\n".join([*lines, "rm -f $err", ""])
-
-
-def _split(text: str) -> Mapping[str, str]:
-    sections: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(f"{_MARK} "):
-            current = sections.setdefault(line.removeprefix(f"{_MARK} "), [])
-        else:
-            current.append(line)
-    return {name: "\n".join(lines).strip() for name, lines in sections.items()}
+    return "\n".join([*lines, ""])
 
 
 def _flag(family: IPFamily) -> str:
     return "-4" if family is IPFamily.V4 else "-6"
 
 
-def _wireguard(reader: _Reader, link: Link | None) -> tuple[WireGuardDevice | None, tuple[Peer, ...]]:
+def _wireguard(reader: Reader, link: Link | None) -> tuple[WireGuardDevice | None, tuple[Peer, ...]]:
     # Without the device there is nothing to read, which is an observation and no failure.
     return _NO_WIREGUARD if link is None else wireguard_from_show(reader.section("wireguard").good())
 
 
-def _rules(lab: Lab, reader: _Reader) -> tuple[Rule, ...]:
+def _rules(lab: Lab, reader: Reader) -> tuple[Rule, ...]:
     return tuple(
         rule
         for family in lab.families
@@ -145,7 +80,7 @@ def _rules(lab: Lab, reader: _Reader) -> tuple[Rule, ...]:
     )
 
 
-def _routes(lab: Lab, reader: _Reader) -> tuple[Route, ...]:
+def _routes(lab: Lab, reader: Reader) -> tuple[Route, ...]:
     found: list[Route] = []
     for family in lab.families:
         for table in TABLES:
@@ -154,7 +89,7 @@ def _routes(lab: Lab, reader: _Reader) -> tuple[Route, ...]:
     return tuple(found)
 
 
-def _redirects(lab: Lab, reader: _Reader) -> tuple[Redirect, ...]:
+def _redirects(lab: Lab, reader: Reader) -> tuple[Redirect, ...]:
     return tuple(
         redirect
         for device in lab.spec.devices
@@ -162,5 +97,5 @@ def _redirects(lab: Lab, reader: _Reader) -> tuple[Redirect, ...]:
     )
 
 
-def _rp_filter(reader: _Reader, link: Link | None) -> int | None:
+def _rp_filter(reader: Reader, link: Link | None) -> int | None:
     return None if link is None else int(reader.section("rp_filter").good())

@@ -27,8 +27,8 @@ TINY_RING = {"ring": {"block_size": 4096, "blocks": 2}}
 SMALL_BLOCKS = {"ring": {"block_size": 4096, "blocks": 2048}}
 BURST_FRAMES = 20000
 EARLY_SECONDS = 0.35
-FIRST_PORT, PORTS_TAKEN = 20000, 60
-"""The first ports of flows."""
+FIRST_PORT, PORTS_TAKEN = 22000, 60
+"""The first ports of flows, as the plan of flows numbers them."""
 DROPPED = "no cleartext seen, because nobody looked: silence that proves nothing"
 
 # Local experimental EtherType 2, so that nobody takes the frames for traffic of his.

@@ -1,0 +1,198 @@
+"""Cilium in an existing cluster: where its agents are, whether they are well, their version and configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pytest_ciliumwg.errors import ObservationError, ProviderError
+from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
+from pytest_ciliumwg.observe.cilium import version_from_agent
+from pytest_ciliumwg.observe.cilium_config import config_from_configmap
+from pytest_ciliumwg.observe.kubernetes import (
+    NodeFacts,
+    PodFacts,
+    node_facts,
+    nodes_from_ciliumnodes,
+    pod_facts,
+    pods_from_ciliumendpoints,
+)
+from pytest_ciliumwg.providers.existing.kube import Kube
+from pytest_ciliumwg.providers.existing.look import AGENT_TOOL
+from pytest_ciliumwg.providers.existing.refusal import KubeError
+from pytest_ciliumwg.providers.existing.remote import Place, run_in
+
+AGENT_LABELS = {"k8s-app": "cilium"}
+AGENT_CONTAINER = "cilium-agent"
+USUAL_NAMESPACE = "kube-system"
+CONFIG = "cilium-config"
+EXEC_SECONDS = 60.0
+CONCURRENCY = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Cilium:
+    """The Cilium of a cluster; every method asks the API anew."""
+
+    kube: Kube
+    namespace: str
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that run Cilium, by name."""
+        try:
+            found = nodes_from_ciliumnodes(self.kube.list("ciliumnodes"))
+        except ObservationError as error:
+            raise ProviderError(f"the cluster's CiliumNodes cannot be understood: {error}") from None
+        return tuple(sorted(found, key=lambda node: node.name))
+
+    def pods(self, nodes: tuple[Node, ...]) -> tuple[Pod, ...]:
+        """All pods with addresses of their own."""
+        try:
+            return pods_from_ciliumendpoints(self.kube.list("ciliumendpoints"), nodes)
+        except ObservationError as error:
+            raise ProviderError(f"the cluster's CiliumEndpoints cannot be understood: {error}") from None
+
+    def agents(self, node: str | None = None) -> dict[str, PodFacts]:
+        """The agent pod of each node, or of one."""
+        found: dict[str, PodFacts] = {}
+        pods = self.kube.list("pods", namespace=self.namespace, labels=AGENT_LABELS, node=node)
+        for facts in map(_pod_facts, pods):
+            # During an upgrade the old pod may linger beside the new one.
+            if facts.node is not None and (facts.node not in found or facts.ready):
+                found[facts.node] = facts
+        return found
+
+    def agent(self, node: str) -> Place:
+        """Where the agent of a node runs.
+
+        Raises:
+            ProviderError: it does not, or is not well.
+        """
+        facts = self.agents(node).get(node)
+        if facts is None:
+            raise ProviderError(f"node {node} has no Cilium agent pod in namespace {self.namespace}")
+        if trouble := _trouble(facts):
+            raise ProviderError(f"the Cilium agent on node {node} is not running: {trouble}")
+        return Place(self.namespace, facts.name, AGENT_CONTAINER)
+
+    def config(self) -> CiliumConfig:
+        """What the cluster's Cilium is configured to do, in the version that its agents run.
+
+        Raises:
+            ProviderError: the configuration or an agent's version cannot be read, or the versions differ.
+        """
+        stored = self.kube.get("configmaps", CONFIG, namespace=self.namespace)
+        if stored is None:
+            raise ProviderError(
+                f"there is no ConfigMap {CONFIG} in namespace {self.namespace}, where Cilium's agents are: "
+                "an installation with another configuration source is not supported"
+            )
+        try:
+            return config_from_configmap(stored.get("data") or {}, self._version())
+        except ObservationError as error:
+            raise ProviderError(str(error)) from None
+
+    def _version(self) -> str:
+        agents = self.agents()
+        places = {
+            node: Place(self.namespace, facts.name, AGENT_CONTAINER)
+            for node, facts in agents.items()
+            if not _trouble(facts)
+        }
+        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
+            versions = dict(zip(places, pool.map(self._version_at, places.values()), strict=True))
+        if not versions:
+            raise ProviderError(f"no Cilium agent in namespace {self.namespace} runs, so its version cannot be read")
+        if len(set(versions.values())) > 1:
+            counted = ", ".join(f"{version} on {count} nodes" for version, count in Counter(versions.values()).items())
+            raise ProviderError(
+                f"the nodes run different versions of Cilium ({counted}): wait until the upgrade is done"
+            )
+        return next(iter(versions.values()))
+
+    def _version_at(self, place: Place) -> str:
+        script = f"{AGENT_TOOL}\nagent version -o json"
+        done = run_in(self.kube, place, ["sh", "-c", script], timeout=EXEC_SECONDS)
+        if done.status != 0:
+            said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
+            raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {said}")
+        try:
+            return version_from_agent(done.stdout.decode("utf-8", "replace"))
+        except ObservationError as error:
+            raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {error}") from None
+
+
+def find_cilium(kube: Kube) -> Cilium:
+    """Find Cilium's agents, in whatever namespace they are.
+
+    Raises:
+        ProviderError: there are none, or they are in several namespaces.
+    """
+    try:
+        pods = kube.list("pods", labels=AGENT_LABELS)
+    except KubeError as error:
+        if error.status != 403:
+            raise
+        pods = kube.list("pods", namespace=USUAL_NAMESPACE, labels=AGENT_LABELS)
+    namespaces = sorted({str(pod["metadata"]["namespace"]) for pod in pods})
+    if not namespaces:
+        raise ProviderError(
+            f"no pod of the cluster at {kube.door.host} has the label k8s-app=cilium: Cilium does not run there; "
+            "install it, or choose another --ciliumwg-context"
+        )
+    if len(namespaces) > 1:
+        raise ProviderError(
+            f"Cilium agents run in several namespaces ({', '.join(namespaces)}): only one can be tested"
+        )
+    return Cilium(kube, namespaces[0])
+
+
+def check_health(cilium: Cilium, nodes: Mapping[str, NodeFacts], wanted: tuple[str, ...]) -> None:
+    """Refuse a cluster whose nodes or agents are broken: nothing about encryption would follow from it.
+
+    Raises:
+        ProviderError: the first thing that is broken.
+    """
+    agents = cilium.agents()
+    for name in wanted:
+        facts = nodes.get(name)
+        if facts is None:
+            raise ProviderError(
+                f"the CiliumNode {name} belongs to no node of the cluster: a left-over of a node that is gone; "
+                f"delete it, or leave it out with --ciliumwg-node-selector"
+            )
+        if not facts.ready:
+            raise ProviderError(f"node {name} is NotReady: repair it, or leave it out with --ciliumwg-node-selector")
+        if name not in agents:
+            raise ProviderError(f"node {name} has no Cilium agent pod in namespace {cilium.namespace}")
+        if trouble := _trouble(agents[name]):
+            raise ProviderError(
+                f"the Cilium agent on node {name} does not run: {trouble}; "
+                f"see `kubectl -n {cilium.namespace} logs {agents[name].name}`"
+            )
+
+
+def node_facts_of(kube: Kube) -> dict[str, NodeFacts]:
+    """What Kubernetes knows of the nodes, by name."""
+    try:
+        return {facts.name: facts for facts in map(node_facts, kube.list("nodes"))}
+    except ObservationError as error:
+        raise ProviderError(f"the cluster's nodes cannot be understood: {error}") from None
+
+
+def _pod_facts(raw: Mapping[str, object]) -> PodFacts:
+    try:
+        return pod_facts(raw)
+    except ObservationError as error:
+        raise ProviderError(f"a Cilium agent pod cannot be understood: {error}") from None
+
+
+def _trouble(facts: PodFacts) -> str:
+    """Why an agent pod is not well, empty when it is."""
+    if facts.waiting:
+        return ", ".join(facts.waiting)
+    if facts.phase != "Running":
+        return f"its pod {facts.name} is {facts.phase}"
+    return "" if facts.ready else f"its pod {facts.name} is running, but not ready"

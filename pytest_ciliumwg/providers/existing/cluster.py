@@ -1,0 +1,267 @@
+"""An existing cluster, as suites and watches see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pytest_ciliumwg.errors import AgentError, ObservationError, ProviderError
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.observe.kubernetes import pod_facts
+from pytest_ciliumwg.providers.base import AgentPort, Progress
+from pytest_ciliumwg.providers.existing.cilium import (
+    CONCURRENCY,
+    EXEC_SECONDS,
+    Cilium,
+    check_health,
+    find_cilium,
+    node_facts_of,
+)
+from pytest_ciliumwg.providers.existing.guard import Guard
+from pytest_ciliumwg.providers.existing.hopes import obstacle_of
+from pytest_ciliumwg.providers.existing.kube import Kube, open_kube
+from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
+from pytest_ciliumwg.providers.existing.look import look_script, state_from, unseen
+from pytest_ciliumwg.providers.existing.manifests import Role
+from pytest_ciliumwg.providers.existing.port import ExecPort, NoAgent
+from pytest_ciliumwg.providers.existing.presence import Presence
+from pytest_ciliumwg.providers.existing.refusal import KubeError
+from pytest_ciliumwg.providers.existing.remote import run_in
+from pytest_ciliumwg.providers.existing.spec import ExistingSpec
+
+SETTLE_SECONDS = 10.0
+_HELLO = b'{"op":"hello"}\n'
+
+
+class ExistingCluster:
+    """A cluster of somebody else's, with our agents in it until it is closed."""
+
+    provider = "existing"
+    settle_seconds = SETTLE_SECONDS
+
+    def __init__(self, kube: Kube, spec: ExistingSpec, progress: Progress) -> None:
+        self._kube = kube
+        self._spec = spec
+        self._cilium: Cilium = find_cilium(kube)
+        self._known: dict[str, Node] = {}
+        self._selected = self._select()
+        self._config = self._cilium.config()
+        progress(f"existing: Cilium {self._config.version} in namespace {self._cilium.namespace} at {kube.door.host}")
+        self._warn_of_leftovers(progress)
+        self._presence = Presence(kube, spec, self._selected, progress)
+        self._pods: Mapping[Role, Mapping[str, Mapping[str, Any]]] = {}
+        self._guard = Guard(self.close)
+        try:
+            self._presence.create()
+            self._greet()
+        except BaseException as error:
+            self._abandon(error)
+            raise
+
+    @property
+    def description(self) -> Sequence[str]:
+        """What cluster this is, and what of the expectation nobody declared."""
+        assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._spec.declared.assumed())
+        lines = [
+            f"an existing cluster: {self._kube.door.source} at {self._kube.door.host}",
+            f"{len(self._selected)} nodes under test, all of this run in the namespace {self._presence.run.namespace}",
+        ]
+        return [*lines, f"not declared, taken as found: {assumed}"] if assumed else lines
+
+    @property
+    def declared(self) -> CiliumConfig:
+        """The configuration that the run expects to find: encryption is on, whatever the cluster says."""
+        return self._spec.declared.over(self._config)
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The names of the nodes under test: those that have agents."""
+        return self._selected
+
+    def actual_config(self) -> CiliumConfig:
+        """The configuration that the cluster really has."""
+        return self._cilium.config()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes that run Cilium, as they are published now."""
+        found = self._cilium.nodes()
+        self._known = {node.name: node for node in found}
+        return found
+
+    def pods(self) -> tuple[Pod, ...]:
+        """Every pod that has addresses of its own, test pods included."""
+        return self._cilium.pods(self.nodes())
+
+    def test_pods(self) -> tuple[Pod, ...]:
+        """One pod with an agent for each node under test, in node order.
+
+        Raises:
+            ProviderError: one is missing or not ready, for instance because its node is gone.
+        """
+        self._pods = self._presence.pods()
+        return tuple(self._test_pod(node) for node in self._selected)
+
+    def _test_pod(self, node: str) -> Pod:
+        raw = self._pods["test-pod"].get(node)
+        if raw is None:
+            raise ProviderError(f"the test pod on node {node} is gone, and there is no new one yet")
+        if (obstacle := obstacle_of(raw)) is not None:
+            raise ProviderError(f"the test pod on node {node} is not ready: {obstacle.why}")
+        try:
+            facts = pod_facts(raw)
+        except ObservationError as error:
+            raise ProviderError(f"the test pod on node {node} cannot be understood: {error}") from None
+        return Pod(name=facts.name, namespace=facts.namespace, node=node, addresses=facts.addresses)
+
+    def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
+        """None yet."""
+        return {}
+
+    def state(self, node: str) -> NodeState:
+        """Observe one node from the inside; where that fails, every field of the state says why."""
+        families = self._config.families
+        try:
+            published = self._published(node)
+            place = self._cilium.agent(node)
+            done = run_in(self._kube, place, ["sh", "-c", look_script(families)], timeout=EXEC_SECONDS)
+        except ProviderError as error:
+            return unseen(node, str(error))
+        if done.status != 0:
+            said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
+            return unseen(node, f"the script that looks at node {node} failed: {said}")
+        others = [one for name, one in self._known.items() if name != node]
+        return state_from(done.stdout.decode("utf-8", "replace"), published, others, families)
+
+    def _published(self, node: str) -> Node:
+        """A node as it was published last: of 200 nodes, not each has to list all 200 anew."""
+        if node not in self._known:
+            self.nodes()
+        if node not in self._known:
+            raise ProviderError(f"there is no CiliumNode {node}")
+        return self._known[node]
+
+    def node_agent(self, node: str) -> AgentPort:
+        """The agent in a node's network namespace."""
+        return self._port("node-agent", node, node)
+
+    def pod_agent(self, pod: Pod) -> AgentPort:
+        """The agent in a test pod."""
+        return self._port("test-pod", pod.node, pod.name)
+
+    def _port(self, role: Role, node: str, name: str) -> AgentPort:
+        if not self._pods:
+            self._pods = self._presence.pods()
+        raw = self._pods[role].get(node)
+        if raw is None:
+            return NoAgent(name, "it is not among the nodes under test, or its pod is gone")
+        return ExecPort(self._kube, name, self._presence.run.namespace, raw["metadata"]["name"])
+
+    def keep(self) -> str:
+        """Leave our namespace in the cluster, and say how to enter and how to remove it."""
+        namespace = self._presence.run.namespace
+        self._presence.keep()
+        return (
+            f"the namespace {namespace} is kept; its agents are `kubectl -n {namespace} get pods`, "
+            f"remove it with `kubectl delete namespace {namespace}` or --ciliumwg-cleanup"
+        )
+
+    def close(self) -> None:
+        """Remove everything of ours, unless it is kept, and wait until it is gone; safe to call twice.
+
+        Raises:
+            ProviderError: something cannot be removed.
+        """
+        self._presence.delete()
+        self._guard.release()
+        self._kube.close()
+
+    def _select(self) -> tuple[str, ...]:
+        facts = node_facts_of(self._kube)
+        names = [node.name for node in self.nodes()]
+        if self._spec.node_selector:
+            labelled = self._kube.list("nodes", labels=self._spec.node_selector)
+            wanted = {one["metadata"]["name"] for one in labelled}
+            names = [name for name in names if name in wanted]
+        names = names[: self._spec.max_nodes]
+        if len(names) < 2:
+            chosen = (
+                f"with the labels {dict(self._spec.node_selector)}" if self._spec.node_selector else "in the cluster"
+            )
+            raise ProviderError(f"there are {len(names)} nodes with Cilium {chosen}: traffic between nodes needs 2")
+        check_health(self._cilium, facts, tuple(names))
+        return tuple(names)
+
+    def _greet(self) -> None:
+        """Make sure that every agent answers, and that the test pods have addresses that Cilium gave them."""
+        pods = self.test_pods()
+        ports = [*map(self.node_agent, self._selected), *map(self.pod_agent, pods)]
+        deadline = time.monotonic() + self._spec.timeout
+        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
+            list(pool.map(lambda port: _hello(port, deadline, self._spec.patience.poll), ports))
+        self._await_endpoints(pods, deadline)
+
+    def _await_endpoints(self, pods: Sequence[Pod], deadline: float) -> None:
+        while True:
+            known = {ip for pod in self.pods() for ip in pod.addresses}
+            foreign = [pod for pod in pods if not known & set(pod.addresses)]
+            if not foreign:
+                return
+            if time.monotonic() > deadline:
+                raise ProviderError(
+                    f"no CiliumEndpoint has the address of test pod {foreign[0].key} on node {foreign[0].node}: "
+                    "another CNI gives addresses there, so its traffic is not Cilium's to encrypt"
+                )
+            time.sleep(self._spec.patience.poll)
+
+    def _warn_of_leftovers(self, progress: Progress) -> None:
+        try:
+            found = leftovers_of(self._kube)
+        except KubeError:
+            return  # a warning is no reason to end, and whether more is wrong shows soon enough
+        for one in found:
+            progress(f"existing: an earlier run left {one}; if it does not run any more, use --ciliumwg-cleanup")
+
+    def _abandon(self, error: BaseException) -> None:
+        """Clean up after a start that failed; what remains is added to what the user reads."""
+        try:
+            self.close()
+        except ProviderError as left:
+            if isinstance(error, ProviderError):
+                raise ProviderError(f"{error}; and {left}") from None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, frozenset):
+        return "+".join(sorted(one.value for one in value))
+    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def _hello(port: AgentPort, deadline: float, pause: float) -> None:
+    """A container that has just started may need a moment before its agent listens."""
+    while True:
+        try:
+            port.exchange(_HELLO, timeout=max(deadline - time.monotonic(), 1.0))
+        except AgentError as error:
+            if time.monotonic() > deadline or "no agent answers" not in str(error):
+                raise ProviderError(str(error)) from None
+            time.sleep(pause)
+        else:
+            return
+
+
+def connect_existing(spec: ExistingSpec, progress: Progress) -> ExistingCluster:
+    """Put agents into an existing cluster, and change nothing else of it.
+
+    Raises:
+        ProviderError: the cluster cannot be reached, is broken, or refuses the agents.
+    """
+    spec.check()
+    kube = open_kube(spec)
+    try:
+        return ExistingCluster(kube, spec, progress)
+    except BaseException:
+        kube.close()
+        raise

@@ -1,0 +1,41 @@
+"""Clean up whatever ends this process, as far as a process can."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from pytest_ciliumwg.errors import ProviderError
+
+
+class Guard:
+    """Calls `cleanup` at the end of the process, and makes SIGTERM such an end, until it is released."""
+
+    def __init__(self, cleanup: Callable[[], None]) -> None:
+        self._cleanup = cleanup
+        atexit.register(self._at_exit)
+        # Only the main thread may, and a handler of somebody else's is his business.
+        self._handles = (
+            threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        )
+        if self._handles:
+            signal.signal(signal.SIGTERM, self._terminate)
+
+    def release(self) -> None:
+        """Everything is cleaned up: leave the process as it was."""
+        atexit.unregister(self._at_exit)
+        if self._handles and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._handles = False
+
+    def _at_exit(self) -> None:
+        with contextlib.suppress(ProviderError):
+            self._cleanup()
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        raise SystemExit(128 + number)

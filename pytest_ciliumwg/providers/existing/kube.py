@@ -1,0 +1,280 @@
+"""The Kubernetes API, as far as this package needs it. Nothing else imports `kubernetes`, and it does so late.
+
+Objects are decoded JSON, as the API server sent it: the parsers of `observe` read them, and no server can be too old
+or too new for a class of the client library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.providers.existing.refusal import CONFLICT, GONE, NOT_FOUND, Door, KubeError
+from pytest_ciliumwg.providers.existing.resources import in_words, path_of
+from pytest_ciliumwg.providers.existing.retry import retried
+from pytest_ciliumwg.providers.existing.spec import ExistingSpec, Patience
+from pytest_ciliumwg.providers.existing.target import Target, tls_options
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, Configuration
+
+Object = Mapping[str, Any]
+
+_PAGE = 500
+_CONNECTIONS = 40
+"""At least as many as there are threads that ask at once."""
+
+
+class Kube:
+    """One API server with one identity; may be used by many threads."""
+
+    def __init__(self, configuration: Configuration, door: Door, patience: Patience) -> None:
+        from kubernetes.client import ApiClient
+
+        # The library would repeat and wait on its own, as long as the server says.
+        configuration.retries = False
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        self._configuration = configuration
+        self._client: ApiClient = ApiClient(configuration)
+        self._credentials = threading.Lock()
+        self._one_at_a_time = threading.Lock()
+        self.door = door
+        self.patience = patience
+
+    def list(
+        self,
+        resource: str,
+        *,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        node: str | None = None,
+    ) -> list[Object]:
+        """All objects of a resource, in one namespace or all; of pods, those on one node or all.
+
+        Raises:
+            KubeError: they cannot be read.
+        """
+        doing = f"list {resource}" + (f" in namespace {namespace}" if namespace else "")
+        query = [("limit", str(_PAGE))]
+        if labels:
+            query.append(("labelSelector", ",".join(f"{name}={value}" for name, value in labels.items())))
+        if node is not None:
+            query.append(("fieldSelector", f"spec.nodeName={node}"))
+        try:
+            return list(self._pages(doing, path_of(resource, namespace), query))
+        except KubeError as error:
+            if error.status != GONE:
+                raise
+            # The list changed so much that its next page is gone: take it in one piece.
+            return list(self._pages(doing, path_of(resource, namespace), query[1:]))
+
+    def _pages(self, doing: str, where: str, query: Sequence[tuple[str, str]]) -> Iterator[Object]:
+        following = ""
+        while True:
+            page = self.request(doing, "GET", where, query=[*query, *([("continue", following)] if following else [])])
+            items = page.get("items")
+            if not isinstance(items, Sequence):
+                raise self.door.nonsense(doing)
+            yield from items
+            following = (page.get("metadata") or {}).get("continue") or ""
+            if not following:
+                return
+
+    def get(self, resource: str, name: str, *, namespace: str | None = None) -> Object | None:
+        """One object; None where there is none.
+
+        Raises:
+            KubeError: it cannot be read.
+        """
+        return self._unless_missing(
+            lambda: self.request(
+                f"read {in_words(resource, name, namespace)}", "GET", path_of(resource, namespace, name)
+            )
+        )
+
+    def create(self, resource: str, body: Object, *, namespace: str | None = None) -> Object:
+        """Create an object.
+
+        Raises:
+            KubeError: the API server refuses it.
+        """
+        name = body["metadata"]["name"]
+        doing = f"create {in_words(resource, name, namespace)}"
+        try:
+            return self.request(doing, "POST", path_of(resource, namespace), body=body)
+        except KubeError as error:
+            # An answer may have been lost after the object was made: then the one that is there is ours.
+            found = self.get(resource, name, namespace=namespace) if error.status == CONFLICT else None
+            if found is None or (found["metadata"].get("labels") or {}) != body["metadata"].get("labels"):
+                raise
+            return found
+
+    def delete(self, resource: str, name: str, *, namespace: str | None = None) -> None:
+        """Delete an object, if it is there; what belongs to it follows later.
+
+        Raises:
+            KubeError: the API server refuses.
+        """
+        doing = f"delete {in_words(resource, name, namespace)}"
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        try:
+            self._unless_missing(lambda: self.request(doing, "DELETE", path_of(resource, namespace, name), body=body))
+        except KubeError as error:
+            if error.status != CONFLICT:  # it is being deleted already
+                raise
+
+    def _unless_missing(self, ask: Callable[[], Object]) -> Object | None:
+        try:
+            return ask()
+        except KubeError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    def request(
+        self, doing: str, method: str, where: str, *, query: Sequence[tuple[str, str]] = (), body: Object | None = None
+    ) -> Object:
+        """Send one request, again while that may help, and return the decoded answer.
+
+        Raises:
+            KubeError: it failed for good.
+        """
+        return retried(self.patience, lambda: self._once(doing, method, where, query, body))
+
+    def _once(
+        self, doing: str, method: str, where: str, query: Sequence[tuple[str, str]], body: Object | None
+    ) -> Object:
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        try:
+            with self._credentials:
+                # Building a request may renew an expired token.
+                request = self._client.param_serialize(
+                    method, where, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
+                )
+            url, merged = request[1], request[2]
+            with self._quiet():
+                answer = self._client.call_api(method, url, merged, body, _request_timeout=self.patience.request)
+                content = answer.read()  # type: ignore[no-untyped-call]
+        except Exception as error:  # urllib3, ssl and credential plugins each have their own
+            raise self.door.silent(doing, error) from None
+        if not 200 <= answer.status <= 299:
+            raise self.door.answered(doing, answer.status, dict(answer.headers), content)
+        try:
+            decoded = json.loads(content)
+        except ValueError:
+            decoded = None
+        if not isinstance(decoded, Mapping):
+            raise self.door.nonsense(doing)
+        return decoded
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Who switched verification off in his kubeconfig knows; where warnings are errors, nothing would work.
+
+        Warning filters belong to the whole process, so such requests go one at a time.
+        """
+        if self._configuration.verify_ssl:
+            yield
+            return
+        with self._one_at_a_time, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+            yield
+
+    def socket_target(self, where: str, query: Sequence[tuple[str, str]]) -> Target:
+        """Where and how to open a WebSocket."""
+        from kubernetes.stream.ws_client import websocket_proxycare
+
+        configuration = self._configuration
+        with self._credentials:
+            request = self._client.param_serialize(
+                "GET", where, query_params=list(query), header_params={}, auth_settings=["BearerToken"]
+            )
+        url, headers = request[1], request[2]
+        proxied = bool(configuration.proxy or configuration.proxy_headers)
+        return Target(
+            url="ws" + url.removeprefix("http"),
+            headers=tuple(f"{name}: {value}" for name, value in headers.items() if name.lower() == "authorization"),
+            tls=tls_options(configuration),
+            proxy=websocket_proxycare({}, configuration, url, headers) if proxied else {},  # type: ignore[no-untyped-call]
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()  # type: ignore[no-untyped-call]
+
+
+def open_kube(spec: ExistingSpec) -> Kube:
+    """Read the kubeconfig, or the service account of the pod that we run in. Nothing is sent yet.
+
+    Raises:
+        ProviderError: there is none, it is broken, or it lacks the context.
+    """
+    from kubernetes.client import Configuration
+
+    configuration = Configuration()
+    if spec.kubeconfig is None and spec.context is None and not _default_kubeconfigs() and _in_cluster():
+        source = _load_in_cluster(configuration)
+    else:
+        source = _load_kubeconfig(spec, configuration)
+    return Kube(configuration, Door(str(configuration.host), source), spec.patience)
+
+
+def _in_cluster() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def _default_kubeconfigs() -> list[Path]:
+    named = os.environ.get("KUBECONFIG", "")
+    paths = [Path(name).expanduser() for name in named.split(os.pathsep) if name]
+    return [one for one in paths or [Path("~/.kube/config").expanduser()] if one.is_file()]
+
+
+def _load_in_cluster(configuration: Configuration) -> str:
+    from kubernetes.config import ConfigException, load_incluster_config
+
+    try:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        raise ProviderError(
+            f"this pod's service account cannot be used ({error}): give --ciliumwg-kubeconfig"
+        ) from None
+    return "this pod's service account"
+
+
+def _load_kubeconfig(spec: ExistingSpec, configuration: Configuration) -> str:
+    from kubernetes.config import list_kube_config_contexts, load_kube_config
+
+    files = [spec.kubeconfig] if spec.kubeconfig is not None else _default_kubeconfigs()
+    if not files:
+        raise ProviderError("there is no kubeconfig: set KUBECONFIG or give --ciliumwg-kubeconfig")
+    shown = os.pathsep.join(map(str, files))
+    missing = [str(one) for one in files if not one.is_file()]
+    if missing:
+        raise ProviderError(f"the kubeconfig {missing[0]} does not exist: give the right --ciliumwg-kubeconfig")
+    try:
+        contexts, current = list_kube_config_contexts(config_file=shown)  # type: ignore[no-untyped-call]
+        names = [context["name"] for context in contexts]
+        name = spec.context or (current or {}).get("name")
+    except Exception as error:  # YAML errors, missing keys and wrong types, all of the file's
+        raise ProviderError(f"the kubeconfig {shown} cannot be read: {_flat(error)}") from None
+    if name not in names:
+        raise ProviderError(f"the kubeconfig {shown} has no context {name!r}, only {', '.join(names) or 'none at all'}")
+    try:
+        # Ours to read, not to change: no renewed token is written back.
+        load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=shown, context=name, client_configuration=configuration, persist_config=False
+        )
+    except Exception as error:  # as above, and credential plugins that cannot be run
+        raise ProviderError(f"the context {name} of the kubeconfig {shown} cannot be used: {_flat(error)}") from None
+    return f"context {name} of {shown}"
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

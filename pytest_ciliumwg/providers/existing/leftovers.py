@@ -1,0 +1,86 @@
+"""What runs that were killed left behind, found by its labels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ciliumwg.providers.base import Progress
+from pytest_ciliumwg.providers.existing.kube import Kube, open_kube
+from pytest_ciliumwg.providers.existing.presence import delete_namespace
+from pytest_ciliumwg.providers.existing.spec import MANAGED_BY, OWNER_ANNOTATION, ExistingSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A namespace of ours, of this or another run."""
+
+    namespace: str
+    created: str
+    """As the API writes times."""
+    owner: str
+    """`host/process id` of its run; empty where it does not say."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its run is known to go on: on this host, with a process that still runs.
+
+        Of a run on another host nothing is known.
+        """
+        host, _, pid = self.owner.rpartition("/")
+        if host != socket.gethostname() or not pid.isdigit():
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            try:
+                os.kill(int(pid), 0)
+            except PermissionError:
+                return True
+            return True
+        return False
+
+    def __str__(self) -> str:
+        return f"{self.namespace} (created {self.created} by {self.owner or 'an unknown run'})"
+
+
+def leftovers_of(kube: Kube) -> tuple[Leftover, ...]:
+    """Every namespace of ours whose run is not known to go on."""
+    found = (_leftover(one) for one in kube.list("namespaces", labels=dict([MANAGED_BY])))
+    return tuple(one for one in found if not one.alive)
+
+
+def _leftover(raw: Mapping[str, Any]) -> Leftover:
+    metadata = raw["metadata"]
+    owner = (metadata.get("annotations") or {}).get(OWNER_ANNOTATION, "")
+    return Leftover(metadata["name"], str(metadata.get("creationTimestamp") or "at an unknown time"), owner)
+
+
+def find_leftovers(spec: ExistingSpec) -> tuple[Leftover, ...]:
+    """What earlier runs left in a cluster.
+
+    Raises:
+        ProviderError: the cluster cannot be asked.
+    """
+    kube = open_kube(spec)
+    try:
+        return leftovers_of(kube)
+    finally:
+        kube.close()
+
+
+def remove_leftovers(spec: ExistingSpec, leftovers: Iterable[Leftover], progress: Progress) -> None:
+    """Remove them, and wait until they are gone.
+
+    Raises:
+        ProviderError: one of them cannot be removed.
+    """
+    kube = open_kube(spec)
+    try:
+        for one in leftovers:
+            progress(f"existing: removing {one}")
+            delete_namespace(kube, one.namespace)
+    finally:
+        kube.close()

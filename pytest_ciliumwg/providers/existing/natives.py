@@ -1,0 +1,58 @@
+"""Which devices of a node an eavesdropper on the network between the nodes would see. No I/O.
+
+Native devices of a node are, as far as they are up:
+
+1. every device that has one of the node's published addresses, whatever its kind;
+2. every device of the most specific route to another node's address: the routes of the table main, of all next hops
+   (the addresses may be on `lo`, and the packets leave through several devices);
+3. every other physical device that has a carrier: a way out that nobody expects is the one to watch. Physical is what
+   the kernel gives no kind: Ethernet cards, virtio, the virtual functions of clouds.
+
+Never native are the loopback device, Cilium's own (`cilium_*`, `lxc*`) and members of a bond that is itself native: its
+frames are seen on the bond. So Docker's and other bridges, veth ends of pods, tunnels, dummies and the like count only
+by the first two rules; on a kind node, whose eth0 is a veth end, the first does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pytest_ciliumwg.model.cluster import IPAddress
+from pytest_ciliumwg.model.node_state import Link, Route
+
+
+def native_devices(
+    links: Iterable[Link], routes: Iterable[Route], own: Iterable[IPAddress], others: Iterable[IPAddress]
+) -> tuple[Link, ...]:
+    """The native devices, in the kernel's order.
+
+    Args:
+        links: All devices of the node, with their addresses.
+        routes: The routes of its table main, of both families.
+        own: The node's published addresses.
+        others: The addresses of the other nodes.
+    """
+    candidates = [link for link in links if "UP" in link.flags and not _never(link)]
+    addresses = frozenset(own)
+    carriers = {link.name for link in candidates if any(one.ip in addresses for one in link.addresses)}
+    carriers |= set(_ways_to(others, tuple(routes)))
+    native = [link for link in candidates if link.name in carriers or _physical(link)]
+    bonded = any("MASTER" in link.flags for link in native)
+    return tuple(link for link in native if not (bonded and "SLAVE" in link.flags and link.name not in carriers))
+
+
+def _never(link: Link) -> bool:
+    return "LOOPBACK" in link.flags or link.name.startswith(("cilium_", "lxc"))
+
+
+def _physical(link: Link) -> bool:
+    return not link.kind and "LOWER_UP" in link.flags
+
+
+def _ways_to(addresses: Iterable[IPAddress], routes: tuple[Route, ...]) -> Iterator[str]:
+    for address in addresses:
+        matching = [route for route in routes if route.table == "main" and address in route.destination]
+        longest = max((route.destination.prefixlen for route in matching), default=0)
+        for route in matching:
+            if route.destination.prefixlen == longest and route.device is not None:
+                yield route.device

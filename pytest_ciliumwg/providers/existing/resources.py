@@ -1,0 +1,31 @@
+"""The resources of the API that this package uses: where they are, and what messages call them. No I/O."""
+
+from __future__ import annotations
+
+PATHS = {
+    "nodes": "/api/v1",
+    "namespaces": "/api/v1",
+    "pods": "/api/v1",
+    "configmaps": "/api/v1",
+    "secrets": "/api/v1",
+    "serviceaccounts": "/api/v1",
+    "events": "/api/v1",
+    "daemonsets": "/apis/apps/v1",
+    "ciliumnodes": "/apis/cilium.io/v2",
+    "ciliumendpoints": "/apis/cilium.io/v2",
+}
+"""Where the API keeps each resource."""
+
+
+def path_of(resource: str, namespace: str | None = None, name: str | None = None) -> str:
+    """The path of a resource, of all its objects or one."""
+    inner = f"/namespaces/{namespace}" if namespace else ""
+    return f"{PATHS[resource]}{inner}/{resource}" + (f"/{name}" if name else "")
+
+
+def in_words(resource: str, name: str, namespace: str | None) -> str:
+    """One object, as messages call it."""
+    kind = {"ciliumnodes": "CiliumNode", "daemonsets": "DaemonSet", "configmaps": "ConfigMap"}.get(
+        resource, resource.removesuffix("s")
+    )
+    return f"{kind} {name}" + (f" in namespace {namespace}" if namespace else "")

@@ -1,0 +1,139 @@
+"""What is asked of an existing cluster, and the names under which this package appears in it. No I/O."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
+
+DEFAULT_IMAGE = "python:3.14-alpine@sha256:05b2b8b732ecd268fee8727a369f936f022d1321b59befd13c30ede22769dcdc"
+"""The one place that pins it. To bump it, take the digest of the image index (all platforms) that
+`docker buildx imagetools inspect python:3.14-alpine` prints in its line `Digest`."""
+MANAGED_BY = ("app.kubernetes.io/managed-by", "pytest-ciliumwg")
+RUN_LABEL = "ciliumwg/run"
+ROLE_LABEL = "ciliumwg/role"
+OWNER_ANNOTATION = "ciliumwg/owner"
+PREFIX = "ciliumwg-"
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What the user declares of the cluster's Cilium; None is "as it is found", and the report says so.
+
+    That encryption is on is always declared.
+    """
+
+    version: str | None = None
+    families: frozenset[IPFamily] | None = None
+    routing_mode: RoutingMode | None = None
+    node_encryption: bool | None = None
+    userspace_fallback: bool | None = None
+    strict_mode: bool | None = None
+    kube_proxy_replacement: bool | None = None
+
+    def over(self, actual: CiliumConfig) -> CiliumConfig:
+        """The expectation: what is declared, and for the rest what was found."""
+        return replace(actual, encryption=True, **self.given())
+
+    def given(self) -> dict[str, Any]:
+        """The declared settings."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def assumed(self) -> tuple[str, ...]:
+        """The names of the settings that nobody declared."""
+        return tuple(one.name for one in fields(self) if getattr(self, one.name) is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to try; the defaults suit a real cluster."""
+
+    attempts: int = 6
+    """How often a request is sent at most."""
+    pause: float = 0.3
+    """Before the first repetition; each further pause is longer."""
+    longest_pause: float = 10.0
+    """No pause is longer, not even one that the API server asks for."""
+    request: float = 30.0
+    """Seconds that the API server may take for one answer."""
+    poll: float = 1.0
+    """Between two looks at something that is awaited."""
+    pull: float = 90.0
+    """How long an image may fail to be pulled, where the reason may pass."""
+    gone: float = 120.0
+    """How long a namespace may take to go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingSpec:
+    """Which cluster, and how to put agents into it."""
+
+    kubeconfig: Path | None = None
+    """None: `$KUBECONFIG`, then `~/.kube/config`, then the service account of the pod that we run in."""
+    context: str | None = None
+    declared: Declared = field(default_factory=Declared)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the nodes to test; empty for all."""
+    max_nodes: int | None = None
+    image: str = DEFAULT_IMAGE
+    """Any image with python3 >= 3.8."""
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secret: str | None = None
+    """A secret to copy into our namespace, as `NAMESPACE/NAME`, or `NAME` in the namespace default."""
+    timeout: float = 180.0
+    """Seconds until all agents must be ready."""
+    patience: Patience = field(default_factory=Patience)
+
+    def check(self) -> None:
+        """Refuse what cannot work before anything is created.
+
+        Raises:
+            ProviderError: a value is out of its range.
+        """
+        if self.image_pull_policy not in PULL_POLICIES:
+            raise ProviderError(
+                f"the image pull policy is {', '.join(PULL_POLICIES[:-1])} or {PULL_POLICIES[-1]}, "
+                f"not {self.image_pull_policy!r}"
+            )
+        if self.max_nodes is not None and self.max_nodes < 2:
+            raise ProviderError(f"traffic between nodes needs at least 2 of them, not {self.max_nodes}")
+        if not self.image.strip():
+            raise ProviderError("the image of the agents is empty: name one with python3 in it")
+        if self.timeout <= 0:
+            raise ProviderError(f"the agents need time to get ready, so the timeout cannot be {self.timeout:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """One run's identity in a cluster; random, so that two runs never meet."""
+
+    value: str
+
+    @classmethod
+    def new(cls) -> RunId:
+        """A new identity."""
+        return cls(secrets.token_hex(4))
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that holds everything of the run."""
+        return f"{PREFIX}{self.value}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that every object of the run carries."""
+        return {MANAGED_BY[0]: MANAGED_BY[1], RUN_LABEL: self.value}
+
+
+def this_process() -> str:
+    """Who owns a run, as the annotation on its namespace says: `host/process id`."""
+    return f"{socket.gethostname()}/{os.getpid()}"

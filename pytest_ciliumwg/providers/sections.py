@@ -1,0 +1,86 @@
+"""One script that runs many commands on a node, and the reader that takes its output apart again.
+
+What a command printed, its exit status and its standard error arrive together, so that a failure is never taken for an
+empty answer, and output that was cut off is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pytest_ciliumwg.errors import ObservationError
+
+_MARK = "@@@"
+SHOW = f"""
+exec 3>&1
+show() {{
+    name=$1; shift
+    echo "{_MARK} $name"
+    error=$("$@" 2>&1 >&3 3>&-) && status=0 || status=$?
+    echo; echo "{_MARK} $name status"; echo $status
+    echo "{_MARK} $name stderr"; echo "$error"
+}}
+"""
+"""Defines `show NAME COMMAND…` for the lines that follow; leaves no file behind."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one command printed."""
+
+    output: str
+    status: int
+    stderr: str
+
+    def good(self) -> str:
+        """The output of a command that must not fail.
+
+        Raises:
+            ObservationError: it failed.
+        """
+        if self.status != 0:
+            raise ObservationError(self.stderr.strip() or f"exit status {self.status}")
+        return self.output
+
+
+class Reader:
+    """Parses sections and remembers the fields that could not be read."""
+
+    def __init__(self, text: str) -> None:
+        self._sections = _split(text)
+        self.unread: dict[str, str] = {}
+
+    def section(self, name: str) -> Section:
+        """What one `show` printed.
+
+        Raises:
+            ObservationError: it is missing.
+        """
+        try:
+            output, status, stderr = (self._sections[f"{name}{part}"] for part in ("", " status", " stderr"))
+            return Section(output, int(status), stderr)
+        except (KeyError, ValueError):
+            raise ObservationError("the output of the node was cut off") from None
+
+    def read(self, field: str, parse: Callable[[], T], otherwise: T) -> T:
+        """What `parse` makes of it; when it cannot, `otherwise`, and the field is noted as unread."""
+        try:
+            return parse()
+        except ObservationError as error:
+            self.unread[field] = str(error)
+            return otherwise
+
+
+def _split(text: str) -> Mapping[str, str]:
+    sections: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(f"{_MARK} "):
+            current = sections.setdefault(line.removeprefix(f"{_MARK} "), [])
+        else:
+            current.append(line)
+    return {name: "\n".join(lines).strip() for name, lines in sections.items()}

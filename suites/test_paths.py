@@ -1,0 +1,37 @@
+"""Other paths than pod to pod: what this version and configuration promises to encrypt, and what it does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.expect import Expectations, source
+from pytest_ciliumwg.model.traffic import Path
+from pytest_ciliumwg.verifying import assert_encrypted
+from pytest_ciliumwg.wire.judge import Judge
+
+HOST_PATHS: tuple[Path, ...] = ("pod-to-node", "node-to-pod", "node-to-node")
+
+
+@pytest.mark.ciliumwg_check("paths.hosts", source=source("encrypted_paths"))
+@pytest.mark.parametrize("path", HOST_PATHS)
+def test_host_paths(judge: Judge, verify: Verify, expected: Expectations, path: Path) -> None:
+    """Traffic of a node's own network to another node or its pods is encrypted where this is promised."""
+    flows = [one for one in judge.judgements if one.flow.path == path]
+    if path not in expected.encrypted_paths:
+        seen = ", ".join(f"{count} {what}" for what, count in Counter(one.verdict.value for one in flows).items())
+        verify.not_told(path, f"not promised by Cilium {expected.config.version} as configured; seen: {seen}")
+    for one in flows if path in expected.encrypted_paths else ():
+        assert_encrypted(verify, one)
+
+
+@pytest.mark.ciliumwg_check("paths.service", source='documentation, "Which traffic is encrypted": pod to ClusterIP')
+def test_service_path(judge: Judge, verify: Verify) -> None:
+    """Traffic of a pod to a pod on another node by the ClusterIP of a Service is encrypted."""
+    flows = [one for one in judge.judgements if one.flow.path == "pod-to-service"]
+    if not flows:
+        verify.not_told("pod-to-service", "the cluster has no Services for the test pods")
+    for one in flows:
+        assert_encrypted(verify, one)

@@ -1,0 +1,227 @@
+"""The controllers of the double: pods from DaemonSets, containers from pods, an end for namespaces."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from tests.apidouble.mishaps import Mishap
+from tests.apidouble.store import Object, Refusal, Store
+
+
+class Backend(Protocol):
+    """Where containers really run."""
+
+    def objects(self) -> list[tuple[str, Object]]:
+        """(resource, object) of all that the cluster consists of."""
+        ...
+
+    def refresh(self) -> list[tuple[str, Object]]:
+        """Those of them that may have changed."""
+        ...
+
+    def start(self, pod: Object, files: Mapping[str, Mapping[str, bytes]]) -> list[str]:
+        """Start a pod's container with the files of its ConfigMap volumes; returns the pod's addresses."""
+        ...
+
+    def stop(self, pod: Object) -> None:
+        """End it."""
+        ...
+
+    def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:
+        """The CiliumEndpoint of a pod, if it has one."""
+        ...
+
+    def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
+        """The command line that runs a command in a container."""
+        ...
+
+
+class Kubelet:
+    """Acts on what clients create and delete."""
+
+    def __init__(self, store: Store, backend: Backend) -> None:
+        self.store = store
+        self.backend = backend
+        self.mishaps: list[Mishap] = []
+        self.looks = 0
+        """How often clients have listed pods of a run."""
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="kubelet")
+        self._evicted: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._open = True
+
+    def created(self, resource: str, made: Object) -> None:
+        """A client created an object."""
+        if resource == "namespaces":
+            made["status"] = {"phase": "Active"}
+            self.store.put(resource, made)
+        if resource == "daemonsets":
+            for node in self._nodes(made):
+                self._pool.submit(self._schedule, made, node)
+
+    def deleted(self, resource: str, gone: Object) -> None:
+        """A client deleted an object."""
+        if resource == "namespaces":
+            self._pool.submit(self._end, gone)
+
+    def looked(self) -> None:
+        """A client looks at the pods of a run: time passes for mishaps that end."""
+        self.looks += 1
+        for mishap in list(self.mishaps):
+            if mishap.passes_after is not None and self.looks > mishap.passes_after:
+                self.mishaps.remove(mishap)
+                for made in self.store.select("daemonsets"):
+                    self.created("daemonsets", made)
+
+    def close(self) -> None:
+        """Stop."""
+        self._open = False
+        self._pool.shutdown(wait=True)
+
+    def _nodes(self, made: Object) -> list[str]:
+        affinity = made["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+        terms = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        wanted = [value for term in terms for field in term["matchFields"] for value in field["values"]]
+        return [name for name in self.store.names("nodes") if name in wanted]
+
+    def _schedule(self, made: Object, node: str) -> None:
+        try:
+            self._run(made, node)
+        except Refusal:
+            pass  # the namespace went away meanwhile
+        except Exception as error:  # a double that fails must say so where the test can see it
+            self._event(made["metadata"]["namespace"], made["metadata"]["name"], "FailedCreate", f"DOUBLE: {error!r}")
+
+    def _run(self, made: Object, node: str) -> None:
+        role, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
+        mishap = next((one for one in self.mishaps if not one.namespace_stays and one.hits(role, node)), Mishap())
+        if mishap.refused or (why := self._insecure(namespace)):
+            self._event(namespace, role, "FailedCreate", mishap.refused or why)
+            return
+        if mishap.absent:
+            return
+        pod = self._pod(made, node)
+        if mishap.unschedulable:
+            reason = {"reason": "Unschedulable", "message": mishap.unschedulable}
+            pod["status"]["conditions"] = [{"type": "PodScheduled", "status": "False", **reason}]
+            self._replace(made, pod)
+            return
+        if mishap.waiting or mishap.event:
+            pod["status"]["containerStatuses"] = [{"name": "agent", **mishap.container_state()}]
+            self._replace(made, pod)
+            if mishap.event:
+                self._event(namespace, pod["metadata"]["name"], *mishap.event)
+            return
+        if self._evicted.get(f"{role}/{node}", 0) < mishap.evictions:
+            self._evict(made, pod, role, node)
+            return
+        self._start(made, pod)
+
+    def _evict(self, made: Object, pod: Object, role: str, node: str) -> None:
+        self._evicted[f"{role}/{node}"] = self._evicted.get(f"{role}/{node}", 0) + 1
+        pod["status"] = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+        self._replace(made, pod)
+        time.sleep(0.1)
+        self._run(made, node)
+
+    def _start(self, made: Object, pod: Object) -> None:
+        self._replace(made, pod)
+        addresses = self.backend.start(pod, self._files(pod))
+        pod["status"] |= {
+            "phase": "Running",
+            "podIP": addresses[0],
+            "podIPs": [{"ip": ip} for ip in addresses],
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": "agent", "ready": True, "state": {"running": {}}, "restartCount": 0}],
+        }
+        self._put_inside(made, "pods", pod)
+        endpoint = self.backend.endpoint(pod, addresses)
+        if endpoint is not None:
+            self._put_inside(made, "ciliumendpoints", endpoint)
+
+    def _replace(self, made: Object, pod: Object) -> None:
+        for old in self.store.select("pods", made["metadata"]["namespace"], pod["metadata"]["labels"]):
+            if old["spec"].get("nodeName") == pod["spec"].get("nodeName"):
+                self.store.remove("pods", made["metadata"]["namespace"], old["metadata"]["name"])
+        self._put_inside(made, "pods", pod)
+
+    def _put_inside(self, made: Object, resource: str, value: Object) -> None:
+        namespace = made["metadata"]["namespace"]
+        with self._lock:
+            found = self.store.get("namespaces", None, namespace)
+            if found["metadata"].get("deletionTimestamp"):
+                raise Refusal(403, "Forbidden", "the namespace is terminating")
+            self.store.put(resource, value)
+
+    def _pod(self, made: Object, node: str) -> Object:
+        template = made["spec"]["template"]
+        name = f"{made['metadata']['name']}-{secrets.token_hex(3)[:5]}"
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**template["metadata"], "name": name, "namespace": made["metadata"]["namespace"]},
+            "spec": {**template["spec"], "nodeName": node},
+            "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]},
+        }
+
+    def _files(self, pod: Object) -> dict[str, dict[str, bytes]]:
+        import base64
+
+        namespace = pod["metadata"]["namespace"]
+        found = {}
+        for volume in pod["spec"].get("volumes") or ():
+            files: dict[str, bytes] = {}
+            if "configMap" in volume:
+                stored = self.store.get("configmaps", namespace, volume["configMap"]["name"])
+                files = {name: base64.b64decode(data) for name, data in (stored.get("binaryData") or {}).items()}
+            found[str(volume["name"])] = files
+        return found
+
+    def _insecure(self, namespace: str) -> str:
+        """What Pod Security would say: our pods need the level `privileged`, here the default is `baseline`."""
+        labels = self.store.get("namespaces", None, namespace)["metadata"].get("labels") or {}
+        if labels.get("pod-security.kubernetes.io/enforce") == "privileged":
+            return ""
+        return 'pods are forbidden: violates PodSecurity "baseline:latest": non-default capabilities'
+
+    def _event(self, namespace: str, about: str, reason: str, message: str) -> None:
+        name = f"{about}.{secrets.token_hex(4)}"
+        self.store.put(
+            "events",
+            {
+                "metadata": {"name": name, "namespace": namespace},
+                "type": "Warning",
+                "reason": reason,
+                "message": message,
+                "involvedObject": {"kind": "Pod", "name": about, "namespace": namespace},
+            },
+        )
+
+    def _end(self, gone: Object) -> None:
+        name = gone["metadata"]["name"]
+        gone["metadata"]["deletionTimestamp"] = "2026-11-22T13:00:00Z"
+        gone["status"] = {"phase": "Terminating"}
+        stays = next((one.namespace_stays for one in self.mishaps if one.namespace_stays), "")
+        if stays:
+            gone["status"]["conditions"] = [
+                {
+                    "type": "NamespaceFinalizersRemaining",
+                    "status": "True",
+                    "reason": "SomeFinalizersRemain",
+                    "message": stays,
+                }
+            ]
+        with self._lock:
+            self.store.put("namespaces", gone)
+            pods = self.store.select("pods", name)
+        for pod in pods:
+            self.backend.stop(pod)
+        self.store.empty(name)
+        if not stays:
+            time.sleep(0.02)
+            self.store.remove("namespaces", None, name)

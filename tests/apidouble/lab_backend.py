@@ -1,0 +1,125 @@
+"""A lab as a cluster: its nodes are Kubernetes nodes, and containers are processes in its namespaces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+from pytest_ciliumwg.model.cluster import Pod
+from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.spec import LabNode
+from pytest_ciliumwg.providers.lab.wireguard import ON
+from tests.apidouble import shapes
+from tests.apidouble.store import Object
+
+_ROOT = "/run/apidouble"
+# The capabilities that the pod asks for, and not one more.
+_CAPABILITIES = ["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all"]
+_SET_UP = 'echo $$; while [ "$1" != -- ]; do mkdir -p "$2"; mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
+
+
+class LabBackend:
+    """Runs containers in a lab's sandbox."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._started: dict[str, tuple[int, LabNode, bool]] = {}
+        """Pod → process id of its container in the sandbox, node, whether it is on the host's network."""
+        self._lock = threading.Lock()
+        self._path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+        self._install_tools()
+
+    def _install_tools(self) -> None:
+        version = self.lab.config.version
+        tool = "cilium-dbg" if shapes.newer(version, "1.15") else "cilium"
+        text = Path(__file__).with_name("agent_tools.py").read_text("utf-8").replace("@VERSION@", version)
+        script = f"#!{sys.executable} -IS\n{text}".encode()
+        self.lab.sandbox.run(f"mkdir -p {_ROOT}/bin")
+        for name in (tool, "bpftool"):
+            self.lab.sandbox.put(f"{_ROOT}/bin/{name}", script)
+        self.lab.sandbox.run(f"chmod 755 {_ROOT}/bin/*")
+
+    def objects(self) -> list[tuple[str, Object]]:
+        """Nodes, agents, pods and all."""
+        lab = self.lab
+        found: list[tuple[str, Object]] = [("namespaces", _namespace(name)) for name in ("default", "kube-system")]
+        for node in lab.layout:
+            found.append(("nodes", shapes.node(node.name, node.addresses, control_plane=node.index == 0)))
+            found.append(("pods", shapes.agent_pod(node.name, node.addresses[0])))
+            found.append(("ciliumendpoints", shapes.cilium_endpoint(node.idle_pod.pod, node.addresses[0])))
+        return [*found, *self.refresh()]
+
+    def refresh(self) -> list[tuple[str, Object]]:
+        """What Cilium publishes, which faults may change."""
+        lab = self.lab
+        nodes = [("ciliumnodes", shapes.cilium_node(node, lab.config.version)) for node in lab.publish()]
+        return [*nodes, ("configmaps", shapes.cilium_config(lab.config))]
+
+    def start(self, pod: Object, files: Mapping[str, Mapping[str, bytes]]) -> list[str]:
+        """Start the pod's process where it belongs, with its volumes as directories."""
+        spec, name = pod["spec"], _name(pod)
+        node = self.lab.node(spec["nodeName"])
+        container = spec["containers"][0]
+        mounts = []
+        for mount in container["volumeMounts"]:
+            directory = f"{_ROOT}/{name}/{mount['name']}"
+            self.lab.sandbox.run(f"mkdir -p {directory}")
+            for file, content in files.get(mount["name"], {}).items():
+                self.lab.sandbox.put(f"{directory}/{file}", content)
+            mounts += [directory, mount["mountPath"]]
+        host = bool(spec.get("hostNetwork"))
+        inside = ["unshare", "--mount", "sh", "-c", _SET_UP, "sh", *mounts, "--", *_CAPABILITIES, *container["command"]]
+        process = self.lab.sandbox.popen(["env", f"PATH={self._path}", *inside], netns=self._netns(node, host))
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.stdout.readline()  # `ready`
+        threading.Thread(target=_reap, args=(process,), daemon=True).start()
+        with self._lock:
+            self._started[name] = (pid, node, host)
+        return [str(ip) for ip in (node.addresses if host else node.test_pod.pod.addresses)]
+
+    def stop(self, pod: Object) -> None:
+        """Kill the pod's process."""
+        with self._lock:
+            started = self._started.pop(_name(pod), None)
+        if started is not None:
+            self.lab.sandbox.run(f"kill {started[0]} 2>/dev/null || true")
+
+    def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:
+        """A pod's own endpoint; host-network pods have none."""
+        if pod["spec"].get("hostNetwork"):
+            return None
+        node, metadata = self.lab.node(pod["spec"]["nodeName"]), pod["metadata"]
+        ips = tuple(ip_address(ip) for ip in addresses)
+        made = Pod(name=metadata["name"], namespace=metadata["namespace"], node=node.name, addresses=ips)
+        return shapes.cilium_endpoint(made, node.addresses[0])
+
+    def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
+        """Into the agent's container: the node with its tools; into ours: the process's own namespaces."""
+        environment = ["env", "-i", f"PATH={self._path}"]
+        if container == "cilium-agent":
+            node = pod["spec"]["nodeName"]
+            return [*self.lab.sandbox.enter(), *environment, "sh", ON, node, *command]
+        pid, node_, host = self._started[_name(pod)]
+        into = ["nsenter", f"--target={pid}", "--mount", "--", *_CAPABILITIES]
+        return [*self.lab.sandbox.enter(self._netns(node_, host)), *environment, *into, *command]
+
+    @staticmethod
+    def _netns(node: LabNode, host: bool) -> str:
+        return node.name if host else node.test_pod.netns
+
+
+def _name(pod: Object) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
+def _namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "status": {"phase": "Active"}}
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    process.communicate()

@@ -1,0 +1,122 @@
+"""API objects in the shape of the recorded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from packaging.version import Version
+
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Node, Pod
+
+Object = dict[str, Any]
+
+
+def node(name: str, addresses: Iterable[object], *, control_plane: bool) -> Object:
+    """A Kubernetes node."""
+    taints = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}] if control_plane else []
+    return {
+        "kind": "Node",
+        "apiVersion": "v1",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
+        "spec": {"taints": taints} if taints else {},
+        "status": {
+            "addresses": [
+                *({"type": "InternalIP", "address": str(ip)} for ip in addresses),
+                {"type": "Hostname", "address": name},
+            ],
+            "conditions": [
+                {"type": "MemoryPressure", "status": "False"},
+                {"type": "Ready", "status": "True", "reason": "KubeletReady"},
+            ],
+        },
+    }
+
+
+def cilium_node(published: Node, version: str) -> Object:
+    """A CiliumNode."""
+    annotation = "network.cilium.io/wg-pub-key" if newer(version, "1.13") else "io.cilium.network.wg-pub-key"
+    annotations = {annotation: published.public_key} if published.public_key else {}
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNode",
+        "metadata": {"name": published.name, "annotations": annotations},
+        "spec": {
+            "addresses": [
+                *({"type": "InternalIP", "ip": str(ip)} for ip in published.addresses),
+                *({"type": "CiliumInternalIP", "ip": str(ip)} for ip in published.cilium_addresses),
+            ],
+            "encryption": {} if published.encryption_key is None else {"key": published.encryption_key},
+            "health": {},
+            "ingress": {},
+            "ipam": {"podCIDRs": [str(cidr) for cidr in published.pod_cidrs], "pools": {}},
+        },
+        "status": {"ipam": {"operator-status": {}}},
+    }
+
+
+def cilium_endpoint(pod: Pod, node_address: object) -> Object:
+    """A CiliumEndpoint."""
+    pairs = {f"ip{IPFamily.of(ip).value}": str(ip) for ip in pod.addresses}
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumEndpoint",
+        "metadata": {"name": pod.name, "namespace": pod.namespace},
+        "status": {
+            "encryption": {},
+            "networking": {"addressing": [pairs], "node": str(node_address)},
+            "state": "ready",
+        },
+    }
+
+
+def cilium_config(config: CiliumConfig) -> Object:
+    """The ConfigMap cilium-config, in the words of the configuration's version."""
+    old = not newer(config.version, "1.14")
+    tunnel = "disabled" if config.routing_mode == "native" else config.routing_mode
+    routing = {"tunnel": tunnel} if old else {"routing-mode": "native" if tunnel == "disabled" else "tunnel"}
+    if not old and tunnel != "disabled":
+        routing["tunnel-protocol"] = tunnel
+    replacement = config.kube_proxy_replacement
+    data = {
+        "enable-ipv4": _flag(IPFamily.V4 in config.families),
+        "enable-ipv6": _flag(IPFamily.V6 in config.families),
+        "kube-proxy-replacement": ("strict" if replacement else "disabled") if old else _flag(replacement),
+        "cluster-name": "double",
+        "ipam": "kubernetes",
+        **routing,
+    }
+    if config.encryption:
+        data["enable-wireguard"] = "true"
+    if config.userspace_fallback:
+        data["enable-wireguard-userspace-fallback"] = "true"
+    if config.node_encryption:
+        data["encrypt-node"] = "true"
+    metadata = {"name": "cilium-config", "namespace": "kube-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def agent_pod(node_name: str, address: object) -> Object:
+    """The pod of a Cilium agent that is well."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"cilium-{node_name}", "namespace": "kube-system", "labels": {"k8s-app": "cilium"}},
+        "spec": {"nodeName": node_name, "hostNetwork": True, "containers": [{"name": "cilium-agent"}]},
+        "status": {
+            "phase": "Running",
+            "podIP": str(address),
+            "podIPs": [{"ip": str(address)}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": "cilium-agent", "ready": True, "state": {"running": {}}}],
+        },
+    }
+
+
+def newer(version: str, than: str) -> bool:
+    """Whether a version is `than` or later."""
+    return Version(version.split("-")[0]) >= Version(than)
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

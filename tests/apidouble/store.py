@@ -1,0 +1,127 @@
+"""The objects of the API, and the refusals that do not depend on what an object is."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Object = dict[str, Any]
+Key = tuple[str, str | None, str]
+
+KINDS = {
+    "nodes": "Node",
+    "namespaces": "Namespace",
+    "pods": "Pod",
+    "configmaps": "ConfigMap",
+    "secrets": "Secret",
+    "serviceaccounts": "ServiceAccount",
+    "events": "Event",
+    "daemonsets": "DaemonSet",
+    "ciliumnodes": "CiliumNode",
+    "ciliumendpoints": "CiliumEndpoint",
+}
+
+
+class Refusal(Exception):  # noqa: N818 - an answer of the server, no error of ours
+    """An answer that is a Status object."""
+
+    def __init__(self, code: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.headers = dict(headers or {})
+        self.body: Object = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "code": code,
+        }
+
+
+class Store:
+    """All objects; may be used by several threads."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, Object] = {}
+        self._lock = threading.RLock()
+        self._version = itertools.count(100)
+
+    def put(self, resource: str, value: Mapping[str, Any]) -> None:
+        """Set an object, as a controller does."""
+        made = copy.deepcopy(dict(value))
+        metadata = made["metadata"]
+        with self._lock:
+            metadata.setdefault("uid", str(uuid.uuid4()))
+            metadata.setdefault("creationTimestamp", "2026-11-22T12:00:00Z")
+            metadata["resourceVersion"] = str(next(self._version))
+            self._objects[resource, metadata.get("namespace"), metadata["name"]] = made
+
+    def create(self, resource: str, namespace: str | None, value: Mapping[str, Any]) -> Object:
+        """Create an object, as a client does."""
+        made = copy.deepcopy(dict(value))
+        name = made["metadata"]["name"]
+        with self._lock:
+            if namespace is not None:
+                self._check_namespace(namespace)
+                made["metadata"]["namespace"] = namespace
+            if (resource, namespace, name) in self._objects:
+                raise Refusal(409, "AlreadyExists", f'{resource} "{name}" already exists')
+            self.put(resource, made)
+            return self.get(resource, namespace, name)
+
+    def _check_namespace(self, namespace: str) -> None:
+        found = self.get("namespaces", None, namespace)
+        if found["metadata"].get("deletionTimestamp"):
+            raise Refusal(403, "Forbidden", f"unable to create new content in namespace {namespace}: it is terminated")
+
+    def get(self, resource: str, namespace: str | None, name: str) -> Object:
+        """A copy of one object."""
+        with self._lock:
+            found = self._objects.get((resource, namespace, name))
+            if found is None:
+                raise Refusal(404, "NotFound", f'{resource} "{name}" not found')
+            return copy.deepcopy(found)
+
+    def select(
+        self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Object]:
+        """Copies of all objects of a resource, with these labels."""
+        with self._lock:
+            return [
+                copy.deepcopy(value)
+                for (kind, where, _), value in self._objects.items()
+                if kind == resource and namespace in (None, where) and _matches(value, labels or {})
+            ]
+
+    def remove(self, resource: str, namespace: str | None, name: str) -> None:
+        """Take an object away, if it is there."""
+        with self._lock:
+            self._objects.pop((resource, namespace, name), None)
+
+    def empty(self, namespace: str) -> None:
+        """Take all objects of a namespace away."""
+        with self._lock:
+            for key in [key for key in self._objects if key[1] == namespace]:
+                del self._objects[key]
+
+    def names(self, resource: str) -> list[str]:
+        """The names of all objects of a resource."""
+        return [one["metadata"]["name"] for one in self.select(resource)]
+
+
+def _matches(value: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    own = value["metadata"].get("labels") or {}
+    return all(own.get(name) == wanted for name, wanted in labels.items())
+
+
+def as_list(resource: str, items: Iterable[Object], following: str = "") -> Object:
+    """A list object; its items have no kind of their own, as in real answers."""
+    bare = [{key: part for key, part in one.items() if key not in {"kind", "apiVersion"}} for one in items]
+    metadata = {"resourceVersion": "1", **({"continue": following} if following else {})}
+    return {"kind": f"{KINDS[resource]}List", "apiVersion": "v1", "metadata": metadata, "items": bare}

@@ -1,0 +1,70 @@
+"""Clusters behind an API double, and specs that do not wait long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, Patience, connect_existing
+from pytest_ciliumwg.providers.lab import LabSpec, create_lab
+from tests.apidouble import ApiDouble, LabBackend, RecordedBackend
+
+HASTY = Patience(attempts=4, pause=0.01, longest_pause=0.05, request=0.5, poll=0.02, pull=0.3, gone=1.5)
+MakeDouble = Callable[..., ApiDouble]
+Connect = Callable[..., ExistingCluster]
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[MakeDouble]:
+    """Makes API doubles over recorded states."""
+    doubles: list[ApiDouble] = []
+
+    def make(state: str = "v1.15/on", **how: Any) -> ApiDouble:
+        scratch = tmp_path / f"double{len(doubles)}"
+        scratch.mkdir()
+        doubles.append(ApiDouble(RecordedBackend(state, scratch), **how).__enter__())
+        return doubles[-1]
+
+    yield make
+    for double in doubles:
+        double.__exit__()
+
+
+@pytest.fixture
+def lab_double() -> Iterator[MakeDouble]:
+    """Makes API doubles over labs."""
+    ends: list[Callable[[], None]] = []
+
+    def make(version: str, **spec: Any) -> ApiDouble:
+        cluster = create_lab(LabSpec(cilium_version=version, **spec), lambda _: None)
+        ends.append(cluster.close)
+        double = ApiDouble(LabBackend(cluster.lab)).__enter__()
+        ends.append(double.__exit__)
+        return double
+
+    yield make
+    for end in reversed(ends):
+        end()
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Iterator[Connect]:
+    """Connects to doubles, and closes the clusters."""
+    clusters: list[ExistingCluster] = []
+
+    def make(double: ApiDouble, progress: Callable[[str], None] = lambda _: None, **spec: Any) -> ExistingCluster:
+        clusters.append(connect_existing(spec_for(double, tmp_path, **spec), progress))
+        return clusters[-1]
+
+    yield make
+    for cluster in clusters:
+        cluster.close()
+
+
+def spec_for(double: ApiDouble, directory: Path, **spec: Any) -> ExistingSpec:
+    """A spec for a double, with little patience."""
+    how: dict[str, Any] = {"patience": HASTY, "timeout": 3.0} | spec
+    return ExistingSpec(kubeconfig=double.kubeconfig(directory / "kubeconfig"), **how)

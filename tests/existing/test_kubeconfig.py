@@ -1,0 +1,195 @@
+"""The way to a cluster: kubeconfigs, contexts, TLS, and the end of the process."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.providers.existing import Declared, ExistingSpec, connect_existing
+from tests.existing.conftest import HASTY, Connect, MakeDouble
+
+
+def refusal(**spec: Any) -> str:
+    """The sentence with which a spec is refused."""
+    with pytest.raises(ProviderError) as caught:
+        connect_existing(ExistingSpec(**({"patience": HASTY} | spec)), lambda _: None)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_no_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert refusal() == "there is no kubeconfig: set KUBECONFIG or give --ciliumwg-kubeconfig"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    assert re.fullmatch(r"this pod's service account cannot be used \(.*\): give --ciliumwg-kubeconfig", refusal())
+
+
+CONTENTS = {
+    "not-yaml": (": [", r"the kubeconfig .* cannot be read: .+"),
+    "empty": ("", r"the kubeconfig .* cannot be read: .+"),
+    "something-else": ("just text", r"the kubeconfig .* cannot be read: .+"),
+    "no-contexts": (
+        "apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\n",
+        r"cannot be read|no context",
+    ),
+    "half": (
+        "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: x, user: y}}]}",
+        r"the kubeconfig .* cannot be read: .*Expected.*clusters",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(CONTENTS))
+def test_bad_kubeconfig(tmp_path: Path, name: str) -> None:
+    content, says = CONTENTS[name]
+    path = tmp_path / "kubeconfig"
+    path.write_text(content, encoding="utf-8")
+    assert re.search(says, refusal(kubeconfig=path)), refusal(kubeconfig=path)
+
+
+def test_missing_file_and_context(recorded: MakeDouble, tmp_path: Path) -> None:
+    assert re.search("kubeconfig .*/nowhere does not exist", refusal(kubeconfig=tmp_path / "nowhere"))
+    path = recorded().kubeconfig(tmp_path / "kubeconfig")
+    assert refusal(kubeconfig=path, context="prod") == (
+        f"the kubeconfig {path} has no context 'prod', only double, stranger"
+    )
+    assert re.search(
+        r"does not accept the credentials of context stranger of .* \(401\)",
+        refusal(kubeconfig=path, context="stranger"),
+    )
+
+
+SERVERS = {
+    "nobody-listens": ("http://127.0.0.1:1", r"cannot be reached \(Connection refused\); check that the cluster runs"),
+    "no-such-host": ("http://nowhere.invalid:6443", r"http://nowhere.invalid:6443 .* cannot be reached"),
+    "tls-to-plain": ("https", r"no trusted TLS connection"),
+}
+
+
+@pytest.mark.parametrize("name", list(SERVERS))
+def test_bad_server(recorded: MakeDouble, tmp_path: Path, name: str) -> None:
+    server, says = SERVERS[name]
+    double = recorded()
+    url = double.url.replace("http", "https") if server == "https" else server
+    path = double.kubeconfig(tmp_path / "kubeconfig", server=url)
+    assert re.search(says, refusal(kubeconfig=path)), refusal(kubeconfig=path)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 with its key, in one file."""
+    directory = tmp_path_factory.mktemp("tls")
+    made = directory / "both.pem"
+    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=double -addext subjectAltName=IP:127.0.0.1"
+    command = ["openssl", *request.split(), "-keyout", str(directory / "key.pem"), "-out", str(directory / "crt.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    made.write_text((directory / "key.pem").read_text() + (directory / "crt.pem").read_text())
+    return made
+
+
+def test_tls(recorded: MakeDouble, tmp_path: Path, certificate: Path) -> None:
+    double = recorded(tls=certificate)
+    authority = base64.b64encode(certificate.with_name("crt.pem").read_bytes()).decode()
+    path = double.kubeconfig(tmp_path / "kubeconfig", **{"certificate-authority-data": authority})
+    connect_existing(ExistingSpec(kubeconfig=path, patience=HASTY), lambda _: None).close()
+    path = double.kubeconfig(tmp_path / "kubeconfig", **{"insecure-skip-tls-verify": True})
+    connect_existing(ExistingSpec(kubeconfig=path, patience=HASTY), lambda _: None).close()
+    text = refusal(kubeconfig=double.kubeconfig(tmp_path / "kubeconfig"))
+    assert re.search(
+        r"no trusted TLS connection to the API server .*certificate.*; check the cluster's certificate", text
+    )
+    assert double.ours() == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"image_pull_policy": "Sometimes"}, "the image pull policy is Always, IfNotPresent or Never, not 'Sometimes'"),
+        ({"max_nodes": 1}, "traffic between nodes needs at least 2 of them, not 1"),
+        ({"image": " "}, "the image of the agents is empty"),
+        ({"timeout": 0.0}, "the timeout cannot be 0 s"),
+    ],
+)
+def test_bad_spec(spec: dict[str, Any], says: str) -> None:
+    assert says in refusal(**spec)
+
+
+def test_what_is_declared(recorded: MakeDouble, connect: Connect) -> None:
+    declared = Declared(version="1.18", node_encryption=True, families=frozenset(IPFamily))
+    cluster = connect(recorded("v1.15/off"), declared=declared)
+    config = cluster.declared
+    assert (config.version, config.node_encryption, config.encryption) == ("1.18", True, True)
+    assert config.families == frozenset(IPFamily)
+    assert config.routing_mode == "native"
+    (line,) = (line for line in cluster.description if line.startswith("not declared"))
+    assert "routing_mode native" in line
+    assert "version" not in line
+
+
+VICTIM = """
+import sys, time
+from pathlib import Path
+from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
+cluster = connect_existing(ExistingSpec(kubeconfig=Path(sys.argv[1]), patience=Patience(poll=0.05)), lambda _: None)
+print("connected", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_behind(recorded: MakeDouble, tmp_path: Path, number: int) -> None:
+    double = recorded()
+    path = double.kubeconfig(tmp_path / "kubeconfig")
+    victim = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ),
+    )
+    assert victim.stdout is not None
+    with victim, victim.stdout as output:
+        assert output.readline() == b"connected\n"
+        assert len(double.ours()) == 1
+        victim.send_signal(number)
+        victim.wait(10)
+    assert double.ours() == []
+
+
+def test_a_killed_run_is_found(recorded: MakeDouble, tmp_path: Path, connect: Connect) -> None:
+    double = recorded()
+    path = double.kubeconfig(tmp_path / "kubeconfig")
+    victim = subprocess.Popen([sys.executable, "-c", VICTIM, str(path)], stdout=subprocess.PIPE, env=dict(os.environ))
+    assert victim.stdout is not None
+    with victim, victim.stdout as output:
+        output.readline()
+        victim.kill()
+    (left,) = double.ours()
+    lines: list[str] = []
+    connect(double, lines.append)
+    assert any(
+        f"an earlier run left {left} (created " in line and f"{socket.gethostname()}/{victim.pid}" in line
+        for line in lines
+    )
+
+
+def test_nothing_is_imported_early() -> None:
+    code = (
+        "import sys, pytest_ciliumwg.providers.existing; print(sorted({'kubernetes', 'websocket'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,104 @@
+"""Real agents, packets and WireGuard behind the API: the provider sees and does there what it would in a cluster."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
+from pytest_ciliumwg.model.traffic import Verdict
+from pytest_ciliumwg.providers.existing import ExistingCluster
+from pytest_ciliumwg.wire.agents import Agent
+from pytest_ciliumwg.wire.judge import Judge
+from pytest_ciliumwg.wire.measure import measure
+from pytest_ciliumwg.wire.plan import plan_flows
+from tests.existing.conftest import Connect, MakeDouble
+
+NET_RAW = 1 << 13
+PATIENT: dict[str, Any] = {"timeout": 30.0}
+
+
+def judged(cluster: ExistingCluster) -> Judge:
+    """All flows between the test pods, in one watch."""
+    pods = cluster.test_pods()
+    mtus = {pod.key: Agent(cluster.pod_agent(pod)).route_mtus(map(str, _others(pods, pod))) for pod in pods}
+    states = {pod.node: cluster.state(pod.node) for pod in pods}
+    flows = plan_flows(pods, cluster.declared.families, lambda pod, address: mtus[pod.key][str(address)])
+    return Judge(measure(cluster, flows, states, 51871, lambda _: None), cluster.nodes())
+
+
+def _others(pods: Sequence[Pod], pod: Pod) -> list[IPAddress]:
+    return [ip for other in pods if other is not pod for ip in other.addresses]
+
+
+@pytest.mark.parametrize(
+    ("version", "families"),
+    [("1.10.20", {IPFamily.V4}), ("1.13.18", set(IPFamily)), ("1.15.10", {IPFamily.V4}), ("1.18.3", set(IPFamily))],
+    ids=["1.10", "1.13-dual", "1.15", "1.18-dual"],
+)
+def test_the_suite(
+    lab_double: MakeDouble,
+    tmp_path: Path,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    families: set[IPFamily],
+) -> None:
+    double = lab_double(version, families=frozenset(families))
+    monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
+    done = run_suite(pytester)
+    outcomes = done.parseoutcomes()
+    assert done.ret == 0, done.stdout.str()
+    assert outcomes.get("passed", 0) > 20
+    assert not outcomes.keys() & {"failed", "errors", "inconclusive"}
+    done.stdout.fnmatch_lines([f"*existing: Cilium {version} in namespace kube-system*", "*not declared, taken as *"])
+    assert double.ours() == []
+
+
+def test_the_suite_with_a_fault(
+    lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = lab_double("1.18.3", nodes=2, faults=("encryption-off",))
+    monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
+    done = run_suite(pytester)
+    assert done.ret == 1
+    done.stdout.fnmatch_lines(["*expected WireGuard encryption enabled*", "*in clear*"])
+    assert double.ours() == []
+
+
+@pytest.mark.parametrize(("version", "fault"), [("1.13.18", "rule-deleted"), ("1.15.10", "leak-snat")])
+def test_a_leak_is_found(lab_double: MakeDouble, connect: Connect, version: str, fault: str) -> None:
+    cluster = connect(lab_double(version, nodes=2, faults=(fault,)), **PATIENT)
+    found = Counter(one.verdict for one in judged(cluster).judgements)
+    assert found[Verdict.CLEARTEXT]
+    assert found.keys() <= {Verdict.CLEARTEXT, Verdict.ENCRYPTED}
+
+
+def test_some_of_the_nodes(lab_double: MakeDouble, connect: Connect) -> None:
+    double = lab_double("1.18.3", families=frozenset({IPFamily.V4}))
+    cluster = connect(double, max_nodes=2, **PATIENT)
+    assert len(cluster.nodes()) == 3
+    assert [pod.node for pod in cluster.test_pods()] == ["lab-control-plane", "lab-worker"]
+    assert {one.verdict for one in judged(cluster).judgements} == {Verdict.ENCRYPTED}
+    for pod in double.store.select("pods", double.ours()[0]):
+        look = double.backend.command(pod, "agent", ["grep", "CapEff", "/proc/self/status"])
+        shown = subprocess.run(look, capture_output=True, text=True, check=True).stdout
+        assert int(shown.split()[1], 16) == NET_RAW, "the agents work with this capability alone"
+
+
+def run_suite(pytester: pytest.Pytester) -> pytest.RunResult:
+    """The conformance suite, over the cluster of $KUBECONFIG."""
+    pytester.makeconftest(
+        """
+        from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
+
+        def pytest_ciliumwg_cluster(settings, progress):
+            return connect_existing(ExistingSpec(timeout=30, patience=Patience(poll=0.05)), progress)
+        """
+    )
+    return pytester.runpytest_inprocess("--ciliumwg", "--ciliumwg-provider=existing", "-p", "no:cacheprovider")
