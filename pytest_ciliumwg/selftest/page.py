@@ -16,6 +16,8 @@ fails unless each is caught by the check named here, at the right node or pair, 
 
 UNPROVEN = {
     "peers.not-self": "WireGuard itself refuses a device's own key as a peer, in the kernel and in user space",
+    "paths.hosts": "without node encryption, which the lab does not imitate, nothing of nodes' own traffic is promised",
+    "paths.service": "the lab has no Services",
     "capture.all-read": "only a defect of the agent's own reader could make it fail",
 }
 """Checks that no fault of the lab can make fail, and why."""
