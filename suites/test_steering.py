@@ -73,16 +73,23 @@ def test_table(observed: Observed, verify: Verify, expected: Expectations, famil
 
 
 @pytest.mark.ciliumwg_check("steering.redirect", source=source("redirect_program"))
-def test_redirect(observed: Observed, verify: Verify, expected: Expectations, family: IPFamily) -> None:
-    """Since 1.14 every native device redirects at its egress what has to be encrypted."""
+def test_redirect(
+    observed: Observed,
+    verify: Verify,
+    expected: Expectations,
+    family: IPFamily,
+    nodes: Sequence[Node],
+    pods: Sequence[Pod],
+) -> None:
+    """Since 1.14 every native device that leads to pods or nodes redirects at its egress what has to be encrypted."""
     if expected.redirect_program is None:
         pytest.skip(f"Cilium {expected.config.version} steers by ip rule (see steering.rule)")
-    for state in observed.states("redirects", "native_devices"):
-        for device in state.native_devices:
-            found = [one for one in state.redirects if one.device == device.name and one.direction == "egress"]
+    for state in observed.states("redirects", "native_devices", "routes"):
+        for device in _leading_out(state, family, _addresses(state.node, nodes, pods)):
+            found = [one for one in state.redirects if one.device == device and one.direction == "egress"]
             verify(
                 any(family in one.families and _is_ours(one, expected) for one in found),
-                where=f"{state.node} {device.name} IP{family.value}",
+                where=f"{state.node} {device} IP{family.value}",
                 expected=f"the egress program {expected.redirect_program}",
                 seen=", ".join(f"{one.means} {one.program}" for one in found) or "nothing at the egress hook",
                 meaning="Pods' packets that take this device leave the node in clear.",
@@ -96,9 +103,8 @@ def test_main_table(
     observed: Observed, verify: Verify, expected: Expectations, nodes: Sequence[Node], pods: Sequence[Pod]
 ) -> None:
     """No route of the main table leads to a pod or a node by cilium_wg0."""
-    addresses: list[IPAddress] = [ip for node in nodes for ip in node.addresses]
-    addresses += [ip for pod in pods for ip in pod.addresses]
     for state in observed.states("routes"):
+        addresses = _addresses(state.node, nodes, pods)
         wrong = [
             str(route.destination)
             for route in state.routes
@@ -130,6 +136,30 @@ def test_no_loop(observed: Observed, verify: Verify, expected: Expectations) -> 
             seen=_rules(looping),
             meaning="Encrypted packets would be encrypted again without end, and none would leave the node.",
         )
+
+
+def _addresses(node: str, nodes: Sequence[Node], pods: Sequence[Pod]) -> list[IPAddress]:
+    """The addresses of all other nodes and their pods."""
+    found: list[IPAddress] = [ip for other in nodes if other.name != node for ip in other.addresses]
+    return found + [ip for pod in pods if pod.node != node for ip in pod.addresses]
+
+
+def _leading_out(state: NodeState, family: IPFamily, addresses: Sequence[IPAddress]) -> list[str]:
+    """The native devices by which the main table sends to these addresses: of a family, or of any where it has none.
+
+    In a tunnel IPv6 leaves in IPv4 packets; and a network card that leads to no other node needs no redirect.
+    """
+    native = [device.name for device in state.native_devices]
+    leading = [
+        route
+        for route in state.routes
+        if route.table == "main"
+        and route.device in native
+        and any(ip in route.destination for ip in addresses if ip.version == route.destination.version)
+    ]
+    of_family = {route.device for route in leading if route.family is family}
+    chosen = of_family or {route.device for route in leading}
+    return [name for name in native if name in chosen]
 
 
 def _is_ours(redirect: Redirect, expected: Expectations) -> bool:

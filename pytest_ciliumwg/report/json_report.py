@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_ciliumwg import __version__
 from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.report.pcap import write_evidence
 from pytest_ciliumwg.report.record import RunRecord, plain
 from pytest_ciliumwg.wire.judge import Judge, Judgement
 
@@ -18,7 +19,7 @@ SCHEMA = 1
 
 
 def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
-    """Write the report into a directory that is made if need be.
+    """Write the report, and pcaps of leaks, into a directory that is made if need be.
 
     Raises:
         CiliumwgError: the directory cannot be written.
@@ -26,7 +27,9 @@ def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
     path = directory / "report.json"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document(record, exit_status), indent=1) + "\n", encoding="utf-8")
+        evidence = write_evidence(record.judge, directory) if record.judge else []
+        fields = document(record, exit_status) | {"evidence": [one.name for one in evidence]}
+        path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise CiliumwgError(f"the report could not be written to {path}: {error.strerror}") from error
     return path

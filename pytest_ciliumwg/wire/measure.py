@@ -28,7 +28,7 @@ from pytest_ciliumwg.wire.replies import delivery, failed_delivery, watch_report
 T = TypeVar("T")
 
 CONTROL_SECONDS = 2.0
-"""How long control canaries may take to arrive everywhere; they are sent again meanwhile."""
+"""How long control canaries may take to arrive everywhere at least; they are sent again meanwhile."""
 FIRST_SECONDS = 6.5
 """How long a WireGuard session may take to open: a lost initiation is repeated after 5 s."""
 FLOW_SECONDS = 12.0
@@ -100,7 +100,7 @@ class _Watching:
             wanted = set(numbers.values())
             return all(not isinstance(s, AgentError) and wanted - {numbers[n]} <= s for n, s in seen.items())
 
-        deadline = time.monotonic() + CONTROL_SECONDS
+        deadline = time.monotonic() + max(CONTROL_SECONDS, self.cluster.settle_seconds)
         while time.monotonic() < deadline:
             for name, answer in self.each(self.watchers, send).items():
                 failed = [str(answer)] if isinstance(answer, AgentError) else [f"{name}: {why}" for why in answer]

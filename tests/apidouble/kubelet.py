@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
@@ -36,6 +37,10 @@ class Backend(Protocol):
         """The CiliumEndpoint of a pod, if it has one."""
         ...
 
+    def serve(self, cluster_ip: str, address: str) -> None:
+        """Lead a Service's ClusterIP to a pod, as kube-proxy does."""
+        ...
+
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """The command line that runs a command in a container."""
         ...
@@ -54,15 +59,31 @@ class Kubelet:
         self._evicted: dict[str, int] = {}
         self._lock = threading.Lock()
         self._open = True
+        self._services = itertools.count(10)
 
     def created(self, resource: str, made: Object) -> None:
         """A client created an object."""
         if resource == "namespaces":
             made["status"] = {"phase": "Active"}
             self.store.put(resource, made)
+        if resource == "services":
+            self._allocate(made)
         if resource == "daemonsets":
             for node in self._nodes(made):
                 self._pool.submit(self._schedule, made, node)
+
+    def _allocate(self, made: Object) -> None:
+        """Give a Service its ClusterIPs, one for each family of its endpoints."""
+        metadata = made["metadata"]
+        labels = {"kubernetes.io/service-name": metadata["name"]}
+        number = next(self._services)
+        made["spec"]["clusterIPs"] = ips = []
+        for one in self.store.select("endpointslices", metadata["namespace"], labels):
+            ip = f"10.96.0.{number}" if one["addressType"] == "IPv4" else f"fd00:10:96::{number:x}"
+            self.backend.serve(ip, one["endpoints"][0]["addresses"][0])
+            ips.append(ip)
+        made["spec"]["clusterIP"] = ips[0] if ips else "None"
+        self.store.put("services", made)
 
     def deleted(self, resource: str, gone: Object) -> None:
         """A client deleted an object."""

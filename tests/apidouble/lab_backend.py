@@ -98,6 +98,19 @@ class LabBackend:
         made = Pod(name=metadata["name"], namespace=metadata["namespace"], node=node.name, addresses=ips)
         return shapes.cilium_endpoint(made, node.addresses[0])
 
+    def serve(self, cluster_ip: str, address: str) -> None:
+        """Translate it on every node; where a rule steers, mark it too, for Cilium translates before it marks."""
+        family, rule = "ip6" if ":" in cluster_ip else "ip", self.lab.expected.rule
+        mark = f"add rule inet proxy marks {family} daddr {cluster_ip} meta mark set {rule.fwmark:#x};" if rule else ""
+        for node in self.lab.layout:
+            self.lab.sandbox.run(
+                "nft 'add table inet proxy; add chain inet proxy pods { type nat hook prerouting priority dstnat; };"
+                "add chain inet proxy marks { type filter hook prerouting priority mangle; };"
+                f"{mark} add rule inet proxy pods {family} daddr {cluster_ip} meta l4proto {{ tcp, udp }} "
+                f"dnat {family} to {address}'",
+                netns=node.name,
+            )
+
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """Into the agent's container: the node with its tools; into ours: the process's own namespaces."""
         environment = ["env", "-i", f"PATH={self._path}"]

@@ -79,6 +79,9 @@ class RecordedBackend:
             "status": {"networking": {"addressing": [pair], "node": str(node.addresses[0])}},
         }
 
+    def serve(self, cluster_ip: str, address: str) -> None:
+        """Nothing runs, so nothing is led anywhere."""
+
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """The recorded tools for the agent's container, a greeting for ours."""
         if container != "cilium-agent":

@@ -20,6 +20,8 @@ KINDS = {
     "secrets": "Secret",
     "serviceaccounts": "ServiceAccount",
     "events": "Event",
+    "services": "Service",
+    "endpointslices": "EndpointSlice",
     "daemonsets": "DaemonSet",
     "ciliumnodes": "CiliumNode",
     "ciliumendpoints": "CiliumEndpoint",

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.utils import rdpcap
 
 from .conftest import SuiteRun
 
@@ -73,6 +75,15 @@ def test_a_blind_watch_makes_everything_that_it_did_not_see_inconclusive(run_lab
     assert "the kernel dropped" in doubtful["wire.no-cleartext[v4-icmp]"]
     assert verdicts["lab-worker", "lab-control-plane"] == "encrypted"
     assert {v for pair, v in verdicts.items() if "lab-worker2" in pair} == {"inconclusive"}
+
+
+def test_the_leak_is_kept_as_evidence(run_lab: Callable[..., SuiteRun], pytester: pytest.Pytester) -> None:
+    run = run_lab("--ciliumwg-fault=leak-udp-pair", "--ciliumwg-nodes=2")
+    assert sorted(run.report["evidence"]) == ["lab-control-plane.eth0.pcap", "lab-worker.eth0.pcap"]
+    frames = rdpcap(str(pytester.path / "report" / "lab-worker.eth0.pcap"))
+    assert frames
+    assert {frame[IP].src for frame in frames if IP in frame} == {"10.244.1.10"}
+    assert all(UDP in frame or frame[IP].frag for frame in frames if IP in frame)
 
 
 def test_silence_of_a_blocked_network_is_no_pass(run_lab: Callable[..., SuiteRun]) -> None:

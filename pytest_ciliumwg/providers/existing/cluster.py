@@ -30,6 +30,7 @@ from pytest_ciliumwg.providers.existing.port import ExecPort, NoAgent
 from pytest_ciliumwg.providers.existing.presence import Presence
 from pytest_ciliumwg.providers.existing.refusal import KubeError
 from pytest_ciliumwg.providers.existing.remote import run_in
+from pytest_ciliumwg.providers.existing.services import make_services
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 
 SETTLE_SECONDS = 10.0
@@ -53,6 +54,7 @@ class ExistingCluster:
         self._warn_of_leftovers(progress)
         self._presence = Presence(kube, spec, self._selected, progress)
         self._pods: Mapping[Role, Mapping[str, Mapping[str, Any]]] = {}
+        self._services: Mapping[str, tuple[IPAddress, ...]] = {}
         self._guard = Guard(self.close)
         try:
             self._presence.create()
@@ -117,8 +119,8 @@ class ExistingCluster:
         return Pod(name=facts.name, namespace=facts.namespace, node=node, addresses=facts.addresses)
 
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
-        """None yet."""
-        return {}
+        """Test pod's key → the ClusterIPs of its Service; empty where the cluster is too old for our Services."""
+        return self._services
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside; where that fails, every field of the state says why."""
@@ -202,6 +204,8 @@ class ExistingCluster:
         with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
             list(pool.map(lambda port: _hello(port, deadline, self._spec.patience.poll), ports))
         self._await_endpoints(pods, deadline)
+        # Made here, long before they are used: kube-proxy takes a moment to learn of them.
+        self._services = make_services(self._kube, self._presence.run, pods)
 
     def _await_endpoints(self, pods: Sequence[Pod], deadline: float) -> None:
         while True:

@@ -10,11 +10,22 @@ PATHS = {
     "secrets": "/api/v1",
     "serviceaccounts": "/api/v1",
     "events": "/api/v1",
+    "services": "/api/v1",
+    "endpointslices": "/apis/discovery.k8s.io/v1",
     "daemonsets": "/apis/apps/v1",
     "ciliumnodes": "/apis/cilium.io/v2",
     "ciliumendpoints": "/apis/cilium.io/v2",
 }
 """Where the API keeps each resource."""
+
+
+_KINDS = {
+    "ciliumnodes": "CiliumNode",
+    "daemonsets": "DaemonSet",
+    "configmaps": "ConfigMap",
+    "endpointslices": "EndpointSlice",
+    "services": "Service",
+}
 
 
 def path_of(resource: str, namespace: str | None = None, name: str | None = None) -> str:
@@ -25,7 +36,5 @@ def path_of(resource: str, namespace: str | None = None, name: str | None = None
 
 def in_words(resource: str, name: str, namespace: str | None) -> str:
     """One object, as messages call it."""
-    kind = {"ciliumnodes": "CiliumNode", "daemonsets": "DaemonSet", "configmaps": "ConfigMap"}.get(
-        resource, resource.removesuffix("s")
-    )
+    kind = _KINDS.get(resource, resource.removesuffix("s"))
     return f"{kind} {name}" + (f" in namespace {namespace}" if namespace else "")

@@ -1,0 +1,44 @@
+"""pcaps of exactly the frames that matter: ours, seen in clear where encryption is promised."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from pytest_ciliumwg.model.watch import EvidenceFrame
+from pytest_ciliumwg.wire.judge import Judge
+
+_MAGIC_NANOSECONDS = 0xA1B23C4D
+_ETHERNET = 1
+_SNAPLEN = 262144
+
+
+def write_evidence(judge: Judge, directory: Path) -> list[Path]:
+    """Write `NODE.DEVICE.pcap` for each device on which a leak was sighted; returns the files.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    unpromised = {flow.id for flow in judge.measurement.flows if not flow.promised}
+    frames: dict[tuple[str, str], list[EvidenceFrame]] = {}
+    for watch in judge.measurement.watches.values():
+        for sighting, evidence in watch.evidence.items():
+            if sighting.flow not in unpromised:
+                frames.setdefault((watch.node, sighting.device), []).extend(evidence)
+    written = []
+    for (node, device), found in frames.items():
+        path = directory / f"{node}.{device}.pcap"
+        path.write_bytes(pcap(sorted(found, key=lambda frame: frame.at)))
+        written.append(path)
+    return written
+
+
+def pcap(frames: Iterable[EvidenceFrame]) -> bytes:
+    """A capture file of Ethernet frames, with nanoseconds."""
+    parts = [struct.pack("<IHHiIII", _MAGIC_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, _ETHERNET)]
+    for frame in frames:
+        seconds = int(frame.at)
+        parts.append(struct.pack("<IIII", seconds, int((frame.at - seconds) * 1e9), len(frame.data), frame.length))
+        parts.append(frame.data)
+    return b"".join(parts)
