@@ -48,7 +48,7 @@ def selftest(settings: Settings, say: Say, extra: Sequence[str] = ()) -> Summary
 
     with tempfile.TemporaryDirectory(prefix="ciliumwg-selftest-") as scratch:
         directory = settings.report / "runs" if settings.report else Path(scratch)
-        ran = Runner(directory, nodes, families, extra).run_all(runs, done)
+        ran = Runner(directory, nodes, families, extra, Path(scratch, "cache")).run_all(runs, done)
     summary = Summary(tuple(ran), time.monotonic() - began)
     if settings.report:
         for path in write(summary, settings.report):

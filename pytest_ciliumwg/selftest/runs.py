@@ -104,8 +104,25 @@ def _known_as(node: LabNode) -> frozenset[str]:
 class Runner:
     """Runs labs in processes of their own; whatever ends it, it takes them along."""
 
-    def __init__(self, directory: Path, nodes: int, families: frozenset[IPFamily], extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        nodes: int,
+        families: frozenset[IPFamily],
+        extra: Sequence[str] = (),
+        cache: Path | None = None,
+    ) -> None:
+        """Take note of what all runs have in common.
+
+        Args:
+            directory: Where each run leaves its report.
+            nodes: How many nodes the labs have.
+            families: Their IP families.
+            extra: More arguments of pytest for every run.
+            cache: Where Python keeps compiled modules, so that not every run compiles them again.
+        """
         self._directory = directory
+        self._cache = cache
         self._nodes = nodes
         self._family = "dual" if len(families) > 1 else next(iter(families)).value
         self._extra = list(extra)
@@ -176,7 +193,7 @@ class Runner:
             child = subprocess.Popen(
                 command,
                 cwd=directory,
-                env=_environment(),
+                env=_environment(self._cache),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -200,11 +217,14 @@ def _kill(child: subprocess.Popen[str]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def _environment() -> dict[str, str]:
+def _environment(cache: Path | None) -> dict[str, str]:
     """This process's, without what would change the runs, and with this very package."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CILIUMWG", "PYTEST_"))}
     home = str(Path(__file__).parents[2])
     path = os.pathsep.join([home, *filter(None, [kept.get("PYTHONPATH")])])
+    if cache is not None:
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        kept["PYTHONPYCACHEPREFIX"] = str(cache)
     return kept | {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
