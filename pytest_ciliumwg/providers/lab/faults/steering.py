@@ -127,16 +127,20 @@ for _family, _other in ((IPFamily.V4, IPFamily.V6), (IPFamily.V6, IPFamily.V4)):
 
 @fault(
     "redirect-one-device",
-    description="of the node's two native devices one has no redirect",
-    shows="cil_to_netdev on eth0 and not on eth1; nothing in clear until a route takes eth1",
+    description="a pod of the next node is reached by the second native device, which has no redirect",
+    shows="cil_to_netdev on eth0 and not on eth1; nothing in clear until somebody sends to that pod",
     source="a device that Cilium's `devices` does not match, or that came after the agent's start",
     catcher="steering.redirect",
     steering="redirect",
     devices=DEVICES,
 )
 def redirect_one_device(lab: Lab, node: LabNode) -> None:
-    """Delete the filters of the second device."""
-    lab.run_in(node, f"tc qdisc del dev {DEVICES[1]} clsact")
+    """Delete the filters of the second device, and route the next node's idle pod over it."""
+    peer, second = lab.next_to(node), DEVICES[1]
+    lab.run_in(node, f"tc qdisc del dev {second} clsact")
+    for family in lab.families:
+        gateway = peer.device_address(second, family)
+        lab.run_in(node, f"ip route add {peer.idle_pod.pod.address(family)} via {gateway} dev {second}")
 
 
 @fault(
