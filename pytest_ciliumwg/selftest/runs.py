@@ -233,5 +233,6 @@ def _outcome(run: Run, directory: Path, output: str) -> Outcome:
         report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
         return judge_healthy(report) if run.declared is None else judge(run.declared, report)
     except (OSError, ValueError, CiliumwgError) as error:
-        said = [line for line in output.strip().splitlines() if line.strip()]
-        return broken(said[-1] if said else str(error))
+        said = [line for line in output.splitlines() if line.strip()]
+        blamed = [line for line in said if "error" in line.lower()]
+        return broken((blamed or said[-1:] or [str(error)])[0].strip())

@@ -96,4 +96,4 @@ def test_a_run_without_a_report_is_broken(tmp_path: Path) -> None:
     one = Run(version="1.13", name="device-down", declared=declare(spec, FAULTS["device-down"], None))
     ran = Runner(tmp_path, 3, frozenset(IPFamily), ["--no-such-option"]).run(one)
     assert ran.outcome.result is Result.BROKEN
-    assert "no-such-option" in ran.outcome.reason
+    assert "unrecognized arguments: --no-such-option" in ran.outcome.reason
