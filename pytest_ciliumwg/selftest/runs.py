@@ -234,5 +234,5 @@ def _outcome(run: Run, directory: Path, output: str) -> Outcome:
         return judge_healthy(report) if run.declared is None else judge(run.declared, report)
     except (OSError, ValueError, CiliumwgError) as error:
         said = [line for line in output.splitlines() if line.strip()]
-        blamed = [line for line in said if "error" in line.lower()]
+        blamed = [line for line in said if "error" in line.lower() and "usage:" not in line]
         return broken((blamed or said[-1:] or [str(error)])[0].strip())
