@@ -33,7 +33,8 @@ FAULTS: dict[tuple[str, str], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     ("table-emptied", "1.13"): ("steering.table[v6]", ("lab-worker IPv6", "no route"), ("steering.table*", *SILENT)),
     ("redirect-removed-v6", "1.20"): (
-        "steering.redirect[v6]", ("lab-worker eth0 IPv6",), ("*.no-cleartext[[]v6*", "wire.sustained[[]v6]", "wire.nothing-else"),
+        "steering.redirect[v6]", ("lab-worker eth0 IPv6",),
+        ("*.no-cleartext[[]v6*", "wire.sustained[[]v6]", "wire.nothing-else"),
     ),
     ("peer-removed", "1.20"): ("peers.count", ("lab-worker: expected 2 peers", "without lab-worker2"), UNREACHABLE),
     ("allowed-ip-missing", "1.20"): (
