@@ -85,6 +85,9 @@ def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Non
             kind: _count(judge, state.node, name, kind) for kind in (MessageKind.INITIATION, MessageKind.RESPONSE)
         }
         during += 1
+        if state.node in judge.blindness and not all(counts.values()):
+            verify.cannot(f"{state.node} ↔ {name}", judge.blindness[state.node][0])
+            continue
         for kind, count in counts.items():
             verify(
                 count > 0,

@@ -143,13 +143,21 @@ def _wrong_rows(declared: Declared, bad: Sequence[_Row]) -> Iterator[str]:
     for row in bad:
         is_catcher = declared.catcher in (row.id, row.title)
         # Other parameters of the catcher are its own affair: what fails for one family may fail for the other.
-        if not is_catcher and not any(fnmatchcase(row.id, pattern) for pattern in (*declared.also, _id(declared))):
+        if not is_catcher and not _may(declared, row):
             yield f"{row.title} {row.outcome}: it has nothing to do with the fault"
             continue
         for finding in row.findings:
             text = f"{finding['where']} {finding['expected']} {finding['seen']}"
             if not _names(declared, text):
                 yield f"{row.title} blames `{finding['where']}`, which is not where the fault is"
+
+
+def _may(declared: Declared, row: _Row) -> bool:
+    """Whether a check may be so in consequence of the fault; a pattern with `?` in front lets it doubt, and not fail."""
+    patterns = [pattern for pattern in declared.also if not pattern.startswith("?")]
+    if row.outcome == "inconclusive":
+        patterns += [pattern.removeprefix("?") for pattern in declared.also]
+    return any(fnmatchcase(row.id, pattern) for pattern in (*patterns, _id(declared)))
 
 
 def _wrong_flows(declared: Declared, flows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -141,7 +141,7 @@ def test_peer_faults_show_in_the_state(raise_lab: Raise) -> None:
     assert allowed.issuperset(worker.idle_pod.pod.addresses)
 
 
-WATCH = {"prefix": "00" * 8, "flows": [], "devices": ["eth0"], "wireguard_port": 51871}
+WATCH = {"prefix": "00" * 8, "flows": [], "exclusive": [], "devices": ["eth0"], "wireguard_port": 51871}
 
 
 def ask(cluster: LabCluster, **request: object) -> dict[str, object]:

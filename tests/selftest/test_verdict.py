@@ -75,6 +75,12 @@ def test_a_check_that_was_not_declared_is_a_wrong_blame(outcome: str) -> None:
     assert judge(declared(also=("device.*",)), report(*rows)).good
 
 
+def test_some_may_doubt_and_not_fail() -> None:
+    wanted = declared(also=("?wire.*",))
+    assert judge(wanted, report(row("peers.count", "fail"), row("wire.delivered", "inconclusive"))).good
+    assert not judge(wanted, report(row("peers.count", "fail"), row("wire.delivered", "fail"))).good
+
+
 @pytest.mark.parametrize(
     ("names", "where", "good"),
     [

@@ -38,7 +38,7 @@ class Fault:
     catcher: str
     """The check that has to fail: its id, or its id with parameters such as `wire.no-cleartext[v6-udp]`."""
     also: tuple[str, ...]
-    """Checks, as patterns of their ids, that may fail or be inconclusive in consequence; no other may."""
+    """Patterns of checks that may fail or be inconclusive in consequence; with `?` in front not fail. No other may."""
     leaks: frozenset[Steering]
     """The steering kinds with which packets of ours are then in clear on a watched wire; with others none may be."""
     names: Names
