@@ -137,10 +137,13 @@ def test_helm_that_fails(stubbed: Machine, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scenario", "sentence"),
     [
-        ({"early_looks": 9999}, "Cilium is not ready after 1 s: the agent on ciliumwg-control-plane is not ready (Pod"),
+        (
+            {"early_looks": 9999},
+            "Cilium is not ready after 0.4 s: the agent on ciliumwg-control-plane is not ready (Pod",
+        ),
         (
             {"missing_peers": 1},
-            "is not ready after 1 s: encryption is not established: ciliumwg-control-plane has 1 of 2",
+            "is not ready after 0.4 s: encryption is not established: ciliumwg-control-plane has 1 of 2",
         ),
         (
             {"agents": "crash"},
@@ -159,7 +162,7 @@ def test_cilium_that_does_not_get_ready(
     from pytest_ciliumwg.providers.kind.look import await_cilium
 
     monkeypatch.setattr(
-        cluster, "await_cilium", lambda kubectl, spec, say: await_cilium(kubectl, KindSpec(timeout=1.0, poll=0.01), say)
+        cluster, "await_cilium", lambda kubectl, spec, say: await_cilium(kubectl, KindSpec(timeout=0.4, poll=0.1), say)
     )
     said = refused(stubbed)
     assert sentence in said
