@@ -21,7 +21,7 @@ import pytest
 
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
-from pytest_ciliumwg.options import Settings
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.choose import families_of
 from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab

@@ -10,7 +10,8 @@ import pytest
 
 from pytest_ciliumwg.checks import MARKER, Check, InconclusiveError, Outcome, Verify, params_of
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
-from pytest_ciliumwg.options import Settings
+from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.plan import print_plan
 from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.providers.choose import open_cluster
@@ -56,7 +57,10 @@ class Conformance:
         """Print the plan, if that is all that is wanted; nothing runs after it."""
         if self.settings.plan:
             checks = [check for item in session.items if (check := Check.of(item))]
-            print_plan(self._reporter(), self.settings, checks)
+            try:
+                print_plan(self._reporter(), self.settings, checks)
+            except ProviderError as error:
+                raise pytest.UsageError(str(error)) from None
             session.config.option.collectonly = True
 
     # --- the cluster --------------------------------------------------------------------------------------------
@@ -171,7 +175,8 @@ class Conformance:
     def pytest_report_header(self) -> list[str]:
         """What is asked for; the cluster's own facts follow when it stands."""
         profiles = ", ".join(sorted(self.settings.profiles))
-        version = self.settings.cilium_version or "newest known"
+        default = "as found" if self.settings.provider == "existing" else DEFAULT_VERSION
+        version = self.settings.cilium_version or default
         return [f"ciliumwg: provider {self.settings.provider}, Cilium {version}, profile {profiles}"]
 
     @pytest.hookimpl(trylast=True)

@@ -1,22 +1,32 @@
-"""Generate docs/checks.md from the suite and docs/faults.md from the lab, so that neither can differ from what is."""
+"""Generate the pages of checks, faults and options, so that what they list cannot differ from what there is."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_ciliumwg.checks import Check
+from pytest_ciliumwg.options import GROUPS, PROVIDERS, Option
 from pytest_ciliumwg.plugin import suites_directory
 from pytest_ciliumwg.selftest.page import faults_page
 
 HEADER = """# Checks
 
 This page is made from the suite by `make docs`. A check's id is stable; pytest's node ids are not.
+"""
+
+
+OPTIONS_HEADER = """# Options
+
+This page is made from the options by `make docs`. Each is also an ini setting with the environment variable's name in
+lower case (`ciliumwg_nodes = 5`). The command line wins over the environment, the environment over the ini file. What
+can be repeated has one value on each line there. An option that does not go with the chosen provider is an error.
 """
 
 
@@ -69,12 +79,27 @@ def _rows(items: list[pytest.Item]) -> Iterator[str]:
     yield f"\n{len(seen)} checks.\n"
 
 
+def options_page() -> str:
+    """The page of all options."""
+    rows = (_group(title, options) for title, options in GROUPS.items())
+    return "\n".join([OPTIONS_HEADER, *itertools.chain.from_iterable(rows), ""])
+
+
+def _group(title: str, options: Iterable[Option]) -> Iterator[str]:
+    yield f"\n## {title}\n\n| option | environment | what it does | provider |\n|---|---|---|---|"
+    for option in options:
+        provider = "all" if option.providers == PROVIDERS else ", ".join(option.providers)
+        cells = (f"`{option.usage}`", f"`{option.env}`", option.help, provider)
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
 def main(directory: Path) -> None:
     """Write the pages into a directory."""
     items = collect()
     ids = dict.fromkeys(check.id for item in items if (check := Check.of(item)))
     directory.joinpath("checks.md").write_text(checks_page(items), encoding="utf-8")
     directory.joinpath("faults.md").write_text(faults_page(list(ids)), encoding="utf-8")
+    directory.joinpath("options.md").write_text(options_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

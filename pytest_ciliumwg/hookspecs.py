@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_ciliumwg.options import Settings
+    from pytest_ciliumwg.options.settings import Settings
     from pytest_ciliumwg.providers.base import Cluster, Progress
 
 

@@ -44,7 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     settings = resolve(config)
     from pytest_ciliumwg.conformance import Conformance
+    from pytest_ciliumwg.one_process import keep_to_one_process
 
+    keep_to_one_process(config)
     config.pluginmanager.register(Conformance(config, settings), "ciliumwg-conformance")
     config.pluginmanager.import_plugin("pytest_ciliumwg.fixtures")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
-from pytest_ciliumwg.options import Settings
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.choose import families_of
 from pytest_ciliumwg.providers.lab import LabSpec
 from pytest_ciliumwg.providers.lab.faults import FAULTS

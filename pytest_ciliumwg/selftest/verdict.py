@@ -153,7 +153,7 @@ def _wrong_rows(declared: Declared, bad: Sequence[_Row]) -> Iterator[str]:
 
 
 def _may(declared: Declared, row: _Row) -> bool:
-    """Whether a check may be so in consequence of the fault: with `?` in front of its pattern it may doubt, not fail."""
+    """Whether a check may be so in consequence of the fault; a pattern after `?` lets it doubt, and not fail."""
     patterns = [pattern for pattern in declared.also if not pattern.startswith("?")]
     if row.outcome == "inconclusive":
         patterns += [pattern.removeprefix("?") for pattern in declared.also]

@@ -1,0 +1,84 @@
+"""Every option once: command line, then environment, then ini file, then default; resolved into one Settings.
+
+Each option `--ciliumwg-NAME` is also the environment variable `CILIUMWG_NAME` and the ini setting `ciliumwg_name`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_ciliumwg.options.table import ENABLE, GROUPS, OPTIONS, PROVIDERS, Option
+
+if TYPE_CHECKING:
+    from pytest_ciliumwg.options.settings import Settings
+
+__all__ = ["GROUPS", "OPTIONS", "PROVIDERS", "Option", "add_options", "is_enabled", "resolve"]
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare all options and their ini settings."""
+    group = parser.getgroup("ciliumwg", "Cilium WireGuard conformance")
+    for option in OPTIONS:
+        origin = f" [env: {option.env}, ini: {option.ini}]"
+        how: dict[str, Any] = {"dest": option.ini, "default": None, "help": option.help + origin}
+        if option.flag:
+            how.update(action="store_const", const="yes")
+        else:
+            how.update(action="append" if option.repeatable else "store", metavar=option.metavar)
+        group.addoption(option.cli, **how)
+        parser.addini(option.ini, option.help, type="string", default=None)
+
+
+def is_enabled(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether `--ciliumwg` was given, in whatever way."""
+    return bool(_value(ENABLE, *_text(ENABLE, config, environ)))
+
+
+def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> Settings:
+    """All settings of this run.
+
+    Raises:
+        pytest.UsageError: a value is not accepted, or an option does not go with the provider.
+    """
+    # Only a run of the suite needs it, and every run of pytest loads this module.
+    from pytest_ciliumwg.options.settings import Settings
+
+    given = {option: _text(option, config, environ) for option in OPTIONS if option is not ENABLE}
+    values = {option.ini.removeprefix("ciliumwg_"): _value(option, *said) for option, said in given.items()}
+    provider = values["provider"]
+    for option, (text, origin) in given.items():
+        if text is not None and provider not in option.providers and _value(option, text, origin):
+            raise pytest.UsageError(f"{origin} goes with {_these(option)} only, not with the provider {provider}")
+    settings = Settings.of(values)
+    if settings.chart is not None and settings.cilium_version is None:
+        raise pytest.UsageError("--ciliumwg-chart: say with --ciliumwg-cilium-version which version it installs")
+    return settings
+
+
+def _these(option: Option) -> str:
+    return " and ".join(f"the {one}" if one == "lab" else f"the provider {one}" for one in option.providers)
+
+
+def _value(option: Option, text: str | None, origin: str) -> Any:
+    text = option.default if text is None else text
+    if text is None:
+        return None
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"{origin}: {text!r} is not accepted: {error}") from None
+
+
+def _text(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> tuple[str | None, str]:
+    """What was said of the option, None for nothing, and where."""
+    given = getattr(config.known_args_namespace, option.ini, None)
+    if given is not None:
+        return "\n".join(given) if isinstance(given, list) else given, option.cli
+    if option.env in environ:
+        return environ[option.env], f"environment variable {option.env}"
+    ini = config.getini(option.ini)
+    return (None if ini is None else str(ini)), f"ini setting {option.ini}" if ini is not None else option.cli

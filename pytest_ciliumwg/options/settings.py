@@ -1,0 +1,58 @@
+"""What a run was asked to be: the values of all options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_ciliumwg.options.table import DEFAULT_CLUSTER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a run was asked to be. None is "not said": the provider decides, or takes it as it finds it."""
+
+    provider: str
+    profiles: frozenset[str] = frozenset({"core"})
+    report: Path | None = None
+    plan: bool = False
+    keep: bool = False
+    cleanup: bool = False
+    timeout: int | None = None
+
+    cilium_version: str | None = None
+    ip_family: str | None = None
+    routing: Literal["native", "vxlan", "geneve"] | None = None
+    kube_proxy: Literal["iptables", "ipvs", "none"] | None = None
+    node_encryption: bool | None = None
+    strict_mode: bool | None = None
+    userspace_fallback: bool | None = None
+
+    nodes: int | None = None
+    cluster_name: str = DEFAULT_CLUSTER
+    node_image: str | None = None
+    chart: str | None = None
+    helm_sets: tuple[str, ...] = ()
+    helm_values: tuple[Path, ...] = ()
+    load_images: tuple[str, ...] = ()
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    max_nodes: int | None = None
+    image: str | None = None
+    image_pull_policy: str | None = None
+    image_pull_secret: str | None = None
+
+    faults: tuple[str, ...] = ()
+    selftest: bool = False
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """From the options' values by name: what can be said several times has a plural here."""
+        plural = {"profile": "profiles", "fault": "faults", "load_image": "load_images"}
+        renamed = plural | {"set": "helm_sets", "values": "helm_values"}
+        given = {renamed.get(name, name): value for name, value in values.items()}
+        return cls(**{**given, "node_selector": given["node_selector"] or {}})

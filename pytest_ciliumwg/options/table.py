@@ -1,0 +1,302 @@
+"""Every option, by subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ciliumwg.options import values
+
+PROVIDERS = ("kind", "existing", "lab")
+PROFILES = ("core", "extended", "disruptive")
+IP_FAMILIES = ("v4", "v6", "dual")
+KUBE_PROXIES = ("iptables", "ipvs", "none")
+ROUTINGS = ("native", "vxlan", "geneve")
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+DEFAULT_CLUSTER = "ciliumwg"
+CLUSTERS = ("kind", "existing")
+"""The providers that have a real Kubernetes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option; `parse` turns its text into a value and raises ValueError with what is accepted."""
+
+    name: str
+    help: str
+    parse: Callable[[str], Any]
+    default: str | None = None
+    metavar: str | None = None
+    flag: bool = False
+    repeatable: bool = False
+    providers: tuple[str, ...] = PROVIDERS
+    """The providers that it goes with; with another one it is an error, never ignored."""
+
+    @property
+    def cli(self) -> str:
+        """As on the command line."""
+        return f"--{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """As in an ini file, and as the attribute of pytest's options."""
+        return self.name.replace("-", "_")
+
+    @property
+    def env(self) -> str:
+        """As an environment variable."""
+        return self.ini.upper()
+
+    @property
+    def usage(self) -> str:
+        """As a user writes it."""
+        return self.cli if self.flag else f"{self.cli}={self.metavar}"
+
+
+ENABLE = Option(
+    "ciliumwg", "Run the conformance suite for Cilium's WireGuard encryption", values.switch, "no", flag=True
+)
+_RUN = (
+    Option(
+        "ciliumwg-provider",
+        "Where the cluster comes from: kind (default), existing or lab",
+        values.one_of(*PROVIDERS),
+        "kind",
+        "NAME",
+    ),
+    Option(
+        "ciliumwg-profile",
+        "Which checks run: core (default), extended, disruptive, separated by commas",
+        values.some_of(*PROFILES),
+        "core",
+        "NAMES",
+    ),
+    Option("ciliumwg-report", "Write report.json and other evidence into this directory", values.path, None, "DIR"),
+    Option(
+        "ciliumwg-plan",
+        "Print the checks, the flows and what would be made, and touch nothing",
+        values.switch,
+        "no",
+        flag=True,
+    ),
+    Option(
+        "ciliumwg-keep",
+        "Leave the cluster standing at the end and say how to enter it; a kind cluster is used again",
+        values.switch,
+        "no",
+        flag=True,
+    ),
+    Option(
+        "ciliumwg-cleanup",
+        "First remove what runs that were killed, or told to keep it, left behind",
+        values.switch,
+        "no",
+        flag=True,
+        providers=CLUSTERS,
+    ),
+    Option(
+        "ciliumwg-timeout",
+        "Seconds that one step may take until the cluster is ready (default: 600 for kind, 180 for existing)",
+        values.number(1, 86400),
+        None,
+        "SECONDS",
+        providers=CLUSTERS,
+    ),
+)
+_DECLARED = (
+    Option(
+        "ciliumwg-cilium-version",
+        "Cilium version X.Y or X.Y.Z to install, to expect, or for the lab to imitate (default: newest known; "
+        "existing: as found)",
+        values.cilium_version,
+        None,
+        "VERSION",
+    ),
+    Option(
+        "ciliumwg-ip-family",
+        "IP families: v4, v6 or dual (default; existing: as found)",
+        values.one_of(*IP_FAMILIES),
+        None,
+        "FAMILY",
+    ),
+    Option(
+        "ciliumwg-routing",
+        "Cilium's routing: native (default), vxlan or geneve (existing: as found)",
+        values.one_of(*ROUTINGS),
+        None,
+        "MODE",
+        providers=CLUSTERS,
+    ),
+    Option(
+        "ciliumwg-kube-proxy",
+        "What serves Services: iptables (default), ipvs, or none for Cilium itself (existing: as found)",
+        values.one_of(*KUBE_PROXIES),
+        None,
+        "MODE",
+        providers=CLUSTERS,
+    ),
+    Option(
+        "ciliumwg-node-encryption",
+        "Whether traffic of nodes is encrypted too (default: off; existing: as found)",
+        values.switch,
+        None,
+        "on|off",
+        providers=CLUSTERS,
+    ),
+    Option(
+        "ciliumwg-strict-mode",
+        "Whether Cilium drops what would leave in clear (default: off; existing: as found)",
+        values.switch,
+        None,
+        "on|off",
+        providers=CLUSTERS,
+    ),
+    Option(
+        "ciliumwg-userspace-fallback",
+        "Whether WireGuard may run in user space (default: off; existing: as found)",
+        values.switch,
+        None,
+        "on|off",
+        providers=CLUSTERS,
+    ),
+)
+_KIND = (
+    Option(
+        "ciliumwg-nodes",
+        "How many nodes the cluster shall have (2 to 64; default: 3)",
+        values.number(2, 64),
+        None,
+        "N",
+        providers=("kind", "lab"),
+    ),
+    Option(
+        "ciliumwg-cluster-name",
+        f"Name of the kind cluster (default: {DEFAULT_CLUSTER})",
+        values.cluster_name,
+        DEFAULT_CLUSTER,
+        "NAME",
+        providers=("kind",),
+    ),
+    Option(
+        "ciliumwg-node-image",
+        "Node image, kindest/node:vX.Y.Z[@sha256:…] (default: the newest that the Cilium version was tested with)",
+        values.word,
+        None,
+        "IMAGE",
+        providers=("kind",),
+    ),
+    Option(
+        "ciliumwg-chart",
+        "Cilium's chart: a folder, an archive or oci://… (default: from Cilium's Helm repository)",
+        values.word,
+        None,
+        "CHART",
+        providers=("kind",),
+    ),
+    Option(
+        "ciliumwg-set",
+        "Repeatable: one more Helm value, which wins over all others",
+        values.assignments,
+        "",
+        "KEY=VALUE",
+        repeatable=True,
+        providers=("kind",),
+    ),
+    Option(
+        "ciliumwg-values",
+        "Repeatable: a file of Helm values, which win over our own",
+        values.files,
+        "",
+        "FILE",
+        repeatable=True,
+        providers=("kind",),
+    ),
+    Option(
+        "ciliumwg-load-image",
+        "Repeatable: an image of the local Docker, or an archive of images, to load into all nodes",
+        values.lines,
+        "",
+        "IMAGE|FILE",
+        repeatable=True,
+        providers=("kind",),
+    ),
+)
+_EXISTING = (
+    Option(
+        "ciliumwg-kubeconfig",
+        "kubeconfig of the existing cluster (default: $KUBECONFIG, ~/.kube/config, in-cluster)",
+        values.path,
+        None,
+        "FILE",
+        providers=("existing",),
+    ),
+    Option("ciliumwg-context", "Context of the kubeconfig", values.word, None, "NAME", providers=("existing",)),
+    Option(
+        "ciliumwg-node-selector",
+        "Labels of the nodes to test (default: all nodes)",
+        values.labels,
+        None,
+        "LABEL=VALUE[,…]",
+        providers=("existing",),
+    ),
+    Option(
+        "ciliumwg-max-nodes",
+        "Test at most so many nodes",
+        values.number(2, 5000),
+        None,
+        "N",
+        providers=("existing",),
+    ),
+    Option(
+        "ciliumwg-image-pull-secret",
+        "Secret for pulling the agents' image; it is copied",
+        values.word,
+        None,
+        "[NAMESPACE/]NAME",
+        providers=("existing",),
+    ),
+    Option(
+        "ciliumwg-image",
+        "Image of the agents; any with python3 >= 3.8 (default: a python image, pinned by digest)",
+        values.word,
+        None,
+        "IMAGE",
+        providers=CLUSTERS,
+    ),
+    Option(
+        "ciliumwg-image-pull-policy",
+        "Pull policy of that image (default: IfNotPresent)",
+        values.one_of(*PULL_POLICIES),
+        None,
+        "POLICY",
+        providers=CLUSTERS,
+    ),
+)
+_LAB = (
+    Option(
+        "ciliumwg-fault",
+        "Lab only, repeatable: inject a fault, to see the suite find it",
+        values.names,
+        "",
+        "NAME[@NODE]",
+        repeatable=True,
+        providers=("lab",),
+    ),
+    Option(
+        "ciliumwg-selftest",
+        "Run the healthy lab and every fault, and show which check caught which; with --ciliumwg-fault only these",
+        values.switch,
+        "no",
+        flag=True,
+        providers=("lab",),
+    ),
+)
+GROUPS = {
+    "The run": (ENABLE, *_RUN),
+    "What must hold": _DECLARED,
+    "kind: make a cluster": _KIND,
+    "existing: use a cluster": _EXISTING,
+    "lab: imitate one": _LAB,
+}
+OPTIONS = tuple(option for group in GROUPS.values() for option in group)

@@ -1,0 +1,113 @@
+"""From an option's text to its value: each parser raises ValueError with what is accepted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+_CLUSTER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_LABEL = re.compile(r"[A-Za-z0-9./_-]+=[A-Za-z0-9._-]*")
+
+
+def one_of(*accepted: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def parse(text: str) -> str:
+        if text not in accepted:
+            raise ValueError(f"accepted are {', '.join(accepted)}")
+        return text
+
+    return parse
+
+
+def some_of(*accepted: str) -> Callable[[str], frozenset[str]]:
+    """At least one of some words."""
+
+    def parse(text: str) -> frozenset[str]:
+        chosen = frozenset(names(text))
+        if not chosen or not chosen <= set(accepted):
+            raise ValueError(f"accepted are {', '.join(accepted)}, several separated by commas")
+        return chosen
+
+    return parse
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ValueError(f"accepted are whole numbers from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def switch(text: str) -> bool:
+    """On or off."""
+    if text.lower() not in _TRUE + _FALSE:
+        raise ValueError(f"accepted are {', '.join((*_TRUE, *_FALSE[:-1]))}")
+    return text.lower() in _TRUE
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Words separated by commas or lines."""
+    return tuple(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
+
+
+def lines(text: str) -> tuple[str, ...]:
+    """Whole lines, which may hold commas."""
+    return tuple(part.strip() for part in text.split("\n") if part.strip())
+
+
+def assignments(text: str) -> tuple[str, ...]:
+    """Lines of the form KEY=VALUE."""
+    found = lines(text)
+    if wrong := [one for one in found if not one.partition("=")[0] or "=" not in one]:
+        raise ValueError(f"accepted is KEY=VALUE, as Helm's --set has it, which {wrong[0]!r} is not")
+    return found
+
+
+def files(text: str) -> tuple[Path, ...]:
+    """Files that exist, one each line."""
+    found = tuple(Path(one).expanduser() for one in lines(text))
+    if missing := [one for one in found if not one.is_file()]:
+        raise ValueError(f"there is no file {missing[0]}")
+    return found
+
+
+def labels(text: str) -> Mapping[str, str]:
+    """LABEL=VALUE, separated by commas."""
+    found = names(text)
+    if not found or not all(_LABEL.fullmatch(one) for one in found):
+        raise ValueError("accepted is LABEL=VALUE, several separated by commas")
+    return dict(one.split("=", 1) for one in found)
+
+
+def path(text: str) -> Path:
+    """A path of the user's file system."""
+    return Path(text).expanduser()
+
+
+def word(text: str) -> str:
+    """Anything that is not empty."""
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text.strip()
+
+
+def cluster_name(text: str) -> str:
+    """A name that kind, Docker and DNS take."""
+    if not _CLUSTER_NAME.fullmatch(text):
+        raise ValueError("accepted are at most 40 lower-case letters, digits and hyphens, no hyphen first or last")
+    return text
+
+
+def cilium_version(text: str) -> str:
+    """A version of Cilium that the tables cover."""
+    from pytest_ciliumwg.expect import known_version
+
+    known_version(text)
+    return text

@@ -1,0 +1,239 @@
+"""A kind cluster's life: claimed, made or used again, handed to the provider `existing`, removed or kept."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.providers.base import AgentPort, Cluster, Progress
+from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, connect_existing
+from pytest_ciliumwg.providers.existing.guard import Guard
+from pytest_ciliumwg.providers.kind.claim import Claim, take
+from pytest_ciliumwg.providers.kind.look import Kubectl, await_cilium
+from pytest_ciliumwg.providers.kind.making import Maker, clusters, delete, taken
+from pytest_ciliumwg.providers.kind.rescue import rescue
+from pytest_ciliumwg.providers.kind.spec import KindSpec
+from pytest_ciliumwg.providers.kind.sweep import answers, forget_removed, remove_kind_leftovers
+from pytest_ciliumwg.providers.kind.tools import Tools, check_images, find_tools
+
+
+class KindProvider:
+    """A kind cluster that stands, with agents in it; all looking is done by the provider `existing`."""
+
+    provider = "kind"
+
+    def __init__(self, spec: KindSpec, tools: Tools, claim: Claim, existing: ExistingCluster, guard: Guard) -> None:
+        self._spec = spec
+        self._tools = tools
+        self._claim = claim
+        self._inner: Cluster = existing
+        self._kept = False
+        self._closed = False
+        self._guard = guard
+
+    @property
+    def settle_seconds(self) -> float:
+        """As in any real cluster."""
+        return self._inner.settle_seconds
+
+    @property
+    def description(self) -> Sequence[str]:
+        """What was made, and what was found in it."""
+        spec = self._spec
+        made = f"a kind cluster {spec.name}: {spec.nodes} nodes of {spec.image.partition('@')[0]}"
+        return [f"{made}, {spec.routing_mode}, kube-proxy {spec.kube_proxy}", *self._inner.description]
+
+    @property
+    def declared(self) -> CiliumConfig:
+        """The configuration that was asked for, whatever Helm made of it."""
+        return self._inner.declared
+
+    def actual_config(self) -> CiliumConfig:
+        """The configuration that the cluster really has."""
+        return self._inner.actual_config()
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes that run Cilium, as they are published now."""
+        return self._inner.nodes()
+
+    def pods(self) -> tuple[Pod, ...]:
+        """Every pod that has addresses of its own, test pods included."""
+        return self._inner.pods()
+
+    def test_pods(self) -> tuple[Pod, ...]:
+        """One pod with an agent for each node, in node order."""
+        return self._inner.test_pods()
+
+    def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
+        """Test pod's key → the ClusterIPs of a Service that leads to it alone."""
+        return self._inner.services()
+
+    def state(self, node: str) -> NodeState:
+        """Observe one node from the inside."""
+        return self._inner.state(node)
+
+    def node_agent(self, node: str) -> AgentPort:
+        """The agent in a node's network namespace."""
+        return self._inner.node_agent(node)
+
+    def pod_agent(self, pod: Pod) -> AgentPort:
+        """The agent in a test pod."""
+        return self._inner.pod_agent(pod)
+
+    def keep(self) -> str:
+        """Let the cluster stand, and say how to enter and how to remove it."""
+        self._kept = True
+        return (
+            f"the cluster {self._spec.name} is kept; enter it with `kubectl --kubeconfig {self._claim.kubeconfig} "
+            f"get nodes`, use it again with the same options, remove it with --ciliumwg-cleanup"
+        )
+
+    def close(self) -> None:
+        """Remove the cluster, unless it is kept; then only what this run put into it. Safe to call twice.
+
+        Raises:
+            ProviderError: it cannot be removed.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._kept:
+                self._inner.close()
+                self._claim.write("kept.json", self._spec.identity())
+            else:
+                with contextlib.suppress(ProviderError):  # what remains in the cluster goes with it
+                    self._inner.close()
+                delete(self._tools.kind, self._claim)
+        finally:
+            self._claim.release()
+            self._guard.release()
+
+
+def create_kind(
+    spec: KindSpec,
+    agents: ExistingSpec,
+    progress: Progress,
+    *,
+    report: Path | None = None,
+    cleanup: bool = False,
+) -> KindProvider:
+    """Make a cluster, or use the kept one of the same name, and put agents into it.
+
+    Args:
+        spec: The cluster.
+        agents: How to put agents into it; its kubeconfig is set here.
+        progress: Told of every step.
+        report: A folder for the logs of a cluster that fails.
+        cleanup: Whether to remove what earlier runs left first.
+
+    Raises:
+        ProviderError: the cluster cannot be had; nothing of it is left then.
+    """
+    spec.check()
+    agents.check()
+    tools = find_tools(spec)
+    check_images(tools, spec)
+    if cleanup:
+        remove_kind_leftovers(tools, progress)
+    return _Birth(spec, tools, take(spec.name), progress, report).bear(agents)
+
+
+class _Birth:
+    """The time until the cluster stands, in which every end is its end."""
+
+    def __init__(self, spec: KindSpec, tools: Tools, claim: Claim, progress: Progress, report: Path | None) -> None:
+        self._spec = spec
+        self._tools = tools
+        self._claim = claim
+        self._progress = progress
+        self._report = report
+        self._found = False
+        """Whether the name is free or the cluster a kept one of ours: whether it may be touched."""
+        self._kept = False
+        self._end: Callable[[], None] = self._undo
+        # One guard for the whole life: of two, only the first would see SIGTERM.
+        self._guard = Guard(lambda: self._end())
+
+    def bear(self, agents: ExistingSpec) -> KindProvider:
+        try:
+            self._kept = self._find()
+            self._found = True
+            self._make()
+            at = replace(agents, kubeconfig=self._claim.kubeconfig)
+            existing = connect_existing(at, self._progress)
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        provider = KindProvider(self._spec, self._tools, self._claim, existing, self._guard)
+        self._end = provider.close
+        return provider
+
+    def _find(self) -> bool:
+        """Whether there is a kept cluster that will do."""
+        name, claim = self._spec.name, self._claim
+        if name not in clusters(self._tools.kind):
+            forget_removed(claim)
+            return False
+        if not claim.begun:
+            raise ProviderError(taken(name))
+        if claim.kept is None:
+            raise ProviderError(f"a run that was killed left the cluster {name}: remove it with --ciliumwg-cleanup")
+        if claim.kept != self._spec.identity():
+            raise ProviderError(
+                f"the kept cluster {name} was made with other options: use those, remove it with --ciliumwg-cleanup, "
+                "or choose another --ciliumwg-cluster-name"
+            )
+        if not answers(self._tools.kubectl, claim):
+            raise ProviderError(
+                f"the kept cluster {name} does not answer: start it, or remove it with `kind delete cluster "
+                f"--name {name}`"
+            )
+        return True
+
+    def _make(self) -> None:
+        maker = Maker(self._spec, self._tools, self._claim, self._progress)
+        if self._kept:
+            self._progress(f"kind: using the kept cluster {self._spec.name} again")
+        else:
+            maker.create()
+            maker.load_images()
+        maker.install()
+        await_cilium(Kubectl(self._tools.kubectl, self._claim.kubeconfig), self._spec, self._progress)
+
+    def _abandon(self, error: BaseException) -> None:
+        """Keep what explains the error, and leave nothing else; what remains is added to what the user reads."""
+        left = []
+        if isinstance(error, ProviderError) and self._found and self._claim.begun:
+            left.append(self._rescue())
+        try:
+            self._undo()
+        except ProviderError as remains:
+            left.append(str(remains))
+        self._guard.release()
+        if left and isinstance(error, ProviderError):
+            error.args = ("; ".join((str(error), *left)),)
+
+    def _rescue(self) -> str:
+        if self._report is None:
+            return "give --ciliumwg-report=DIR to keep the cluster's logs of such a failure"
+        try:
+            return f"its logs are in {rescue(self._tools, self._claim, self._report)}"
+        except OSError as error:
+            return f"its logs cannot be written: {error}"
+
+    def _undo(self) -> None:
+        """Remove what was made. A kept cluster stays kept, and what is not ours is not touched."""
+        try:
+            if not self._claim.begun:
+                self._claim.free()
+            elif self._found and not self._kept:
+                self._progress(f"kind: removing the cluster {self._spec.name}")
+                delete(self._tools.kind, self._claim)
+        finally:
+            self._claim.release()

@@ -1,0 +1,81 @@
+"""The one place that runs programs: lists of arguments, never a shell, always a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, cast
+
+_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A program that has ended, or was ended."""
+
+    argv: tuple[str, ...]
+    status: int | None
+    """None: it took too long and was ended."""
+    output: str
+    errors: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.status == 0
+
+    @property
+    def command(self) -> str:
+        """What was run, for a user to repeat."""
+        return shlex.join([Path(self.argv[0]).name, *self.argv[1:]])
+
+
+def run(argv: Sequence[str | Path], *, timeout: float, folder: Path | None = None, log: Path | None = None) -> Done:
+    """Run a program to its end.
+
+    It gets a session of its own: Ctrl-C reaches us alone, and we end it with everything that it has started.
+
+    Args:
+        argv: The program and its arguments.
+        timeout: Seconds after which it is ended.
+        folder: Where it runs.
+        log: A file for what it says on standard error, which is there also when we are killed.
+    """
+    words = tuple(str(one) for one in argv)
+    with TemporaryFile() as output, _writable(log) as errors:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, cwd=folder, start_new_session=True
+        )
+        try:
+            status: int | None = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            if process.returncode is None:
+                _end(process)
+        return Done(words, status, _text(output), _text(errors))
+
+
+def _writable(log: Path | None) -> IO[bytes]:
+    return cast("IO[bytes]", TemporaryFile() if log is None else log.open("w+b"))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+            return

@@ -1,0 +1,118 @@
+"""Programs that stand in for kind, helm, kubectl and docker, and clusters made with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.options import OPTIONS
+from pytest_ciliumwg.providers.existing import ExistingSpec
+from pytest_ciliumwg.providers.kind import KindProvider, KindSpec, cluster, create_kind
+from pytest_ciliumwg.providers.kind.claim import home
+
+PROGRAMS = ("docker", "kind", "helm", "kubectl")
+STANDIN = Path(__file__).with_name("standin.py")
+
+
+class StubbedAgents:
+    """The provider `existing` where only what happens around it is tested."""
+
+    settle_seconds = 1.0
+    description = ("stub",)
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class Machine:
+    """A machine with the stand-ins, and what they noted."""
+
+    folder: Path
+    said: list[str] = field(default_factory=list)
+    agents: list[tuple[ExistingSpec, StubbedAgents]] = field(default_factory=list)
+
+    @property
+    def bin(self) -> Path:
+        return self.folder / "bin"
+
+    def scenario(self, **what: Any) -> None:
+        self.folder.joinpath("scenario.json").write_text(json.dumps(what))
+
+    def without(self, program: str) -> None:
+        self.bin.joinpath(program).unlink()
+
+    def journal(self) -> list[dict[str, Any]]:
+        path = self.folder / "journal"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def commands(self) -> list[str]:
+        """The commands that were run, as a user would write them."""
+        lines = [shlex.join([one["program"], *one["argv"]]) for one in self.journal()]
+        return [line.replace(str(home()), "STATE") for line in lines]
+
+    def clusters(self) -> dict[str, str]:
+        return {one.name: one.read_text() for one in self.folder.joinpath("clusters").iterdir()}
+
+    def create(self, *, report: Path | None = None, cleanup: bool = False, **spec: Any) -> KindProvider:
+        asked = KindSpec(**{"poll": 0.01, "timeout": 20.0} | spec)
+        return create_kind(asked, ExistingSpec(), self.said.append, report=report, cleanup=cleanup)
+
+    def left_behind(self) -> list[str]:
+        """Clusters, and files in every place where this package may write."""
+        state = [str(one) for one in home().rglob("*")] if home().exists() else []
+        here = [one.name for one in Path.cwd().iterdir()]
+        return [*self.clusters(), *state, *here]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine of the test's own; the current folder is empty, and nothing else is on PATH."""
+    made = Machine(tmp_path / "machine")
+    source = STANDIN.read_text("utf-8")
+    for folder in (made.bin, made.folder / "clusters", tmp_path / "here", tmp_path / "tmp"):
+        folder.mkdir(parents=True)
+    for program in PROGRAMS:
+        path = made.bin / program
+        path.write_text(f"#!{sys.executable} -IS\n{source}", "utf-8")
+        path.chmod(0o755)
+    made.scenario()
+    for option in OPTIONS:
+        monkeypatch.delenv(option.env, raising=False)
+    monkeypatch.delenv("KIND_EXPERIMENTAL_PROVIDER", raising=False)
+    monkeypatch.setenv("STANDIN", str(made.folder))
+    monkeypatch.setenv("PATH", str(made.bin))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.chdir(tmp_path / "here")
+    return made
+
+
+@pytest.fixture
+def stubbed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """The same, with the provider `existing` stubbed."""
+
+    def connect(spec: ExistingSpec, progress: Any) -> StubbedAgents:
+        machine.agents.append((spec, StubbedAgents()))
+        return machine.agents[-1][1]
+
+    monkeypatch.setattr(cluster, "connect_existing", connect)
+    return machine
+
+
+@pytest.fixture(autouse=True)
+def _whole_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.environ["PATH"]
+    yield
+    assert os.environ["PATH"] == before or "machine" in request.fixturenames

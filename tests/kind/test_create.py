@@ -1,0 +1,160 @@
+"""A kind cluster that works: what is run, what is written, what is left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.expect.helm import default_node_image, oldest_kind
+from pytest_ciliumwg.providers.kind import KindSpec
+
+from .conftest import Machine
+
+EXPECTED = Path(__file__).with_name("expected")
+VERSIONS = ("1.10", "1.13", "1.15", "1.18", "1.20.3")
+ROUTINGS = ("native", "vxlan", "geneve")
+
+
+def made(machine: Machine) -> dict[str, Any]:
+    """What was run and rendered, in a form to review."""
+    journal = machine.journal()
+    (config,) = [one["--config"][0] for one in journal if one["--config"]]
+    (values,) = [one["--values"][0] for one in journal if one["program"] == "helm" and one["--values"]]
+    commands = [line for line in machine.commands() if not line.startswith("kubectl")]
+    return {"commands": commands, "kind": config, "values": values}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("routing", ROUTINGS)
+def test_commands_and_rendered_files_are_those_reviewed(stubbed: Machine, version: str, routing: Any) -> None:
+    stubbed.create(cilium_version=version, routing_mode=routing).close()
+    # After a change that is meant: write what is shown as the difference into the file, and review it.
+    expected = json.loads(EXPECTED.joinpath(f"{version}-{routing}.json").read_text("utf-8"))
+    assert made(stubbed) == expected
+    assert not stubbed.left_behind()
+
+
+def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) -> None:
+    stubbed.scenario(images=["local/agent:1"])
+    mine, archive, chart = tmp_path / "mine.json", tmp_path / "images.tar", tmp_path / "cilium-1.15.3.tgz"
+    mine.write_text('{"debug": {"enabled": true}}')
+    archive.touch()
+    chart.touch()
+    stubbed.create(
+        name="other",
+        nodes=5,
+        cilium_version="1.15.3",
+        routing_mode="vxlan",
+        kube_proxy="none",
+        node_encryption=True,
+        strict_mode=True,
+        userspace_fallback=True,
+        node_image="kindest/node:v1.28.0",
+        chart=str(chart),
+        helm_sets=("bpf.masquerade=true", "extraArgs={a,b}"),
+        helm_values=(mine,),
+        load_images=(str(archive), "local/agent:1"),
+    ).close()
+    (create,) = [one for one in stubbed.journal() if one["argv"][:2] == ["create", "cluster"]]
+    assert "ciliumwg-kind-" in create["folder"], "pytest-kind's own folder must not be in the user's"
+    config = create["--config"][0]
+    assert config["networking"]["kubeProxyMode"] == "none"
+    assert [one["role"] for one in config["nodes"]] == ["control-plane", *["worker"] * 4]
+    assert {one["image"] for one in config["nodes"]} == {"kindest/node:v1.28.0"}
+    (install,) = [one for one in stubbed.journal() if one["argv"][:2] == ["upgrade", "--install"]]
+    assert install["argv"][2:4] == ["cilium", str(chart)]
+    assert install["argv"][-4:] == ["--set", "bpf.masquerade=true", "--set", "extraArgs={a,b}"]
+    values, own = install["--values"]
+    assert own == {"debug": {"enabled": True}}
+    assert values["encryption"] == {
+        "enabled": True,
+        "type": "wireguard",
+        "nodeEncryption": True,
+        "wireguard": {"userspaceFallback": True},
+        "strictMode": {"enabled": True, "cidr": "10.244.0.0/16", "allowRemoteNodeIdentities": True},
+    }
+    assert (values["k8sServiceHost"], values["k8sServicePort"]) == ("other-control-plane", 6443)
+    assert values["kubeProxyReplacement"] == "true"
+    assert values["image"] == {"useDigest": False}
+    loads = [line for line in stubbed.commands() if line.startswith("kind load")]
+    assert loads == [
+        f"kind load image-archive {archive} --name other",
+        "kind load docker-image local/agent:1 --name other",
+    ]
+
+
+def test_agents_go_into_the_new_cluster_and_what_it_waited_for_was_shown(stubbed: Machine) -> None:
+    stubbed.scenario(early_looks=2)
+    provider = stubbed.create()
+    ((spec, agents),) = stubbed.agents
+    assert spec.kubeconfig is not None
+    assert "server" in spec.kubeconfig.read_text()
+    assert any(
+        "waiting for Cilium: the agent on ciliumwg-control-plane is not ready (Pod" in one for one in stubbed.said
+    )
+    assert stubbed.said[-1] == "kind: Cilium runs on 3 nodes"
+    assert provider.provider == "kind"
+    assert provider.description[0].startswith("a kind cluster ciliumwg: 3 nodes of kindest/node:v1.")
+    provider.close()
+    provider.close()
+    assert agents.closed == 1
+    assert stubbed.commands().count("kind delete cluster --name ciliumwg --kubeconfig STATE/ciliumwg/kubeconfig") == 1
+
+
+def test_a_kept_cluster_is_used_again_and_removed_by_the_next_run(stubbed: Machine) -> None:
+    kept = stubbed.create()
+    assert "--ciliumwg-cleanup" in kept.keep()
+    kept.close()
+    assert list(stubbed.clusters()) == ["ciliumwg"]
+    with pytest.raises(ProviderError, match="kept cluster ciliumwg was made with other options"):
+        stubbed.create(routing_mode="vxlan")
+    assert list(stubbed.clusters()) == ["ciliumwg"], "what is kept stays, whatever happens"
+    stubbed.create().close()
+    assert len([one for one in stubbed.journal() if one["argv"][:2] == ["create", "cluster"]]) == 1
+    assert not stubbed.left_behind()
+
+
+def test_a_kept_cluster_that_its_user_removed_is_made_anew(stubbed: Machine) -> None:
+    kept = stubbed.create()
+    kept.keep()
+    kept.close()
+    stubbed.folder.joinpath("clusters", "ciliumwg").unlink()
+    stubbed.create(routing_mode="vxlan").close()
+    assert not stubbed.left_behind()
+
+
+def test_a_kept_cluster_is_removed_on_request(stubbed: Machine) -> None:
+    kept = stubbed.create()
+    kept.keep()
+    kept.close()
+    stubbed.create(name="next", cleanup=True).close()
+    assert "kind: removing the cluster ciliumwg that an earlier run left" in stubbed.said
+    assert not stubbed.left_behind()
+
+
+def test_a_cluster_that_is_in_use_is_not_for_a_second_run(stubbed: Machine) -> None:
+    first = stubbed.create()
+    with pytest.raises(ProviderError, match="another run uses the cluster ciliumwg now"):
+        stubbed.create(cleanup=True)
+    assert list(stubbed.clusters()) == ["ciliumwg"]
+    first.close()
+    assert not stubbed.left_behind()
+
+
+def test_encryption_that_is_off_is_handed_over_for_the_suite_to_tell(stubbed: Machine) -> None:
+    stubbed.scenario(mode="Disabled")
+    stubbed.create(helm_sets=("encryption.enabled=false",)).close()
+    assert len(stubbed.agents) == 1
+
+
+def test_the_defaults_go_together() -> None:
+    spec = KindSpec()
+    spec.check()
+    assert spec.image == default_node_image(DEFAULT_VERSION)
+    assert "@sha256:" in spec.image
+    assert oldest_kind(spec.image) == "0.27.0"
