@@ -1,4 +1,4 @@
-"""Generate docs/checks.md and docs/options.md, so that what they list cannot differ from what there is."""
+"""Generate the pages of checks, faults and options, so that what they list cannot differ from what there is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from pytest_ciliumwg.checks import Check
 from pytest_ciliumwg.options import GROUPS, PROVIDERS, Option
 from pytest_ciliumwg.plugin import suites_directory
+from pytest_ciliumwg.selftest.page import faults_page
 
 HEADER = """# Checks
 
@@ -40,8 +41,8 @@ class _Collector:
         self.items = list(session.items)
 
 
-def checks_page() -> str:
-    """The page as it should be."""
+def collect() -> list[pytest.Item]:
+    """The tests of the whole suite."""
     collector = _Collector()
     arguments = [
         "--ciliumwg",
@@ -52,7 +53,12 @@ def checks_page() -> str:
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         pytest.main([*arguments, str(suites_directory())], plugins=[collector])
-    return "\n".join([HEADER, *_rows(collector.items)])
+    return collector.items
+
+
+def checks_page(items: list[pytest.Item]) -> str:
+    """The page as it should be."""
+    return "\n".join([HEADER, *_rows(items)])
 
 
 def _rows(items: list[pytest.Item]) -> Iterator[str]:
@@ -89,7 +95,10 @@ def _group(title: str, options: Iterable[Option]) -> Iterator[str]:
 
 def main(directory: Path) -> None:
     """Write the pages into a directory."""
-    directory.joinpath("checks.md").write_text(checks_page(), encoding="utf-8")
+    items = collect()
+    ids = dict.fromkeys(check.id for item in items if (check := Check.of(item)))
+    directory.joinpath("checks.md").write_text(checks_page(items), encoding="utf-8")
+    directory.joinpath("faults.md").write_text(faults_page(list(ids)), encoding="utf-8")
     directory.joinpath("options.md").write_text(options_page(), encoding="utf-8")
 
 

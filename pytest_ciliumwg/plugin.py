@@ -47,9 +47,26 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_ciliumwg.one_process import keep_to_one_process
 
     keep_to_one_process(config)
-
     config.pluginmanager.register(Conformance(config, settings), "ciliumwg-conformance")
     config.pluginmanager.import_plugin("pytest_ciliumwg.fixtures")
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Run the self-test in place of a session when it is asked for."""
+    if not is_enabled(config) or config.option.help or config.option.version:
+        return None
+    settings = resolve(config)
+    if not settings.selftest:
+        return None
+    from pytest_ciliumwg.selftest.command import main
+
+    return main(settings, lambda line: print(line, flush=True), passed_on(config))  # noqa: T201 - there is no reporter
+
+
+def passed_on(config: pytest.Config) -> list[str]:
+    """What the self-test's own runs are told of this one's choice of tests."""
+    words = ["-k", config.option.keyword] if config.option.keyword else []
+    return words + [f"--deselect={prefix}" for prefix in config.option.deselect or ()]
 
 
 def suites_directory() -> Path:

@@ -10,7 +10,9 @@ import pytest
 from pytest_ciliumwg.checks import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import Node
+from pytest_ciliumwg.model.node_state import DUMMY_KEY
 from pytest_ciliumwg.verifying import Observed, peer_names
+from pytest_ciliumwg.wire.judge import Judge
 
 KEYS = source("key_annotations")
 AGENT = "pkg/wireguard/agent/agent.go: UpdatePeer"
@@ -69,11 +71,14 @@ def test_count(observed: Observed, nodes: Sequence[Node], verify: Verify) -> Non
         others = {key for key, name in names.items() if name != state.node}
         found = {peer.public_key for peer in state.real_peers()}
         missing = sorted(names[key] for key in others - found)
+        more = sorted(str(peer.endpoint) for peer in state.real_peers() if peer.public_key not in others)
         verify(
             len(state.real_peers()) == len(others),
             where=state.node,
             expected=f"{len(others)} peers",
-            seen=f"{len(state.real_peers())}" + (f", without {', '.join(missing)}" if missing else ""),
+            seen=f"{len(state.real_peers())}"
+            + (f", without {', '.join(missing)}" if missing else "")
+            + (f", with others at {', '.join(more)}" if more else ""),
             meaning="Traffic to a node that is no peer is dropped, or leaves in clear before Cilium knows the node.",
         )
 
@@ -91,6 +96,24 @@ def test_keys(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None
                 seen=f"the peer {peer.public_key} at {peer.endpoint}",
                 meaning="Either a node changed its key and this one did not learn it, or a stranger is a peer.",
             )
+
+
+@pytest.mark.ciliumwg_check("peers.no-dummy", source="PR 34612: an all-zero peer, for the moment of moving allowed IPs")
+def test_dummy_does_not_stay(judge: Judge, verify: Verify) -> None:
+    """The all-zero peer that Cilium adds while it moves allowed IPs is gone a moment later."""
+    for node, before in judge.measurement.before.items():
+        after = judge.measurement.after[node]
+        if reason := before.unread.get("peers") or after.unread.get("peers"):
+            verify.cannot(node, reason)
+            continue
+        stuck = all(DUMMY_KEY in {peer.public_key for peer in state.peers} for state in (before, after))
+        verify(
+            not stuck,
+            where=node,
+            expected="no peer with an all-zero key that stays",
+            seen=f"the peer {DUMMY_KEY} before and after the flows",
+            meaning="Addresses that were moved to it reach nobody; the agent stopped half-way.",
+        )
 
 
 @pytest.mark.ciliumwg_check("peers.not-self", source=AGENT)

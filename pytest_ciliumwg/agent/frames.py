@@ -69,7 +69,9 @@ class FlowIndex:
         for flow, protocol, source, destination, port in flows:
             self._by_port.setdefault((protocol, port), []).append((flow, source, destination))
             if source in self._addresses and destination in self._addresses:
-                self._pairs[source, destination, protocol] = flow
+                # With several flows between two addresses, the addresses alone do not tell whose a frame is.
+                only = (source, destination, protocol) not in self._pairs
+                self._pairs[source, destination, protocol] = flow if only else UNKNOWN_FLOW
         self.pattern = _pattern(prefix, self._addresses)
 
     def find(self, frame: bytes) -> Hit | None:

@@ -246,7 +246,7 @@ class Sender:
         self._conversations: list[_Conversation] = []
         self._deadline = time.monotonic() + timeout
         for flow in flows:
-            self._add(dict(flow, timeout=timeout))
+            self._add(dict({"timeout": timeout}, **flow))
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 

@@ -10,7 +10,7 @@ from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 
 Direction = Literal["request", "reply"]
 Path = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node", "pod-to-service"]
-Purpose = Literal["first", "pair", "size", "path"]
+Purpose = Literal["first", "pair", "size", "load", "path"]
 
 
 class Protocol(enum.Enum):
@@ -31,8 +31,8 @@ class Flow:
 
     id: int
     purpose: Purpose
-    """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU, `path` takes
-    another path than pod to pod."""
+    """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU, `load` lasts,
+    `path` takes another path than pod to pod."""
     source_node: str
     destination_node: str
     source_pod: str

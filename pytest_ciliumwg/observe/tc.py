@@ -50,7 +50,8 @@ def redirects_from_tc(text: str, device: str, direction: Direction) -> tuple[Red
         if options is None or not options.mapping():
             continue  # the head of a list of filters, not a filter
         kind = entry["kind"].text()
-        if kind == "bpf" and _redirects(options["bpf_name"].text()):
+        # A classic filter has bytecode and no name: whatever it does, it is not Cilium's.
+        if kind == "bpf" and "bytecode" not in options.mapping() and _redirects(options["bpf_name"].text()):
             found.append(_redirect(device, direction, "bpf", REDIRECTING_PROGRAM, families))
         found += [_redirect(device, direction, "mirred", target, families) for target in _targets(options)]
     return _merged(found)
@@ -79,7 +80,7 @@ def redirects_from_tc_text(text: str, device: str, direction: Direction) -> tupl
         if line.startswith("filter"):
             head = _matched(_FILTER, line, device, direction)
             families = _FAMILIES.get(head["protocol"], frozenset())
-            if head["kind"] == "bpf" and head["rest"] and head["rest"].strip():
+            if head["kind"] == "bpf" and head["rest"] and head["rest"].strip() and " bytecode " not in head["rest"]:
                 name = _matched(_BPF, head["rest"], device, direction)["name"]
                 if _redirects(name):
                     found.append(_redirect(device, direction, "bpf", REDIRECTING_PROGRAM, families))

@@ -47,6 +47,7 @@ class Settings:
     image_pull_secret: str | None = None
 
     faults: tuple[str, ...] = ()
+    selftest: bool = False
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:

@@ -283,6 +283,14 @@ _LAB = (
         repeatable=True,
         providers=("lab",),
     ),
+    Option(
+        "ciliumwg-selftest",
+        "Run the healthy lab and every fault, and show which check caught which; with --ciliumwg-fault only these",
+        values.switch,
+        "no",
+        flag=True,
+        providers=("lab",),
+    ),
 )
 GROUPS = {
     "The run": (ENABLE, *_RUN),

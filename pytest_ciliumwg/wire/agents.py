@@ -16,6 +16,8 @@ from pytest_ciliumwg.providers.base import AgentPort
 Reply = dict[str, Any]
 
 CALL_SECONDS = 30.0
+CONNECTION_SECONDS = 5.0
+"""How long a TCP connection may take, from its first packet to its last."""
 RING = {"block_size": 1 << 17, "blocks": 128}
 """Each native device's ring, 16 MiB: blocks that hold any usual frame (what they cannot is counted as cut), and so
 many that a watch may be kept off the processor for 5 s before it loses a frame."""
@@ -142,6 +144,7 @@ class Agent:
                 "interval": interval,
                 "dont_fragment": flow.dont_fragment,
                 "until_reply": flow.purpose == "first",
+                "timeout": CONNECTION_SECONDS,
             }
             for flow in flows
         ]

@@ -49,6 +49,22 @@ class Judge:
         reasons = {watch.node: tuple(self._blind(watch)) for watch in self._watches}
         return {node: why for node, why in reasons.items() if why}
 
+    def unheard(self, receiver: str, sender: str) -> str | None:
+        """Why it is not proven that one node's watch sees what another node sends; None when it is."""
+        controls = self.measurement.watches[receiver].controls
+        arrived = {seen.phase for seen in controls if not seen.outgoing and seen.sender == sender}
+        for phase, when in PHASES.items():
+            if phase not in arrived:
+                return f"the watch on {receiver} did not see the control canary of {sender} {when}"
+        return None
+
+    def ends(self, seen: Sighting) -> tuple[str, ...]:
+        """The test pods' addresses that the first frame of a sighting holds."""
+        addresses = {address for flow in self.measurement.flows for address in (flow.source, flow.destination)}
+        frames = self.measurement.watches[seen.node].evidence.get(seen, ())
+        found = [(frames[0].data.find(address.packed), str(address)) for address in addresses if frames]
+        return tuple(address for at, address in sorted(found) if at >= 0)
+
     def uncovered(self, flow: Flow) -> str | None:
         """Why the flow's packets may have passed before or after the watches; None when they were covered."""
         delivery = self.measurement.deliveries[flow.id]
@@ -117,7 +133,8 @@ class Judge:
         for node in flow.pair:
             if node in self.blindness:
                 return self.blindness[node][0]
-        return self.uncovered(flow) or self._untunnelled(flow)
+        one, other = flow.pair
+        return self.unheard(one, other) or self.unheard(other, one) or self.uncovered(flow) or self._untunnelled(flow)
 
     def _untunnelled(self, flow: Flow) -> str | None:
         """Delivered, not in clear, and no packet in the tunnel: then it went where nobody watched."""
@@ -143,11 +160,7 @@ class Judge:
 
     def _controls_missing(self, watch: WatchReport) -> Iterator[str]:
         sent = {(seen.phase, seen.device) for seen in watch.controls if seen.outgoing and seen.sender == watch.node}
-        arrived = {(seen.phase, seen.sender) for seen in watch.controls if not seen.outgoing}
         for phase, when in PHASES.items():
             for device in watch.devices:
                 if (phase, device) not in sent:
                     yield f"the watch on {watch.node} {device} did not see its own control canary {when}"
-            for sender in self.measurement.watches:
-                if sender != watch.node and (phase, sender) not in arrived:
-                    yield f"the watch on {watch.node} did not see the control canary of {sender} {when}"

@@ -31,7 +31,8 @@ CONTROL_SECONDS = 2.0
 """How long control canaries may take to arrive everywhere at least; they are sent again meanwhile."""
 FIRST_SECONDS = 6.5
 """How long a WireGuard session may take to open: a lost initiation is repeated after 5 s."""
-FLOW_SECONDS = 5.0
+FLOW_SECONDS = 12.0
+"""How long all flows may take together on a machine that has much else to do; lost messages end them sooner."""
 INTERVAL = 0.002
 _POLL = 5.0
 _CONCURRENCY = 32
@@ -101,8 +102,9 @@ class _Watching:
 
         deadline = time.monotonic() + max(CONTROL_SECONDS, self.cluster.settle_seconds)
         while time.monotonic() < deadline:
-            for answer in self.each(self.watchers, send).values():
-                self.problems.extend([str(answer)] if isinstance(answer, AgentError) else answer)
+            for name, answer in self.each(self.watchers, send).items():
+                failed = [str(answer)] if isinstance(answer, AgentError) else [f"{name}: {why}" for why in answer]
+                self.problems.extend(failed)
             if _within(0.5, arrived):
                 return
 
@@ -161,14 +163,17 @@ def measure(
         progress(f"watching {sum(map(len, watching.devices.values()))} native devices of {len(watching.nodes)} nodes")
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
+        # Looked at again now that the watches stand: what differs afterwards has happened while they watched.
+        before = dict(zip(states, pool.map(cluster.state, states), strict=True))
         watching.serve(flows)
         first = [flow for flow in flows if flow.purpose == "first"]
         rest = [flow for flow in flows if flow.purpose != "first"]
         progress(f"opening {len(first)} WireGuard sessions, then sending {len(rest)} flows")
         sent = watching.send("first", first, FIRST_SECONDS) + watching.send("rest", rest, FLOW_SECONDS)
+        # Nothing may still be served when the watches end: a late repetition would pass behind their back.
+        served = {int(row["id"]): row for row in watching.stop_serving()}
         watching.exchange_controls(1)
         reports = watching.reports()
-        served = {int(row["id"]): row for row in watching.stop_serving()}
         after = dict(zip(states, pool.map(cluster.state, states), strict=True))
     accounts = {int(row["id"]): row for row in sent}
     deliveries = {
@@ -179,7 +184,7 @@ def measure(
         flows=tuple(flows),
         deliveries=deliveries,
         watches=reports,
-        before=states,
+        before=before,
         after=after,
         problems=tuple(dict.fromkeys(watching.problems)),
     )

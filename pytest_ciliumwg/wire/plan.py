@@ -19,6 +19,8 @@ DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
 MESSAGES = 5
+LOAD_MESSAGES = 150
+"""Of each `load` flow: over both families and two peers, with the answers, that is a thousand packets of each pod."""
 HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
 """IP plus UDP or ICMP header."""
 
@@ -28,11 +30,12 @@ def plan_flows(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf
 
     `first`: one echo request for each pair of nodes, from the earlier to the later, which opens the WireGuard session
     (both ends at once would cross handshakes and back off). `pair`: every directed pair × family × protocol. `size`:
-    from each node to the next and back, datagrams around the MTU; of three nodes that is every pair.
+    from each node to the next and back, datagrams around the MTU; of three nodes that is every pair. `load`: on the
+    same pairs many datagrams in a row, for what happens seldom or begins later.
     """
     numbers = itertools.count()
     flows = [*_first(pods, families, numbers), *_pairs(pods, families, numbers)]
-    return (*flows, *_sizes(pods, families, mtu_of, numbers))
+    return (*flows, *_sizes(pods, families, mtu_of, numbers), *_load(pods, families, numbers))
 
 
 def plan_paths(
@@ -139,6 +142,13 @@ def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, nu
                 for size, whole in ((1, False), (fits - 1, False), (fits, True), (fits + 1, False), (2 * fits, False)):
                     ends = _pod(source), _pod(destination)
                     yield _flow(next(numbers), "size", *ends, family, protocol, size, 2, whole)
+
+
+def _load(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
+    for source, destination in size_pairs(pods):
+        for family in sorted(families, key=lambda one: one.value):
+            ends = _pod(source), _pod(destination)
+            yield _flow(next(numbers), "load", *ends, family, Protocol.UDP, DATAGRAM_SIZE, LOAD_MESSAGES)
 
 
 def _flow(

@@ -81,9 +81,15 @@ def test_one_command_makes_the_cluster_runs_the_suite_and_removes_the_cluster(
         (["--dist=each", "--tx", "2*popen"], "--dist=each runs the checks in several environments, but they share"),
         (["--dist=load", "--tx", "2*popen"], "--tx runs the checks in several environments, but they share one"),
         (["--ciliumwg-routing=ipip"], "--ciliumwg-routing: 'ipip' is not accepted: accepted are native, vxlan, geneve"),
-        (["--ciliumwg-kubeconfig=x"], "--ciliumwg-kubeconfig goes with the provider existing only, not with the"),
-        (["--ciliumwg-provider=lab", "--ciliumwg-set=a=b"], "--ciliumwg-set goes with the provider kind only, not"),
-        (["--ciliumwg-provider=existing", "--ciliumwg-nodes=4"], "--ciliumwg-nodes goes with the provider kind and"),
+        (["--ciliumwg-kubeconfig=x"], "--ciliumwg-kubeconfig goes with --ciliumwg-provider=existing only, not"),
+        (
+            ["--ciliumwg-provider=lab", "--ciliumwg-set=a=b"],
+            "--ciliumwg-set goes with --ciliumwg-provider=kind only, not",
+        ),
+        (
+            ["--ciliumwg-provider=existing", "--ciliumwg-nodes=4"],
+            "--ciliumwg-nodes goes with --ciliumwg-provider=kind and",
+        ),
         (["--ciliumwg-set=nonsense"], "--ciliumwg-set: 'nonsense' is not accepted: accepted is KEY=VALUE"),
         (["--ciliumwg-values=gone.yaml"], "--ciliumwg-values: 'gone.yaml' is not accepted: there is no file gone.yaml"),
         (["--ciliumwg-cluster-name=My_Cluster"], "--ciliumwg-cluster-name: 'My_Cluster' is not accepted: accepted are"),

@@ -12,8 +12,10 @@ from scapy.utils import rdpcap
 from .conftest import SuiteRun
 
 PAIR = "lab-worker → lab-worker2"
-SILENT = ("*.no-cleartext*", "wire.first-packet", "wire.tunnelled", "wire.counters")
-UDP_ONLY = ("*.no-cleartext[[]v?-udp]",)
+SILENT = (
+    "*.no-cleartext*", "wire.first-packet", "wire.sustained*", "wire.nothing-else", "wire.tunnelled", "wire.counters",
+)  # fmt: skip
+UDP_ONLY = ("*.no-cleartext[[]v?-udp]", "wire.sustained*", "wire.nothing-else")
 UNREACHABLE = ("*.delivered*", "size.dont-fragment*", "handshake.*", *SILENT)
 
 # fault, Cilium version → (catching check, what its message names, checks that may fail or doubt as a consequence)
@@ -30,7 +32,10 @@ FAULTS: dict[tuple[str, str], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         "steering.rule[v4]", ("lab-worker IPv4", "fwmark 0xe00/0xf00"), ("steering.rule*", *SILENT),
     ),
     ("table-emptied", "1.13"): ("steering.table[v6]", ("lab-worker IPv6", "no route"), ("steering.table*", *SILENT)),
-    ("redirect-removed-v6", "1.20"): ("steering.redirect[v6]", ("lab-worker eth0 IPv6",), ("*.no-cleartext[[]v6*",)),
+    ("redirect-removed-v6", "1.20"): (
+        "steering.redirect[v6]", ("lab-worker eth0 IPv6",),
+        ("*.no-cleartext[[]v6*", "wire.sustained[[]v6]", "wire.nothing-else"),
+    ),
     ("peer-removed", "1.20"): ("peers.count", ("lab-worker: expected 2 peers", "without lab-worker2"), UNREACHABLE),
     ("allowed-ip-missing", "1.20"): (
         "allowed-ips.pods", ("lab-worker, peer lab-worker2", "test-lab-worker2"), UNREACHABLE,

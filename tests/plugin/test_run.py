@@ -92,7 +92,7 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
         (["--ciliumwg-profile=core,fast"], "--ciliumwg-profile: * accepted are core, extended, disruptive, *"),
         (["--ciliumwg-cilium-version=latest"], "--ciliumwg-cilium-version: 'latest' is not accepted: *"),
         (["--ciliumwg-cilium-version=1.9"], "--ciliumwg-cilium-version: '1.9' is not accepted: *1.10*"),
-        (["--ciliumwg-fault=rule-deleted", "--ciliumwg-provider=existing"], "--ciliumwg-fault goes with the lab only*"),
+        (["--ciliumwg-fault=rule-deleted", "--ciliumwg-provider=existing"], "--ciliumwg-fault goes with *=lab only*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=gremlins"], "*gremlins*encryption-off*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=peer-removed@moon"], "*moon*lab-worker*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-cilium-version=1.13", "--ciliumwg-ip-family=v6"], "*IPv6*1.14*"),

@@ -16,7 +16,7 @@ from pytest_ciliumwg.errors import AgentError, ProviderError
 from pytest_ciliumwg.providers.lab.sandbox import Sandbox
 
 START_TIMEOUT = 30.0
-_ARCHIVE = "/run/ciliumwg/agent.pyz"
+ARCHIVE = "/run/ciliumwg/agent.pyz"
 
 # Read and compiled once, then forked into each network namespace: dozens of agents start in the time of one.
 _LAUNCHER = """
@@ -85,7 +85,7 @@ def start_agents(sandbox: Sandbox, places: Iterable[str]) -> dict[str, SocketPor
         ProviderError: an agent did not start.
     """
     names = list(places)
-    sandbox.put(_ARCHIVE, bundle())
+    sandbox.put(ARCHIVE, bundle())
     starter = sandbox.popen(["sh", "-c", _start_script(names)])
     if starter.stdout is None or starter.stderr is None:
         raise AssertionError("opened as pipes")
@@ -104,7 +104,7 @@ def _start_script(names: list[str]) -> str:
     return f"""
 cd /
 mkdir -p {" ".join(f"/run/ciliumwg/{name}" for name in names)}
-exec "{python}" -I -S - {_ARCHIVE} {" ".join(names)} <<'END'
+exec "{python}" -I -S - {ARCHIVE} {" ".join(names)} <<'END'
 {_LAUNCHER}END
 """
 

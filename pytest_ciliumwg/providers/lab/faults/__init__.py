@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
-from pytest_ciliumwg.providers.lab.faults import capture, leaks, peers, steering, underlay
-from pytest_ciliumwg.providers.lab.faults.registry import FAULTS, Fault, Injection, parse, resolve
+from pytest_ciliumwg.providers.lab.faults import (
+    allowed,
+    capture,
+    clock,
+    cluster,
+    crafted,
+    device,
+    handshake,
+    later,
+    leaks,
+    peers,
+    rules,
+    steering,
+    underlay,
+)
+from pytest_ciliumwg.providers.lab.faults.registry import ALL, BOTH, FAULTS, Fault, Injection, parse, resolve
 
-__all__ = ["FAULTS", "Fault", "Injection", "capture", "leaks", "parse", "peers", "resolve", "steering", "underlay"]
+__all__ = [
+    "ALL",
+    "BOTH",
+    "FAULTS",
+    "Fault",
+    "Injection",
+    "allowed",
+    "capture",
+    "clock",
+    "cluster",
+    "crafted",
+    "device",
+    "handshake",
+    "later",
+    "leaks",
+    "parse",
+    "peers",
+    "resolve",
+    "rules",
+    "steering",
+    "underlay",
+]

@@ -1,0 +1,40 @@
+"""Groups of checks that fail, or cannot be measured, in consequence of a fault that another check has to catch.
+
+A pattern that begins with `?` lets a check be inconclusive and not fail.
+"""
+
+from __future__ import annotations
+
+CLEAR = (
+    "wire.no-cleartext",
+    "wire.first-packet",
+    "wire.sustained",
+    "wire.nothing-else",
+    "size.no-cleartext",
+    "wire.counters",
+)
+"""Flows in clear. Of a fragment's short tail nobody can tell to which of a pair's flows it belongs; and where all flows
+of a pair are in clear, nothing was encrypted whose bytes could be counted."""
+
+BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*")
+"""Flows in clear, so that little or nothing went through the tunnel."""
+
+LOST = (
+    *BYPASSED,
+    "wire.delivered",
+    "size.delivered",
+    "size.dont-fragment",
+)
+"""Flows that do not arrive: what is not delivered is inconclusive for every check of the wire."""
+
+SESSION = (*LOST, "peers.endpoint")
+"""The tunnel between two nodes does not come up."""
+
+PARTNERS = ("allowed-ips.*", "peers.*", "handshake.*", "wire.counters")
+"""A peer that is not what its node publishes: whatever is asked of that peer has no answer."""
+
+BLIND = ("?wire.*", "?size.no-cleartext", "?handshake.*", "capture.*")
+"""A watch that saw too little: nothing that it did not see counts."""
+
+DEVICE = ("device.*", *PARTNERS)
+"""There is no WireGuard device to ask."""

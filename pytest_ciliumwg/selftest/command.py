@@ -1,0 +1,75 @@
+"""`--ciliumwg-selftest`: run the healthy lab and every fault, print the matrix, and say whether the suite is proven."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.options.settings import Settings
+from pytest_ciliumwg.providers.choose import families_of
+from pytest_ciliumwg.providers.lab import LabSpec
+from pytest_ciliumwg.providers.lab.faults import FAULTS
+from pytest_ciliumwg.selftest.matrix import Summary, line, problems, write
+from pytest_ciliumwg.selftest.runs import Ran, Runner, plan
+
+RULE_VERSION = "1.13"
+"""The newest version that steers by ip rule."""
+NODES = 3
+
+Say = Callable[[str], None]
+
+
+def selftest(settings: Settings, say: Say, extra: Sequence[str] = ()) -> Summary:
+    """Run it.
+
+    Args:
+        settings: What was asked for; a version limits it to that one, faults to these.
+        say: Prints a line.
+        extra: Further arguments of every run, such as `-k` and what to leave out.
+
+    Raises:
+        CiliumwgError: a fault is unknown, or the results cannot be written.
+    """
+    versions = [settings.cilium_version] if settings.cilium_version else [RULE_VERSION, DEFAULT_VERSION]
+    nodes, families = settings.nodes or NODES, families_of(settings)
+    specs = [LabSpec(cilium_version=version, nodes=nodes, families=families) for version in versions]
+    runs = plan(specs, list(FAULTS.values()), settings.faults)
+    say(f"self-test: {len(runs)} labs, Cilium {' and '.join(versions)}")
+    began = time.monotonic()
+
+    def done(one: Ran) -> None:
+        say(line(one))
+        for problem in problems(one):
+            say(f"    {problem}")
+
+    with tempfile.TemporaryDirectory(prefix="ciliumwg-selftest-") as scratch:
+        directory = settings.report / "runs" if settings.report else Path(scratch)
+        ran = Runner(directory, nodes, families, extra, Path(scratch, "cache")).run_all(runs, done)
+    summary = Summary(tuple(ran), time.monotonic() - began)
+    if settings.report:
+        for path in write(summary, settings.report):
+            say(f"wrote {path}")
+    return summary
+
+
+def main(settings: Settings, say: Say, extra: Sequence[str] = ()) -> int:
+    """Run it and end with a verdict; returns the exit status."""
+    try:
+        summary = selftest(settings, say, extra)
+    except CiliumwgError as error:
+        say(f"ERROR: {error}")
+        return 4
+    bad = [one for one in summary.ran if not one.outcome.good]
+    if bad:
+        say("")
+        say("not as it has to be:")
+    for one in bad:
+        say(line(one))
+        for problem in problems(one):
+            say(f"    {problem}")
+    say(summary.verdict())
+    return 0 if summary.good else 1

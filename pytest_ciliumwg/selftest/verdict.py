@@ -1,0 +1,186 @@
+"""What a run with a fault says of the suite. Pure: a fault's declaration and a report, nothing else."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.providers.lab.faults.registry import Names
+
+Report = Mapping[str, Any]
+
+
+class Result(enum.Enum):
+    """How the suite did with one fault."""
+
+    CAUGHT = "caught"
+    MISSED = "missed"
+    """The check that has to catch it passed, was skipped or was not there."""
+    INCONCLUSIVE = "inconclusive"
+    """The check that has to catch it could not be measured."""
+    BROKEN = "broken"
+    """The run gave no report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a fault, injected at certain nodes of a certain lab, has to bring about."""
+
+    catcher: str
+    also: tuple[str, ...]
+    leaks: bool
+    names: Names
+    suspects: tuple[tuple[frozenset[str], ...], ...]
+    """Groups of nodes, one of which a finding has to name as a whole; a node is known by its names and addresses."""
+    nodes: tuple[tuple[str, ...], ...]
+    """The same groups by the nodes' own names, as flows have them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One run's verdict."""
+
+    result: Result
+    caught_by: tuple[str, ...] = ()
+    """Tests of the catcher that failed."""
+    also_failed: tuple[str, ...] = ()
+    inconclusive: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    """Wrong blames, a sentence each."""
+    clear_flows: int = 0
+    reason: str = ""
+    """Why the run is broken."""
+
+    @property
+    def good(self) -> bool:
+        """Whether the suite did what was declared, and blamed nobody else."""
+        return self.result is Result.CAUGHT and not self.wrong
+
+    @property
+    def word(self) -> str:
+        """The outcome in a word or two."""
+        return f"{self.result.value}, wrong blame" if self.wrong else self.result.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One test of a check, from a report."""
+
+    title: str
+    id: str
+    outcome: str
+    findings: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+
+
+def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> Outcome:
+    """What a run says of the suite.
+
+    Args:
+        declared: What the fault had to bring about.
+        report: The run's report.json.
+        without: Ids of checks to leave out, as if the suite did not have them.
+
+    Raises:
+        CiliumwgError: the report is none of ours.
+    """
+    rows = [row for row in _rows(report) if row.id not in without]
+    bad = [row for row in rows if row.outcome in ("fail", "inconclusive")]
+    catchers = [row for row in rows if declared.catcher in (row.id, row.title)]
+    caught = tuple(row.title for row in catchers if row.outcome == "fail")
+    flows = [flow for flow in _promised(report) if flow["verdict"] != "encrypted"]
+    if caught:
+        result = Result.CAUGHT
+    else:
+        doubtful = any(row.outcome == "inconclusive" for row in catchers)
+        result = Result.INCONCLUSIVE if doubtful else Result.MISSED
+    return Outcome(
+        result=result,
+        caught_by=caught,
+        also_failed=tuple(row.title for row in bad if row.outcome == "fail" and row.title not in caught),
+        inconclusive=tuple(row.title for row in bad if row.outcome == "inconclusive"),
+        wrong=(*_wrong_rows(declared, bad), *_wrong_flows(declared, flows)),
+        clear_flows=sum(flow["verdict"] == "cleartext" for flow in flows),
+    )
+
+
+def judge_healthy(report: Report) -> Outcome:
+    """What a run without a fault says of the suite: every finding is a wrong blame.
+
+    Raises:
+        CiliumwgError: the report is none of ours.
+    """
+    rows = _rows(report)
+    wrong = [f"{row.title} came to {row.outcome}" for row in rows if row.outcome in ("fail", "inconclusive")]
+    wrong += [f"flow {flow['id']} is {flow['verdict']}" for flow in _promised(report) if flow["verdict"] != "encrypted"]
+    if not rows:
+        wrong.append("no check ran")
+    return Outcome(result=Result.CAUGHT, wrong=tuple(wrong))
+
+
+def _promised(report: Report) -> list[Mapping[str, Any]]:
+    """The flows that have to be encrypted; of the others nothing is asserted."""
+    return [flow for flow in report["flows"] if flow.get("promised", True)]
+
+
+def broken(reason: str) -> Outcome:
+    """A run that gave no report."""
+    return Outcome(result=Result.BROKEN, reason=reason)
+
+
+def _rows(report: Report) -> list[_Row]:
+    try:
+        return [_Row(row["title"], row["id"], row["outcome"], row["findings"]) for row in report["checks"]]
+    except (KeyError, TypeError) as error:
+        raise CiliumwgError(f"a report of the self-test cannot be read: {error!r} is missing") from error
+
+
+def _wrong_rows(declared: Declared, bad: Sequence[_Row]) -> Iterator[str]:
+    for row in bad:
+        is_catcher = declared.catcher in (row.id, row.title)
+        # Other parameters of the catcher are its own affair: what fails for one family may fail for the other.
+        if not is_catcher and not _may(declared, row):
+            yield f"{row.title} {row.outcome}: it has nothing to do with the fault"
+            continue
+        for finding in row.findings:
+            text = f"{finding['where']} {finding['expected']} {finding['seen']}"
+            if not _names(declared, text):
+                yield f"{row.title} blames `{finding['where']}`, which is not where the fault is"
+
+
+def _may(declared: Declared, row: _Row) -> bool:
+    """Whether a check may be so in consequence of the fault; a pattern after `?` lets it doubt, and not fail."""
+    patterns = [pattern for pattern in declared.also if not pattern.startswith("?")]
+    if row.outcome == "inconclusive":
+        patterns += [pattern.removeprefix("?") for pattern in declared.also]
+    return any(fnmatchcase(row.id, pattern) for pattern in (*patterns, _id(declared)))
+
+
+def _wrong_flows(declared: Declared, flows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for flow in flows:
+        where = f"{flow['protocol']} {flow['source_node']} → {flow['destination_node']}"
+        if flow["verdict"] == "cleartext" and not declared.leaks:
+            yield f"the flow {where} is called cleartext, though nothing left in clear"
+        ends = {flow["source_node"], flow["destination_node"]}
+        if declared.names != "cluster" and not any(ends >= set(nodes) for nodes in declared.nodes):
+            yield f"the flow {where} is called {flow['verdict']}, though the fault is not there"
+
+
+def _id(declared: Declared) -> str:
+    return declared.catcher.partition("[")[0]
+
+
+def _names(declared: Declared, text: str) -> bool:
+    """Whether a finding names all nodes that it has to, for any of the faulty nodes."""
+    if declared.names == "cluster":
+        return True
+    return any(all(_mentions(text, names) for names in group) for group in declared.suspects)
+
+
+def _mentions(text: str, names: Collection[str]) -> bool:
+    choice = "|".join(re.escape(name) for name in names)
+    return re.search(rf"(?<![0-9A-Za-z_-])(?:{choice})(?![0-9A-Za-z_-])", text) is not None

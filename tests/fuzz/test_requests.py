@@ -1,0 +1,46 @@
+"""The agent on arbitrary requests: it always answers, and says what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_ciliumwg.agent.service import Agent
+
+QUICK = settings(max_examples=200, deadline=3000, database=None, suppress_health_check=list(HealthCheck))
+OPERATIONS = (
+    "hello", "mtu", "watch-start", "watch-peek", "watch-stop", "control", "serve", "serve-stop", "send", "collect",
+)  # fmt: skip
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-5, 2**40), st.floats(), st.text(max_size=8),
+        st.sampled_from(["left", "nowhere", "127.0.0.1", "::1", "udp", "tcp", "icmp", "00112233445566ff"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)),
+    max_leaves=6,
+)  # fmt: skip
+FIELDS = st.sampled_from(
+    ["job", "prefix", "devices", "flows", "ring", "wireguard_port", "number", "targets", "destinations", "wait"]
+)
+
+
+@pytest.mark.usefixtures("netns")
+@QUICK
+@given(st.sampled_from(OPERATIONS), st.dictionaries(FIELDS, VALUES, max_size=6))
+def test_requests_that_make_no_sense(operation: str, fields: dict[str, Any]) -> None:
+    reply = Agent().handle(json.dumps({"op": operation, **fields}).encode())
+    assert reply["ok"] in (True, False)
+    if not reply["ok"]:
+        assert reply["error"]
+
+
+@QUICK
+@given(st.one_of(st.binary(max_size=100), VALUES.map(lambda value: json.dumps(value).encode())))
+def test_lines_that_are_no_request(line: bytes) -> None:
+    reply = Agent().handle(line)
+    assert reply == {"ok": False, "error": reply["error"]}
+    assert "not a request" in reply["error"] or "malformed" in reply["error"]

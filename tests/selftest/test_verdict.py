@@ -1,0 +1,140 @@
+"""What a run with a fault says of the suite: caught, missed, in doubt, or somebody else blamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.providers.lab.faults.registry import Names
+from pytest_ciliumwg.selftest.verdict import Declared, Result, judge, judge_healthy
+
+WORKER = frozenset({"lab-worker", "172.18.0.3", "test-lab-worker"})
+WORKER2 = frozenset({"lab-worker2", "172.18.0.4"})
+
+
+def declared(
+    *, names: Names = "node", also: tuple[str, ...] = (), leaks: bool = False, catcher: str = "peers.count"
+) -> Declared:
+    pair = names == "pair"
+    return Declared(
+        catcher=catcher,
+        also=also,
+        leaks=leaks,
+        names=names,
+        suspects=((WORKER, WORKER2),) if pair else ((WORKER,),),
+        nodes=(("lab-worker", "lab-worker2"),) if pair else (("lab-worker",),),
+    )
+
+
+def row(check: str, outcome: str, where: str = "lab-worker", params: str = "") -> dict[str, Any]:
+    findings = [{"where": where, "expected": "2", "seen": "1", "meaning": ""}] if outcome == "fail" else []
+    return {"id": check, "title": f"{check}{params}", "outcome": outcome, "findings": findings}
+
+
+def flow(verdict: str, source: str = "lab-worker", destination: str = "lab-worker2") -> dict[str, Any]:
+    return {"id": 1, "protocol": "udp", "source_node": source, "destination_node": destination, "verdict": verdict}
+
+
+def report(*rows: dict[str, Any], flows: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    return {"checks": [*rows, row("device.up", "pass")], "flows": list(flows)}
+
+
+def test_caught() -> None:
+    outcome = judge(declared(), report(row("peers.count", "fail")))
+    assert outcome.good
+    assert outcome.caught_by == ("peers.count",)
+
+
+def test_missed() -> None:
+    for outcome_of_catcher in ("pass", "skip"):
+        outcome = judge(declared(also=("peers.*",)), report(row("peers.count", outcome_of_catcher)))
+        assert outcome.result is Result.MISSED
+    assert judge(declared(), report()).result is Result.MISSED
+
+
+def test_what_could_not_be_measured_is_not_caught() -> None:
+    outcome = judge(declared(), report(row("peers.count", "inconclusive")))
+    assert outcome.result is Result.INCONCLUSIVE
+    assert not outcome.good
+
+
+def test_a_catcher_may_be_one_of_its_tests() -> None:
+    wanted = declared(catcher="wire.delivered[v6-udp]")
+    other = row("wire.delivered", "fail", params="[v4-udp]")
+    assert judge(wanted, report(other)).result is Result.MISSED
+    assert judge(wanted, report(other, row("wire.delivered", "fail", params="[v6-udp]"))).good
+
+
+@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
+def test_a_check_that_was_not_declared_is_a_wrong_blame(outcome: str) -> None:
+    rows = row("peers.count", "fail"), row("device.mtu", outcome)
+    assert not judge(declared(), report(*rows)).good
+    assert judge(declared(), report(*rows)).result is Result.CAUGHT
+    assert judge(declared(also=("device.*",)), report(*rows)).good
+
+
+def test_some_may_doubt_and_not_fail() -> None:
+    wanted = declared(also=("?wire.*",))
+    assert judge(wanted, report(row("peers.count", "fail"), row("wire.delivered", "inconclusive"))).good
+    assert not judge(wanted, report(row("peers.count", "fail"), row("wire.delivered", "fail"))).good
+
+
+@pytest.mark.parametrize(
+    ("names", "where", "good"),
+    [
+        ("node", "lab-worker", True),
+        ("node", "pod ns/test-lab-worker on its node", True),
+        ("node", "from 172.18.0.3:51871", True),
+        ("node", "lab-worker2", False),
+        ("node", "from 172.18.0.30", False),
+        ("node", "3 nodes", False),
+        ("pair", "lab-worker, peer lab-worker2", True),
+        ("pair", "lab-worker", False),
+        ("pair", "lab-worker2 → lab-control-plane", False),
+        ("cluster", "Cilium's configuration", True),
+    ],
+)
+def test_the_right_place_has_to_be_named(names: Names, where: str, good: bool) -> None:
+    assert judge(declared(names=names), report(row("peers.count", "fail", where))).good is good
+
+
+def test_a_consequence_has_to_name_the_place_too() -> None:
+    rows = row("peers.count", "fail"), row("peers.keys", "fail", "lab-worker2")
+    assert not judge(declared(also=("peers.*",)), report(*rows)).good
+
+
+def test_cleartext_that_was_not_is_a_wrong_blame() -> None:
+    seen = report(row("peers.count", "fail"), flows=(flow("cleartext"),))
+    assert not judge(declared(), seen).good
+    assert judge(declared(leaks=True), seen).good
+    assert judge(declared(leaks=True), seen).clear_flows == 1
+
+
+def test_a_flow_elsewhere_is_a_wrong_blame() -> None:
+    for verdict in ("cleartext", "unreachable", "inconclusive"):
+        elsewhere = flow(verdict, "lab-control-plane", "lab-worker2")
+        seen = report(row("peers.count", "fail"), flows=(elsewhere,))
+        assert not judge(declared(leaks=True), seen).good
+        assert judge(declared(leaks=True, names="cluster"), seen).good
+
+
+def test_without_its_catcher_a_fault_is_missed() -> None:
+    seen = report(row("peers.count", "fail"), row("peers.keys", "fail"))
+    wanted = declared(also=("peers.*",))
+    assert judge(wanted, seen).good
+    assert judge(wanted, seen, without={"peers.count"}).result is Result.MISSED
+
+
+def test_healthy() -> None:
+    assert judge_healthy(report(flows=(flow("encrypted"),))).good
+    assert not judge_healthy(report(row("peers.count", "fail"))).good
+    assert not judge_healthy(report(row("peers.count", "inconclusive"))).good
+    assert not judge_healthy(report(flows=(flow("unreachable"),))).good
+    assert not judge_healthy({"checks": [], "flows": []}).good
+
+
+def test_a_report_of_something_else() -> None:
+    with pytest.raises(CiliumwgError, match="cannot be read"):
+        judge(declared(), {"checks": [{"id": "x"}], "flows": []})
