@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_ciliumwg.options import values
 
@@ -19,8 +18,7 @@ CLUSTERS = ("kind", "existing")
 """The providers that have a real Kubernetes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):  # a dataclass would take every run of pytest a millisecond more
     """One option; `parse` turns its text into a value and raises ValueError with what is accepted."""
 
     name: str

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
-_CLUSTER_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-_LABEL = re.compile(r"[A-Za-z0-9./_-]+=[A-Za-z0-9._-]*")
+# Not compiled here: every run of pytest loads this module, and hardly any needs them.
+_CLUSTER_NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
+_LABEL = r"[A-Za-z0-9./_-]+=[A-Za-z0-9._-]*"
 
 
 def one_of(*accepted: str) -> Callable[[str], str]:
@@ -81,7 +82,7 @@ def files(text: str) -> tuple[Path, ...]:
 def labels(text: str) -> Mapping[str, str]:
     """LABEL=VALUE, separated by commas."""
     found = names(text)
-    if not found or not all(_LABEL.fullmatch(one) for one in found):
+    if not found or not all(re.fullmatch(_LABEL, one) for one in found):
         raise ValueError("accepted is LABEL=VALUE, several separated by commas")
     return dict(one.split("=", 1) for one in found)
 
@@ -100,7 +101,7 @@ def word(text: str) -> str:
 
 def cluster_name(text: str) -> str:
     """A name that kind, Docker and DNS take."""
-    if not _CLUSTER_NAME.fullmatch(text):
+    if not re.fullmatch(_CLUSTER_NAME, text):
         raise ValueError("accepted are at most 40 lower-case letters, digits and hyphens, no hyphen first or last")
     return text
 
