@@ -27,7 +27,7 @@ def bundle() -> bytes:
     return archive.getvalue()
 
 
-def caller() -> bytes:
+def caller_script() -> bytes:
     """A program that does what `agent.pyz call` does, and starts faster: `python3 call.py PATH`."""
     return Path(__file__).with_name("caller.py").read_bytes()
 

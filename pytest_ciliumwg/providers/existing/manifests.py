@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_ciliumwg.agent import bundle, caller
+from pytest_ciliumwg.agent import bundle, caller_script
 from pytest_ciliumwg.providers.existing.spec import OWNER_ANNOTATION, ROLE_LABEL, ExistingSpec, RunId, this_process
 
 Role = Literal["node-agent", "test-pod"]
@@ -45,7 +45,7 @@ class Manifests:
 
     def agent_files(self) -> dict[str, Any]:
         """The agent and what calls it, as files."""
-        files = {"agent.pyz": bundle(), "call.py": caller()}
+        files = {"agent.pyz": bundle(), "call.py": caller_script()}
         data = {name: base64.b64encode(content).decode("ascii") for name, content in files.items()}
         return self._object("v1", "ConfigMap", CONFIG_MAP) | {"binaryData": data}
 
