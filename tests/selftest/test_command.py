@@ -51,7 +51,7 @@ def test_faults_are_caught_and_a_missing_check_is_noticed(tmp_path: Path) -> Non
 def test_it_is_for_the_lab_alone(tmp_path: Path) -> None:
     done = run(tmp_path, "--ciliumwg-provider=kind")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "--ciliumwg-selftest goes with the lab only" in done.stdout + done.stderr
+    assert "--ciliumwg-selftest goes with --ciliumwg-provider=lab only" in done.stdout + done.stderr
 
 
 def test_an_unknown_fault_is_refused(tmp_path: Path) -> None:
