@@ -68,6 +68,8 @@ class Expectations:
     """Whether allowed IPs hold the addresses of pods and of Cilium's own endpoints, or node addresses alone."""
     encrypted_paths: frozenset[Path]
     """The paths between nodes that must be encrypted. Never assert that another path is clear."""
+    overlay_in_wireguard: bool
+    """Whether pods' packets are encapsulated before they are encrypted: in a tunnel, since 1.15."""
     l7_proxy_allowed: bool
     """Whether the L7 proxy may be on together with encryption."""
     restart_loss: bool
@@ -146,6 +148,7 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         device_kinds=frozenset({"wireguard", "tun"} if fallback else {"wireguard"}),
         pods_in_allowed_ips=value("pods_in_allowed_ips")[routing],
         encrypted_paths=frozenset(value("encrypted_paths")["node_encryption" if config.node_encryption else routing]),
+        overlay_in_wireguard=routing == "tunnel" and value("overlay_in_wireguard"),
         l7_proxy_allowed=value("l7_proxy_allowed"),
         restart_loss=value("restart_loss") or fallback,
         agent_binary=value("agent_binary"),

@@ -120,11 +120,10 @@ _DECLARED = (
     ),
     Option(
         "ciliumwg-routing",
-        "Cilium's routing: native (default), vxlan or geneve (existing: as found)",
+        "Cilium's routing: native (default), vxlan or geneve (existing: as found; the lab has no geneve)",
         values.one_of(*ROUTINGS),
         None,
         "MODE",
-        providers=CLUSTERS,
     ),
     Option(
         "ciliumwg-kube-proxy",

@@ -53,6 +53,7 @@ def _lab(settings: Settings, progress: Progress) -> Cluster:
         cilium_version=version_of(settings),
         nodes=nodes_of(settings),
         families=families_of(settings),
+        routing_mode=settings.routing or "native",
         faults=settings.faults,
     )
     return create_lab(spec, progress)

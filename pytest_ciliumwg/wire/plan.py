@@ -46,7 +46,10 @@ def plan_paths(
     promised: frozenset[Path],
     first_id: int,
 ) -> tuple[Flow, ...]:
-    """Flows on the other paths, from each node to the next one; `first_id` is the first free flow id."""
+    """Flows on the other paths, from each node to the next one; `first_id` is the first free flow id.
+
+    The traffic of a node that opted out of node encryption is clear, to it and from it, whatever is promised.
+    """
     numbers = itertools.count(first_id)
     by_name = {node.name: node for node in nodes}
     flows: list[Flow] = []
@@ -56,8 +59,9 @@ def plan_paths(
             ("node-to-pod", _host(by_name[source.node]), _pod(destination)),
             ("node-to-node", _host(by_name[source.node]), _host(by_name[destination.node])),
         )
+        takes_part = all(by_name[node].encryption_key for node in (source.node, destination.node))
         for path, sender, server in ends:
-            flows += _path(path, sender, server, families, path in promised, numbers)
+            flows += _path(path, sender, server, families, path in promised and takes_part, numbers)
         # A Service's address is translated before the packet leaves the node, so this is pod to pod on the wire.
         service = _End(destination.key, destination.node, tuple(services.get(destination.key, ())))
         through = _path("pod-to-service", _pod(source), service, families, "pod-to-pod" in promised, numbers)

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, IPNetwork, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, IPNetwork, Pod, RoutingMode
 
 DUAL = frozenset(IPFamily)
 FEWEST_NODES, MOST_NODES = 2, 64
@@ -32,6 +32,8 @@ class LabSpec:
     """The MTU of the native devices."""
     faults: tuple[str, ...] = ()
     """Faults to inject once the healthy lab stands, each as `NAME` or `NAME@NODE`."""
+    routing_mode: RoutingMode = "native"
+    """`vxlan` for a tunnel; the lab has no other."""
     userspace: bool = False
     """Use wireguard-go even where the kernel has WireGuard."""
 
@@ -49,6 +51,10 @@ class LabSpec:
             raise ProviderError(f"a lab's native devices are eth0, or eth0 and eth1, not {', '.join(self.devices)}")
         if not 1500 <= self.mtu <= 9000:
             raise ProviderError(f"the MTU of a lab's native devices is 1500 to 9000, not {self.mtu}")
+        if self.routing_mode == "geneve":
+            raise ProviderError("the lab's tunnel is vxlan; choose --ciliumwg-routing=vxlan or native")
+        if self.routing_mode != "native" and IPFamily.V4 not in self.families:
+            raise ProviderError("the lab's tunnel runs over IPv4; choose --ciliumwg-ip-family=v4 or dual")
 
     def config(self, *, userspace: bool) -> CiliumConfig:
         """The configuration of the Cilium that the lab imitates."""
@@ -56,6 +62,7 @@ class LabSpec:
             version=self.cilium_version,
             encryption=True,
             families=self.families,
+            routing_mode=self.routing_mode,
             userspace_fallback=userspace,
         )
 
@@ -69,9 +76,17 @@ class LabSpec:
         try:
             if refused := contradictions(config):
                 raise ProviderError(f"the lab cannot imitate this: {'; '.join(refused)}")
-            return expectations_for(config)
+            expected = expectations_for(config)
         except ValueError as error:
             raise ProviderError(str(error)) from None
+        if self.tunnel and expected.steering == "redirect" and not expected.overlay_in_wireguard:
+            raise ProviderError(f"the lab cannot imitate the tunnel of Cilium {self.cilium_version}, only from 1.15 on")
+        return expected
+
+    @property
+    def tunnel(self) -> bool:
+        """Whether packets to pods on other nodes go through a tunnel."""
+        return self.routing_mode != "native"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabSpec
-from pytest_ciliumwg.providers.lab.topology import ip_batch
+from pytest_ciliumwg.providers.lab.topology import OVERLAY_PORT, ip_batch
 
 NFT_TABLE = "cilium_lab"
 """The nftables table that marks pods' packets: the work of `bpf_lxc` in Cilium."""
@@ -67,6 +67,14 @@ def redirect_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expe
     commands = []
     for device in spec.devices:
         commands.append(f"qdisc add dev {device} clsact")
+        if expected.overlay_in_wireguard:
+            commands += [
+                f"filter add dev {device} egress protocol {tc_protocol(family)} pref {FILTER_PREFERENCE[family]} "
+                f"u32 match {tc_match(family)} protocol 17 0xff match {tc_match(family)} dport {OVERLAY_PORT} 0xffff "
+                f"action mirred egress redirect dev {expected.device_name}"
+                for family in sorted_families(spec.families)
+            ]
+            continue
         for family in sorted_families(spec.families):
             commands += [
                 f"filter add dev {device} egress protocol {tc_protocol(family)} pref {FILTER_PREFERENCE[family]} "

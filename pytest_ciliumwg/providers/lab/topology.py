@@ -25,6 +25,9 @@ done
 """
 
 
+OVERLAY, OVERLAY_PORT = "cilium_vxlan", 8472
+
+
 def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> str:
     """Everything of the lab but WireGuard.
 
@@ -46,6 +49,7 @@ def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> st
             ip_batch(_links(spec, nodes)),
             ip_batch(_underlay(spec, nodes), netns=UNDERLAY),
             *(ip_batch(_node(spec, nodes, node), netns=node.name) for node in nodes),
+            *(_forwarding(spec, nodes, node) for node in nodes if spec.tunnel),
             *(ip_batch(_pod(spec, node, pod, pod_mtu), netns=pod.netns) for node in nodes for pod in node.pods),
             *_settle(spec, nodes),
         ]
@@ -140,13 +144,48 @@ def _node(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
         for ip in pod.pod.addresses:
             commands.append(f"neigh add {ip} lladdr {pod.mac} dev {pod.host_device} nud permanent")
             commands.append(f"route add {ip} dev {pod.host_device}")
-    commands += [
+    return commands + (_overlay(spec, nodes, node) if spec.tunnel else _direct_routes(spec, nodes, node))
+
+
+def _direct_routes(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
+    return [
         f"route add {peer.pod_cidr(family)} via {peer.device_address(spec.devices[0], family)}"
         for peer in nodes
         for family in sorted(spec.families, key=lambda family: family.value)
         if peer is not node
     ]
+
+
+def _overlay(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
+    """Cilium's VXLAN device, which knows all its peers by heart: packets for their pods go into the tunnel."""
+    local = node.device_address(spec.devices[0], IPFamily.V4)
+    mac = _overlay_mac(node)
+    commands = [
+        f"link add {OVERLAY} address {mac} type vxlan id 2 local {local} dstport {OVERLAY_PORT} nolearning",
+        f"link set {OVERLAY} up",
+    ]
+    for peer in nodes:
+        if peer is not node:
+            for family in sorted(spec.families, key=lambda family: family.value):
+                gateway = peer.cilium_address(family)
+                commands.append(f"neigh add {gateway} lladdr {_overlay_mac(peer)} dev {OVERLAY} nud permanent")
+                commands.append(f"route add {gateway} dev {OVERLAY}")
+                commands.append(f"route add {peer.pod_cidr(family)} via {gateway} dev {OVERLAY} onlink")
     return commands
+
+
+def _forwarding(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
+    """Shell text that tells the VXLAN device where each peer is."""
+    entries = [
+        f"fdb add {_overlay_mac(peer)} dev {OVERLAY} dst {peer.device_address(spec.devices[0], IPFamily.V4)}"
+        for peer in nodes
+        if peer is not node
+    ]
+    return "\n".join([f"bridge -n {node.name} -batch - <<'END'", *entries, "END"])
+
+
+def _overlay_mac(node: LabNode) -> str:
+    return f"02:00:00:{node.index:02x}:03:01"
 
 
 def _pod(spec: LabSpec, node: LabNode, pod: LabPod, mtu: int) -> list[str]:
