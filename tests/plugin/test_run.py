@@ -38,6 +38,13 @@ def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) ->
     )
 
 
+@pytest.mark.parametrize("version", ["1.13", "1.15", "1.20"])
+def test_tunnel(run_lab: Callable[..., SuiteRun], version: str) -> None:
+    run = run_lab(f"--ciliumwg-cilium-version={version}", "--ciliumwg-routing=vxlan", "--ciliumwg-nodes=2")
+    assert run.result.ret == 0
+    assert run.report["cluster"]["declared"]["routing_mode"] == "vxlan"
+
+
 @pytest.mark.parametrize(("family", "missing"), [("v4", "IPv6"), ("v6", "IPv4")])
 def test_one_family(run_lab: Callable[..., SuiteRun], family: str, missing: str) -> None:
     run = run_lab(f"--ciliumwg-ip-family={family}", "--ciliumwg-nodes=2")
@@ -93,6 +100,8 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
         (["--ciliumwg-cilium-version=latest"], "--ciliumwg-cilium-version: 'latest' is not accepted: *"),
         (["--ciliumwg-cilium-version=1.9"], "--ciliumwg-cilium-version: '1.9' is not accepted: *1.10*"),
         (["--ciliumwg-fault=rule-deleted", "--ciliumwg-provider=existing"], "--ciliumwg-fault goes with *=lab only*"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-routing=geneve"], "the lab's tunnel is vxlan; *"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-routing=vxlan", "--ciliumwg-cilium-version=1.14"], "*only from 1.15 on"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=gremlins"], "*gremlins*encryption-off*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=peer-removed@moon"], "*moon*lab-worker*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-cilium-version=1.13", "--ciliumwg-ip-family=v6"], "*IPv6*1.14*"),

@@ -159,7 +159,9 @@ def _natives(
         if needed in reader.unread:
             raise ObservationError(reader.unread[needed])
     own = (*node.addresses, *node.external_addresses)
-    found = native_devices(links, routes, own, [ip for other in others for ip in other.addresses])
+    peers = tuple(others)
+    addresses = [ip for peer in peers for ip in peer.addresses]
+    found = native_devices(links, routes, own, addresses, [cidr for peer in peers for cidr in peer.pod_cidrs])
     if not found:
         raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
     return found

@@ -3,8 +3,8 @@
 Native devices of a node are, as far as they are up:
 
 1. every device that has one of the node's published addresses, whatever its kind;
-2. every device of the most specific route to another node's address: the routes of the table main, of all next hops
-   (the addresses may be on `lo`, and the packets leave through several devices);
+2. every device of the most specific route to another node's address, and of any route into another node's pod CIDR:
+   the routes of the table main, of all next hops (the addresses may be on `lo`, and packets leave by several devices);
 3. every other physical device that has a carrier: a way out that nobody expects is the one to watch. Physical is what
    the kernel gives no kind: Ethernet cards, virtio, the virtual functions of clouds.
 
@@ -17,12 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_ciliumwg.model.cluster import IPAddress
+from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork
 from pytest_ciliumwg.model.node_state import Link, Route
 
 
 def native_devices(
-    links: Iterable[Link], routes: Iterable[Route], own: Iterable[IPAddress], others: Iterable[IPAddress]
+    links: Iterable[Link],
+    routes: Iterable[Route],
+    own: Iterable[IPAddress],
+    others: Iterable[IPAddress],
+    pod_cidrs: Iterable[IPNetwork] = (),
 ) -> tuple[Link, ...]:
     """The native devices, in the kernel's order.
 
@@ -31,14 +35,24 @@ def native_devices(
         routes: The routes of its table main, of both families.
         own: The node's published addresses.
         others: The addresses of the other nodes.
+        pod_cidrs: The networks of their pods.
     """
     candidates = [link for link in links if "UP" in link.flags and not _never(link)]
     addresses = frozenset(own)
     carriers = {link.name for link in candidates if any(one.ip in addresses for one in link.addresses)}
-    carriers |= set(_ways_to(others, tuple(routes)))
+    carriers |= set(_ways_to(others, known := tuple(routes))) | set(_ways_into(pod_cidrs, known))
     native = [link for link in candidates if link.name in carriers or _physical(link)]
     bonded = any("MASTER" in link.flags for link in native)
     return tuple(link for link in native if not (bonded and "SLAVE" in link.flags and link.name not in carriers))
+
+
+def _ways_into(networks: Iterable[IPNetwork], routes: tuple[Route, ...]) -> Iterator[str]:
+    """Devices of routes to a whole network or any part of it."""
+    for network in networks:
+        for route in routes:
+            inside = route.destination.version == network.version and route.destination.subnet_of(network)  # type: ignore[arg-type]
+            if route.table == "main" and route.device is not None and inside:
+                yield route.device
 
 
 def _never(link: Link) -> bool:
