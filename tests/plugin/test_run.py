@@ -15,6 +15,8 @@ import pytest
 
 from .conftest import SuiteRun
 
+VXLAN = ("--ciliumwg-provider=lab", "--ciliumwg-routing=vxlan")
+
 
 @pytest.mark.parametrize("version", ["1.10", "1.13", "1.14.2", "1.16", "1.18", "1.20.3"])
 def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) -> None:
@@ -101,7 +103,7 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
         (["--ciliumwg-cilium-version=1.9"], "--ciliumwg-cilium-version: '1.9' is not accepted: *1.10*"),
         (["--ciliumwg-fault=rule-deleted", "--ciliumwg-provider=existing"], "--ciliumwg-fault goes with *=lab only*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-routing=geneve"], "the lab's tunnel is vxlan; *"),
-        (["--ciliumwg-provider=lab", "--ciliumwg-routing=vxlan", "--ciliumwg-cilium-version=1.14"], "*only from 1.15 on"),
+        ([*VXLAN, "--ciliumwg-cilium-version=1.14"], "*from 1.15 on"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=gremlins"], "*gremlins*encryption-off*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=peer-removed@moon"], "*moon*lab-worker*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-cilium-version=1.13", "--ciliumwg-ip-family=v6"], "*IPv6*1.14*"),
