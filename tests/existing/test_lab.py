@@ -69,7 +69,6 @@ def test_the_suite(
 # Fault → (Cilium version, what the failing check says). The faults of the watch are the agent's, not the cluster's.
 FAULTS = {
     "encryption-off": ("1.18.3", "expected WireGuard encryption enabled"),
-    "encryption-off@lab-worker": ("1.18.3", "lab-worker: expected the device cilium_wg0"),
     "rule-deleted": ("1.13.18", "lab-worker IPv4: expected exactly `1: from all fwmark 0xe00/0xf00 lookup 201`"),
     "table-emptied": ("1.13.18", "lab-worker IPv4: expected `default dev cilium_wg0` alone"),
     "redirect-removed-v6": ("1.18.3", "frames of the reply leaving lab-worker eth0 in clear (eth/ipv6/"),
@@ -77,7 +76,6 @@ FAULTS = {
     "leak-snat": ("1.15.10", "frames of the request leaving lab-worker eth0 in clear"),
     "leak-eth1": ("1.15.10", "frames of the request leaving lab-worker eth1 in clear"),
     "leak-vxlan": ("1.15.10", "leaving lab-worker eth0 in clear (eth/ipv4/udp:8472/vxlan/eth/ipv4/"),
-    "peer-removed": ("1.18.3", "lab-worker: expected 1 peers; seen: 0, without lab-control-plane"),
 }  # fmt: skip
 
 

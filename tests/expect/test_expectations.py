@@ -146,7 +146,7 @@ def test_unfragmented(version: str, mode: RoutingMode, v4: bool, v6: bool) -> No
         ("1.13", {}, ("pod-to-node", "node-to-pod", "node-to-node")),
         ("1.14.0", {"node_encryption": True}, ()),
         ("1.14.0", {"routing_mode": "vxlan"}, ("pod-to-node", "node-to-pod", "node-to-node")),
-        ("1.15.0", {"routing_mode": "vxlan"}, ("pod-to-node", "node-to-node")),
+        ("1.15.0", {"routing_mode": "vxlan"}, ("pod-to-node", "node-to-pod", "node-to-node")),
         ("1.20.3", {}, ("pod-to-node", "node-to-pod", "node-to-node")),
     ],
 )

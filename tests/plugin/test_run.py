@@ -112,7 +112,7 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
 def test_a_mistake_is_one_sentence(pytester: pytest.Pytester, arguments: list[str], sentence: str) -> None:
     result = pytester.runpytest_inprocess("--ciliumwg", *arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    both = result.stdout.str() + result.stderr.str()
+    both = f"{result.stdout.str()}\n{result.stderr.str()}"
     assert "Traceback" not in both
     result_lines = [line.removeprefix("ERROR: ") for line in both.splitlines()]
     assert any(re.fullmatch(re.escape(sentence).replace(r"\*", ".*"), line) for line in result_lines), both
