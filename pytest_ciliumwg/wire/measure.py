@@ -8,8 +8,9 @@ last flow have arrived.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -158,7 +159,7 @@ def measure(
 
     An agent that fails, wherever, makes its watch or flows unsound and says why; it never makes them good.
     """
-    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
+    with _workers() as pool:
         watching = _Watching(cluster, states, pool)
         progress(f"watching {sum(map(len, watching.devices.values()))} native devices of {len(watching.nodes)} nodes")
         watching.start_watches(flows, port)
@@ -188,6 +189,18 @@ def measure(
         after=after,
         problems=tuple(dict.fromkeys(watching.problems)),
     )
+
+
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Threads for concurrent requests; after Ctrl-C nobody waits for them: their agents end with the cluster."""
+    pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg")
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def control_number(node: int, phase: int) -> int:
