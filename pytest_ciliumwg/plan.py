@@ -100,7 +100,7 @@ def _agents(settings: Settings) -> Iterator[str]:
     spec = existing_spec(settings)
     yield "in the cluster, and removed at the end: a namespace ciliumwg-<id> (privileged Pod Security) with a"
     yield "  ServiceAccount without rights, a ConfigMap with the agent, a DaemonSet node-agent (host network, NET_RAW)"
-    yield f"  and a DaemonSet test-pod, one pod on each node, image {spec.image} ({spec.image_pull_policy})"
+    yield f"  and a DaemonSet test-pod, one pod with a Service of its own on each node, image {spec.image} ({spec.image_pull_policy})"
 
 
 def _flows(writer: Any, nodes: int, families: frozenset[IPFamily]) -> None:
@@ -109,6 +109,8 @@ def _flows(writer: Any, nodes: int, families: frozenset[IPFamily]) -> None:
     for (purpose, protocol, family), count in groups.items():
         writer.line(f"flows {purpose}: {count} x {protocol} over IP{family}, pod to pod between two nodes")
     writer.line(f"{len(flows)} flows in one watch on every native device of all nodes")
+    writer.line("in the same watch, and asserted only where it is promised: pod to node, node to pod, node to node;")
+    writer.line("  and, where the cluster has Services, pod to pod by a ClusterIP")
 
 
 def _pod(number: int) -> Pod:
