@@ -100,7 +100,8 @@ def _agents(settings: Settings) -> Iterator[str]:
     spec = existing_spec(settings)
     yield "in the cluster, and removed at the end: a namespace ciliumwg-<id> (privileged Pod Security) with a"
     yield "  ServiceAccount without rights, a ConfigMap with the agent, a DaemonSet node-agent (host network, NET_RAW)"
-    yield f"  and a DaemonSet test-pod, one pod with a Service of its own on each node, image {spec.image} ({spec.image_pull_policy})"
+    yield "  and a DaemonSet test-pod, one pod with a Service of its own on each node,"
+    yield f"  image {spec.image} ({spec.image_pull_policy})"
 
 
 def _flows(writer: Any, nodes: int, families: frozenset[IPFamily]) -> None:
