@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_ciliumwg.checks import Verify
-from pytest_ciliumwg.model.cluster import Node
+from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
-from pytest_ciliumwg.model.traffic import Sighting, Verdict
+from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
 from pytest_ciliumwg.model.watch import WireGuardMessages
 from pytest_ciliumwg.wire.judge import Judge, Judgement
 
@@ -66,6 +66,24 @@ def assert_encrypted(verify: Verify, one: Judgement) -> None:
             seen=seen_in_clear(one.sightings),
             meaning=LEAK,
         )
+
+
+def assert_delivered(verify: Verify, one: Judgement, meaning: str) -> None:
+    """Verify that every message of a flow was answered."""
+    verify(
+        one.delivery.received >= one.flow.count,
+        where=str(one.flow),
+        expected=f"{one.flow.count} answers",
+        seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
+        meaning=meaning,
+    )
+
+
+def judged(judge: Judge, purpose: Purpose, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
+    """The judgements of the flows of one purpose, family and protocol."""
+    for one in judge.judgements:
+        if (one.flow.purpose, one.flow.family, one.flow.protocol) == (purpose, family, protocol):
+            yield one
 
 
 def seen_in_clear(sightings: Sequence[Sighting]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,9 +11,10 @@ from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.providers.base import Cluster
-from pytest_ciliumwg.verifying import Observed, assert_encrypted, wireguard_messages
-from pytest_ciliumwg.wire.judge import Judge, Judgement
+from pytest_ciliumwg.verifying import Observed, assert_delivered, assert_encrypted, judged, wireguard_messages
+from pytest_ciliumwg.wire.judge import Judge
 
+TOO_LARGE = "Packets of this size do not get through the tunnel; large transfers between pods will hang."
 DATAGRAMS = pytest.mark.parametrize("datagram", [Protocol.ICMP, Protocol.UDP], ids=["icmp", "udp"])
 
 
@@ -51,14 +52,8 @@ def test_route_mtu(
 @DATAGRAMS
 def test_delivered(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
     """Payloads of one byte, just below, at and above the pod's MTU are all answered."""
-    for one in _of(judge, family, datagram):
-        verify(
-            one.delivery.received >= one.flow.count,
-            where=str(one.flow),
-            expected=f"{one.flow.count} answers",
-            seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
-            meaning="Packets of this size do not get through the tunnel; large transfers between pods will hang.",
-        )
+    for one in judged(judge, "size", family, datagram):
+        assert_delivered(verify, one, TOO_LARGE)
 
 
 @pytest.mark.ciliumwg_check(
@@ -67,7 +62,7 @@ def test_delivered(judge: Judge, verify: Verify, family: IPFamily, datagram: Pro
 @DATAGRAMS
 def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
     """A packet of exactly the route's MTU, which must not be fragmented, gets through."""
-    for one in _of(judge, family, datagram):
+    for one in judged(judge, "size", family, datagram):
         if one.flow.dont_fragment:
             verify(
                 one.delivery.received >= one.flow.count,
@@ -84,7 +79,7 @@ def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datag
 @DATAGRAMS
 def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
     """No packet of any size, whole or fragmented, is seen in clear."""
-    for one in _of(judge, family, datagram):
+    for one in judged(judge, "size", family, datagram):
         assert_encrypted(verify, one)
 
 
@@ -103,9 +98,3 @@ def test_outer_packets_are_not_fragmented(judge: Judge, verify: Verify, expected
             seen=f"{messages.count} fragmented ones",
             meaning="Fragments are slow, and many networks drop them.",
         )
-
-
-def _of(judge: Judge, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
-    for one in judge.judgements:
-        if (one.flow.purpose, one.flow.family, one.flow.protocol) == ("size", family, protocol):
-            yield one

@@ -12,8 +12,16 @@ from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.traffic import Protocol, Verdict
 from pytest_ciliumwg.model.watch import MessageKind
-from pytest_ciliumwg.verifying import LEAK, assert_encrypted, peer_names, seen_in_clear, wireguard_messages
-from pytest_ciliumwg.wire.judge import Judge, Judgement
+from pytest_ciliumwg.verifying import (
+    LEAK,
+    assert_delivered,
+    assert_encrypted,
+    judged,
+    peer_names,
+    seen_in_clear,
+    wireguard_messages,
+)
+from pytest_ciliumwg.wire.judge import Judge
 
 ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another node'
 
@@ -21,20 +29,14 @@ ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another 
 @pytest.mark.ciliumwg_check("wire.delivered", source=ENCRYPTED)
 def test_delivered(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
     """Every message from a pod to a pod on another node is answered, for every directed pair of nodes."""
-    for one in _of(judge, family, protocol):
-        verify(
-            one.delivery.received >= one.flow.count,
-            where=str(one.flow),
-            expected=f"{one.flow.count} answers",
-            seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
-            meaning="The pods cannot talk; whether they would be encrypted cannot be said.",
-        )
+    for one in judged(judge, "pair", family, protocol):
+        assert_delivered(verify, one, "The pods cannot talk; whether they would be encrypted cannot be said.")
 
 
 @pytest.mark.ciliumwg_check("wire.no-cleartext", source=ENCRYPTED)
 def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
     """No request and no reply between pods on two nodes is seen in clear on any native device."""
-    for one in _of(judge, family, protocol):
+    for one in judged(judge, "pair", family, protocol):
         assert_encrypted(verify, one)
 
 
@@ -152,12 +154,6 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
                 seen=f"{grew}",
                 meaning="The payload went another way than through this peer.",
             )
-
-
-def _of(judge: Judge, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
-    for one in judge.judgements:
-        if (one.flow.purpose, one.flow.family, one.flow.protocol) == ("pair", family, protocol):
-            yield one
 
 
 def _payload(judge: Judge, source: str, destination: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
@@ -21,6 +22,11 @@ class IPFamily(enum.Enum):
     def of(cls, address: IPAddress | IPNetwork) -> IPFamily:
         """The family of an address or network."""
         return cls.V4 if address.version == 4 else cls.V6
+
+
+def first_of(addresses: Iterable[IPAddress], family: IPFamily) -> IPAddress | None:
+    """The first address of a family, None without one."""
+    return next((ip for ip in addresses if IPFamily.of(ip) is family), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +49,7 @@ class Node:
 
     def address(self, family: IPFamily) -> IPAddress | None:
         """The node's first address of a family."""
-        return next((ip for ip in self.addresses if IPFamily.of(ip) is family), None)
+        return first_of(self.addresses, family)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,7 @@ class Pod:
 
     def address(self, family: IPFamily) -> IPAddress | None:
         """The pod's first address of a family."""
-        return next((ip for ip in self.addresses if IPFamily.of(ip) is family), None)
+        return first_of(self.addresses, family)
 
 
 RoutingMode = Literal["native", "vxlan", "geneve"]

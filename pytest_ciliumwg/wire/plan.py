@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod, first_of
 from pytest_ciliumwg.model.traffic import Flow, Path, Protocol, Purpose
 from pytest_ciliumwg.providers.base import SERVICE_PORT
 
@@ -83,7 +83,7 @@ class _End:
     addresses: tuple[IPAddress, ...]
 
     def address(self, family: IPFamily) -> IPAddress | None:
-        return next((ip for ip in self.addresses if IPFamily.of(ip) is family), None)
+        return first_of(self.addresses, family)
 
 
 _Ends = tuple[Path, _End, _End]
