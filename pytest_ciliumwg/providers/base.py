@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.timeline import Snapshot
 
 SERVICE_PORT = 21000
 """The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
@@ -31,6 +32,85 @@ class AgentPort(Protocol):
         Raises:
             AgentError: the agent cannot be reached or did not answer within `timeout` seconds.
         """
+        ...
+
+
+class Levers(Protocol):
+    """What can be changed in a cluster, for a while; every pull blocks until the change is done.
+
+    Each method may be called again after it failed or was interrupted. `restore` undoes whatever is not undone, at
+    whatever moment it was interrupted.
+
+    Raises:
+        ProviderError: every method, when what is asked for cannot be done here or does not get done in time.
+    """
+
+    def unavailable(self, lever: str) -> str:
+        """Why a method of this protocol cannot be used with this cluster; empty when it can."""
+        ...
+
+    def restart_agents(self, nodes: Sequence[str]) -> None:
+        """End the Cilium agents of these nodes at once, and wait until their successors are ready."""
+        ...
+
+    def create_pod(self, node: str) -> Pod:
+        """Make one more pod on a node, with an agent (see `Cluster.pod_agent`) that answers."""
+        ...
+
+    def delete_pod(self, pod: Pod) -> None:
+        """Delete a pod of `create_pod` with grace period 0, whatever it is doing."""
+        ...
+
+    def drain_node(self, node: str) -> None:
+        """Cordon a node and evict its pods (not those of DaemonSets); `restore` or `add_node` uncordons it."""
+        ...
+
+    def remove_node(self, node: str) -> None:
+        """Stop a node and take it out of the cluster."""
+        ...
+
+    def add_node(self, node: str) -> None:
+        """Let a removed or drained node be part of the cluster again, with a ready agent and test pod."""
+        ...
+
+    def restart_node(self, node: str) -> None:
+        """Restart a node, and wait until its agent and test pod are ready."""
+        ...
+
+    def device_down(self, node: str) -> None:
+        """Set cilium_wg0 down."""
+        ...
+
+    def device_up(self, node: str) -> None:
+        """Set it up again, and have what depends on it (routes) restored as Cilium does at its start."""
+        ...
+
+    def block_port(self, node: str) -> None:
+        """Drop WireGuard's UDP port in and out of a node."""
+        ...
+
+    def unblock_port(self, node: str) -> None:
+        """Stop dropping it."""
+        ...
+
+    def replace_key(self, node: str) -> None:
+        """Take a node's private key away and restart its agent, which makes a new one."""
+        ...
+
+    def check_upgrade(self, versions: Sequence[str]) -> None:
+        """Refuse upgrades through these versions, the present one first, before anything is changed."""
+        ...
+
+    def upgrade(self, version: str) -> None:
+        """Bring Cilium to a version (up or down), and wait until every agent runs it and is ready."""
+        ...
+
+    def renew_pods(self) -> None:
+        """Make the test pods anew, so that they have what the present version gives to new pods, such as MTUs."""
+        ...
+
+    def restore(self) -> None:
+        """Undo everything that is not undone; safe to call twice, and at any moment."""
         ...
 
 
@@ -93,6 +173,19 @@ class Cluster(Protocol):
 
     def pod_agent(self, pod: Pod) -> AgentPort:
         """The agent in a test pod; it sends and serves."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """What the cluster shows now of all that may change; cheap enough to ask for every second.
+
+        Raises:
+            ProviderError: the cluster does not answer now.
+        """
+        ...
+
+    @property
+    def levers(self) -> Levers:
+        """What can be changed in this cluster."""
         ...
 
     def keep(self) -> str:

@@ -1,0 +1,155 @@
+"""What happened over time: events, and for each flow when it was lost or in clear.
+
+All times are seconds since the epoch on one clock, the controller's: those of nodes are corrected by their offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_ciliumwg.model.traffic import Direction, Flow
+
+EventKind = Literal[
+    "change",
+    "agent-gone",
+    "agent-ready",
+    "node-gone",
+    "node-ready",
+    "node-not-ready",
+    "key-changed",
+    "peers-changed",
+    "revision",
+    "pod-created",
+    "pod-deleted",
+    "kernel",
+    "api-silent",
+    "api-answers",
+    "watch-restarted",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentPod:
+    """The Cilium agent of a node."""
+
+    name: str
+    """The pod's name: another name is another agent."""
+    ready: bool
+    started_at: float | None = None
+    """When its container started, on the node's clock; None where nobody tells."""
+    image: str = ""
+    """What tells its version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a cluster's API shows at one moment of all that may change."""
+
+    agents: Mapping[str, AgentPod]
+    """Node → its Cilium agent; a node without one is missing."""
+    nodes: Mapping[str, bool]
+    """Node → whether it is Ready."""
+    keys: Mapping[str, str]
+    """Node → the public key that it publishes."""
+    pods: Mapping[str, str]
+    """Key of each pod with addresses of its own → its node."""
+    revision: str = ""
+    """The installation's revision, such as Helm's; empty where nobody tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened."""
+
+    kind: EventKind
+    what: str
+    """In words, such as `cilium_wg0 was removed`."""
+    node: str | None
+    """Where; None: in the cluster."""
+    at: float
+    """When at the latest: when it was noticed, or exactly where the source tells."""
+    since: float
+    """When at the earliest; the same as `at` where the time is exact."""
+
+    def __str__(self) -> str:
+        return f"{self.what} on {self.node}" if self.node else self.what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearInterval:
+    """Frames of one flow and direction in clear, close to each other in time, on one device."""
+
+    flow: int
+    direction: Direction
+    node: str
+    device: str
+    outgoing: bool
+    how: Literal["canary", "header"]
+    frames: int
+    first_at: float
+    last_at: float
+    layers: str
+    evidence: tuple[tuple[float, bytes, int], ...] = ()
+    """Some of the frames: time, bytes, length on the wire."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """Messages of one flow that nobody answered, from the first to the last in a row."""
+
+    flow: int
+    first_at: float
+    last_at: float
+    """When the first and the last of them were sent."""
+    lost: int
+    error: str | None = None
+    """What the kernel said, if it refused to send."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return self.last_at - self.first_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindInterval:
+    """A time in which a node's watch proves nothing."""
+
+    node: str
+    first_at: float
+    last_at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowTotals:
+    """One flow's messages over the whole time."""
+
+    flow: int
+    sent: int
+    answered: int
+    lost: int
+    connections: int = 0
+    """TCP connections that were opened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """All that a continuous watch brought home."""
+
+    started: float
+    stopped: float
+    flows: Mapping[int, Flow]
+    totals: Mapping[int, FlowTotals]
+    """By flow; a flow whose sender gave no account is missing."""
+    clear: tuple[ClearInterval, ...]
+    outages: tuple[Outage, ...]
+    blind: tuple[BlindInterval, ...]
+    events: tuple[Event, ...]
+    """In the order of time."""
+    offsets: Mapping[str, float] = field(default_factory=dict)
+    """Node → how many seconds its clock is ahead of ours."""
+    uncertainty: Mapping[str, float] = field(default_factory=dict)
+    """Node → by how many seconds its offset may be wrong."""
