@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from pytest_ciliumwg.model.timeline import BlindInterval, Outage, Timeline
@@ -45,7 +46,7 @@ def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
 def _without_gaps(marks: Sequence[Span], started: float, stopped: float) -> tuple[Span, ...]:
     cuts = sorted({started, stopped, *(at for one in marks for at in (one.first_at, one.last_at))})
     found: list[Span] = []
-    for first, last in zip(cuts, cuts[1:], strict=False):
+    for first, last in pairwise(cuts):
         kinds = {one.kind for one in marks if one.first_at <= first and last <= one.last_at}
         # A single frame lasts no time at all, and is cleartext all the same.
         found += [Span("cleartext", first, first)] if _moment(marks, first) and "cleartext" not in kinds else []

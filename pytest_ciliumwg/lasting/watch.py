@@ -24,7 +24,7 @@ from pytest_ciliumwg.lasting.observer import Observer
 from pytest_ciliumwg.model.cluster import IPFamily, Node, Pod
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Flow
-from pytest_ciliumwg.providers.base import AgentPort, Cluster, Progress
+from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.wire.agents import Run
 
 PERIOD = 1.0
@@ -172,12 +172,13 @@ class LastingWatch:
         # Its account is of no interest: it ends in the middle of a sentence.
         StreamFollower(self.run, Ledger(()), pod, self.cluster.pod_agent, mine, [], CHURN_RATE).start()
 
-    def troubles(self) -> tuple[str, ...]:
-        """Why agents cannot be asked now, a sentence each; and flows that are not answered now."""
-        silent = [
-            f"no answer to {self.flows[one.flow]}" for one in self.ledger.open_outages() if one.flow in self.flows
-        ]
-        return (*(one.trouble for one in (*self._watches.values(), *self._streams.values()) if one.trouble), *silent)
+    def troubles(self, nodes: Sequence[str]) -> tuple[str, ...]:
+        """What does not work now between these nodes, a sentence each: agents that cannot be asked, silent flows."""
+        watches = [one.trouble for name, one in self._watches.items() if name in nodes]
+        streams = [one.trouble for name, one in self._streams.items() if name in nodes]
+        silent = [self.flows[one.flow] for one in self.ledger.open_outages()]
+        unanswered = [f"nobody answers {flow}" for flow in silent if set(flow.pair) <= set(nodes)]
+        return tuple(why for why in (*watches, *streams, *unanswered) if why)
 
     def stop(self) -> Timeline:
         """End it and tell what it saw; a second call tells the same."""
@@ -287,8 +288,8 @@ class LastingWatch:
             for flow in stream.flows
             if flow.id not in totals or not totals[flow.id].answered
         ]
-        open_now = [self.flows[one.flow] for one in self.ledger.open_outages()]
-        return f"nobody answers {(silent or open_now or ['a flow'])[0]}, before anything was changed"
+        silent += [self.flows[one.flow] for one in self.ledger.open_outages()]
+        return f"nobody answers {silent[0] if silent else 'all flows'}, before anything was changed"
 
     # --- the end ------------------------------------------------------------------------------------------------
 

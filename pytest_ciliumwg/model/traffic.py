@@ -32,8 +32,8 @@ class Flow:
     id: int
     purpose: Purpose
     """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU, `load` lasts,
-    `path` takes another path than pod to pod, `lasting` goes on through a continuous watch, `churn` is the tail of a pod
-    that is deleted while it sends."""
+    `path` takes another path than pod to pod, `lasting` goes on through a continuous watch, `churn` is what a pod sends
+    until it is deleted."""
     source_node: str
     destination_node: str
     source_pod: str
