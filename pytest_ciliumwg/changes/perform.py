@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_ciliumwg.changes.actions import Hands
 from pytest_ciliumwg.changes.catalogue import Change, on
@@ -43,6 +43,8 @@ class Made:
     """The node that it hit."""
     error: str
     """Why it could not be made; empty when it was."""
+    unavailable: bool = False
+    """Whether this cluster cannot have it, by its nature."""
     timeline: Timeline | None
     """None when nothing could be watched."""
     tolerance: Tolerance | None
@@ -98,7 +100,7 @@ class _Performance:
 
     def make(self, states: Mapping[str, NodeState]) -> Made:
         if missing := [why for lever in self._change.levers if (why := self._cluster.levers.unavailable(lever))]:
-            return self._made(missing[0], None, None, None)
+            return replace(self._made(missing[0], None, None, None), unavailable=True)
         self._progress(f"change {self._change.name}: {self._change.does}")
         try:
             return self._watched(states)
@@ -183,3 +185,20 @@ class _Performance:
             settle_limit=self._settle_limit,
             expected=self._expected,
         )
+
+
+def not_made(cluster: Cluster, change: Change, expected: Expectations, why: str) -> Made:
+    """A change that was not even tried."""
+    return Made(
+        change=change,
+        node=cluster.test_pods()[-1].node,
+        error=why,
+        timeline=None,
+        tolerance=None,
+        before=None,
+        after=None,
+        settled_after=None,
+        unsettled=(),
+        settle_limit=0.0,
+        expected=expected,
+    )

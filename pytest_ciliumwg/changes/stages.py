@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_ciliumwg.changes.catalogue import DISRUPTIONS, Change, by_names, observation, upgrade
+from pytest_ciliumwg.changes.catalogue import DISRUPTIONS, Change, by_names, observation, on, upgrade
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.choose import nodes_of
 
@@ -52,3 +52,18 @@ def upgrades(versions: Sequence[str], *, downgrade: bool) -> Iterator[Change]:
     yield from (upgrade(version) for version in versions[1:])
     if downgrade:
         yield from (upgrade(version, back=True) for version in reversed(versions[:-1]))
+
+
+def way_of(settings: Settings) -> tuple[str, ...]:
+    """All versions of an upgrade in their order, the present one first."""
+    return (*settings.upgrade, *(reversed(settings.upgrade[:-1]) if settings.downgrade else ()))
+
+
+def announcement(settings: Settings, nodes: Sequence[str]) -> Iterator[str]:
+    """What will be done to a cluster with these nodes under test, a line each; nothing where nothing is changed."""
+    changes = list(wanted_changes(settings))
+    if any(change.kind != "none" for change in changes):
+        yield "THIS RUN CHANGES THE CLUSTER, and after each change runs all checks again:"
+    for change in changes:
+        why_not = left_out(change, settings)
+        yield f"  {change.name}: " + (f"left out, {why_not}" if why_not else on(change, nodes[-1]).does)

@@ -198,6 +198,9 @@ class LastingWatch:
             blind=(*ledger.blind, *ledger.pulses.deaf(self.devices, *window)),
             events=in_order(ledger.events),
             counted={node: tuple(lives) for node, lives in ledger.devices.items()},
+            addresses={
+                node.name: frozenset(map(str, (*node.addresses, *node.external_addresses))) for node in self._nodes
+            },
             unsound=(*lost, *(error for one in self._streams.values() for error in one.errors)),
             offsets={node: offset.ahead for node, offset in offsets.items()},
             uncertainty={node: offset.uncertainty for node, offset in offsets.items()},

@@ -151,6 +151,8 @@ class Timeline:
     """In the order of time."""
     counted: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
     """Node → each life of its agent → `started`, and what it counted on its `devices`."""
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Node → the addresses at which its tunnel may end."""
     unsound: tuple[str, ...] = ()
     """Why nothing at all can be concluded, such as a log that had no room; a sentence each."""
     offsets: Mapping[str, float] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
     path = directory / "report.json"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        evidence = write_evidence(record.judge, directory) if record.judge else []
+        evidence = [one for judge in record.judges.values() for one in write_evidence(judge, directory)]
         fields = document(record, exit_status) | {"evidence": [one.name for one in evidence]}
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -58,7 +58,7 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
             for (source, destination), verdict in record.matrix().items()
         ],
         "flows": [_flow(judgement) for judgement in record.judgements()],
-        "watches": _watches(record.judge) if record.judge else [],
+        "watches": [row for judge in record.judges.values() for row in _watches(judge)],
     }
 
 
