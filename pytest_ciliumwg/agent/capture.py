@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import Any
 
@@ -89,7 +88,7 @@ class Capture:
 
     def _error_of(self, ring: Ring) -> str | None:
         """The error that the kernel holds for a ring, in a sentence; asking takes it away."""
-        code = ring.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = ring.take_error()
         return f"{ring.device}: capture error {code} (device down or gone)" if code else None
 
     def _devices(self) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -10,10 +11,11 @@ LIMIT = 20000
 """Entries kept. A controller asks every few seconds; this lasts for minutes of the worst day."""
 AT_ONCE = 5000
 """Entries of one reply, so that a reply stays a few megabytes."""
+_SAME_FAILURE_SECONDS = 60.0
 
 
 class Log:
-    """Entries are dicts that JSON can hold; each gets the next `seq`, from 1 on. All methods are safe in all threads."""
+    """Entries are dicts that JSON can hold; each gets the next `seq`, from 1 on. Safe in all threads."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.overflow = 0
@@ -21,6 +23,7 @@ class Log:
         self._entries: deque[dict[str, Any]] = deque()
         self._limit = limit
         self._seq = 0
+        self._failure = ("", 0.0)
         self._lock = threading.Lock()
 
     def add(self, entry: dict[str, Any]) -> None:
@@ -31,6 +34,17 @@ class Log:
             if len(self._entries) > self._limit:
                 self._entries.popleft()
                 self.overflow += 1
+
+    def error(self, what: str) -> None:
+        """Append an entry `{kind: "error", at, what}`."""
+        self.add({"kind": "error", "at": time.time(), "what": what})
+
+    def failure(self, what: str) -> None:
+        """Append an error that may come again many times a second; then it is told once a minute."""
+        now = time.monotonic()
+        if what != self._failure[0] or now - self._failure[1] > _SAME_FAILURE_SECONDS:
+            self._failure = (what, now)
+            self.error(what)
 
     def after(self, acknowledged: int) -> list[dict[str, Any]]:
         """Forget the entries up to the `seq` that the reader has; return the oldest others, at most AT_ONCE."""

@@ -94,6 +94,10 @@ class Ring:
         """Take the frames of the device that has the name now; for a device that went and came again."""
         self.socket.bind((self.device, _ETH_P_ALL))
 
+    def take_error(self) -> int:
+        """The error number that the kernel holds (ENETDOWN: device down or gone), 0 for none; it is given once."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
     def fileno(self) -> int:
         """For select and poll."""
         return self.socket.fileno()

@@ -68,7 +68,9 @@ class Intervals:
     def add(self, key: Key, frame: Frame, data: bytes) -> None:
         """Put one frame into its interval."""
         seen = self._open.get(key)
-        if seen is not None and (frame.seconds - seen.last > GAP_SECONDS or frame.seconds - seen.first >= LONGEST_SECONDS):
+        if seen is not None and (
+            frame.seconds - seen.last > GAP_SECONDS or frame.seconds - seen.first >= LONGEST_SECONDS
+        ):
             self._close(key)
             seen = None
         if seen is None:

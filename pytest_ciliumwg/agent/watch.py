@@ -77,6 +77,8 @@ class Watch(Capture):
             error = self._error_of(ring) if ring.fileno() == fileno else None
             if error is not None:
                 self._errors.append(error)
+        for counter in self._counters.values():
+            counter.take_error()
 
     def _found(self, hit: Hit, device: str, frame: Frame, data: bytes) -> None:
         key = key_of(hit, device, frame)
