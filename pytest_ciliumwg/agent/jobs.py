@@ -20,6 +20,8 @@ from .watch import Watch, send_control
 
 VERSION = 2
 """Of the requests and replies; the controller refuses another."""
+NO_JOB = "there is no job"
+"""How the refusal of a request about an unknown job begins."""
 _LONGEST_WAIT = 30.0
 _PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
 
@@ -32,7 +34,7 @@ class NoJobError(Exception):
     """A request names a job that this agent has not: it was never begun, or the agent was restarted since."""
 
     def __init__(self, job: str) -> None:
-        super().__init__(f"there is no job {job} here: it was never started, or this agent was restarted since")
+        super().__init__(f"{NO_JOB} {job} here: it was never started, or this agent was restarted since")
 
 
 class Jobs:
@@ -151,7 +153,8 @@ def _watch_arguments(request: Request) -> tuple[list[str], FlowIndex, int, int, 
 
 
 def _pulse(fields: dict[str, Any]) -> Pulse:
-    return Pulse(int(fields["node"]), float(fields["period"]), [str(target) for target in fields["targets"]])
+    targets = [str(target) for target in fields["targets"]]
+    return Pulse(int(fields["node"]), int(fields["first"]), float(fields["period"]), targets)
 
 
 def _flow_row(row: list[Any]) -> Any:

@@ -30,6 +30,8 @@ class Pulse(NamedTuple):
 
     node: int
     """The node's index, below 4096."""
+    first: int
+    """The number of the first one: an agent that was restarted goes on counting where the last one cannot have been."""
     period: float
     targets: list[str]
     """The other nodes' addresses."""
@@ -54,7 +56,7 @@ class LastingWatch(Capture):
         self._log = Log()
         self._intervals = Intervals(self._log)
         self._pulse = pulse
-        self._pulses = 0
+        self._pulses = pulse.first
         self._pulses_seen: OrderedDict[tuple[int, str, bool], None] = OrderedDict()
         self._problems: set[str] = set()
         self._lock = threading.Lock()

@@ -82,7 +82,7 @@ class Ledger:
             for entry in reply["entries"]:
                 self._entry(node, entry)
             if reply["overflow"]:
-                self.overflowed[f"entries of the watch on {node}"] += int(reply["overflow"])
+                self.overflowed[f"entries of the watch on {node}"] = int(reply["overflow"])
             lives = self.devices[node]
             if not lives or lives[-1]["started"] != reply["started"]:
                 lives.append({})
@@ -132,11 +132,14 @@ class Ledger:
                 self._totals[flow].now = (sent, answered, lost, connections)
                 self._open.pop(flow, None)
             for entry in reply["entries"]:
-                self.keep("outages", self.outages, self._outage(node, entry))
+                if entry["kind"] == "outage":
+                    self.keep("outages", self.outages, self._outage(node, entry))
+                else:
+                    self.overflowed[f"times of the sender on {node} ({entry['what']})"] += 1
             for entry in reply["open"]:
                 self._open[entry["flow"]] = self._outage(node, entry)
             if reply["overflow"]:
-                self.overflowed[f"outages of the sender on {node}"] += int(reply["overflow"])
+                self.overflowed[f"outages of the sender on {node}"] = int(reply["overflow"])
 
     def _outage(self, node: str, entry: Row) -> Outage:
         return Outage(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent.service import NO_JOB, VERSION
+from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.providers.base import AgentPort
@@ -61,14 +61,14 @@ class Agent:
         self._port = port
         self.name = port.name
 
-    def ask(self, op: str, *, patience: float = 0.0, **fields: Any) -> Reply:
-        """Send one request; `patience` is how long the agent itself may take on purpose.
+    def ask(self, op: str, *, takes: float = 0.0, **fields: Any) -> Reply:
+        """Send one request; `takes` is how long the agent itself may take on purpose.
 
         Raises:
             AgentError: no answer, an answer that is none, or the agent refuses.
         """
         request = json.dumps({"op": op, **fields}, separators=(",", ":")).encode() + b"\n"
-        raw = self._port.exchange(request, timeout=CALL_SECONDS + patience)
+        raw = self._port.exchange(request, timeout=CALL_SECONDS + takes)
         try:
             reply: Reply = json.loads(raw)
             accepted = reply["ok"]
@@ -124,7 +124,7 @@ class Agent:
 
     def stop_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
         """End lasting flows and fetch the rest of their account."""
-        return self.ask("stream-stop", patience=2.0, job=f"{run.job}-{part}", acknowledged=acknowledged)
+        return self.ask("stream-stop", takes=2.0, job=f"{run.job}-{part}", acknowledged=acknowledged)
 
     def controls_seen(self, run: Run) -> frozenset[int]:
         """Numbers of the control canaries that arrived from other nodes so far."""
@@ -186,7 +186,7 @@ class Agent:
 
     def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
         """The accounts of a sending, None while it goes on after `wait` seconds."""
-        reply = self.ask("collect", patience=wait, wait=wait, job=f"{run.job}-{part}")
+        reply = self.ask("collect", takes=wait, wait=wait, job=f"{run.job}-{part}")
         return list(reply["flows"]) if reply["done"] else None
 
 
