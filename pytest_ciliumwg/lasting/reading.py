@@ -113,10 +113,10 @@ def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[str, str]]:
         if totals is not None:
             delivered[flow.pair] += totals.answered
             delivered[flow.pair[::-1]] += totals.answered
-    in_clear = Counter(flow.pair for seen in timeline.clear if (flow := timeline.flows.get(seen.flow)))
+    in_clear = {timeline.flows[seen.flow].pair for seen in timeline.clear if seen.flow in timeline.flows}
     for (source, destination), count in delivered.items():
         lives = timeline.counted.get(source, ())
-        if len(lives) != 1 or in_clear[source, destination] or in_clear[destination, source]:
+        if len(lives) != 1 or {(source, destination), (destination, source)} & in_clear:
             continue
         passed = _data_messages(lives[0], timeline.addresses[source], timeline.addresses[destination])
         if passed < count:
