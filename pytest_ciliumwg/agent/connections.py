@@ -153,9 +153,9 @@ class FreshTcp(Channel):
         super().answered(number)
         self.give_up(number)
 
-    def give_up(self, _number: int) -> str:
+    def give_up(self, number: int) -> str:
         """Say why it was not answered, and close its connection."""
-        connection = self._connections.pop(_number, None)
+        connection = self._connections.pop(number, None)
         if connection is None:
             return NO_ANSWER
         connection.close()
