@@ -67,7 +67,7 @@ class KernelEvents:
     def read(self) -> list[dict[str, Any]]:
         """Entries `{kind: "kernel", at, what, device}` that are ready; never blocks."""
         self._receive()
-        return self.flush() if self._waiting and time.time() - self._oldest >= _GATHER_SECONDS else []
+        return self.flush() if self._waiting and time.monotonic() - self._oldest >= _GATHER_SECONDS else []
 
     def flush(self) -> list[dict[str, Any]]:
         """The entries that still wait for equals of theirs."""
@@ -120,7 +120,7 @@ class KernelEvents:
 
     def _tell(self, what: str, device: str = "") -> None:
         if not self._waiting:
-            self._oldest = time.time()
+            self._oldest = time.monotonic()
         told = self._waiting.get(what)
         if told is not None:
             told.count += 1

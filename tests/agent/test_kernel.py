@@ -33,7 +33,9 @@ def told(events: KernelEvents, script: str) -> list[str]:
 def test_links(events: KernelEvents) -> None:
     add = "ip link add cilium_wg0 type ifb"
     assert told(events, add) == ["cilium_wg0 was created"]
-    assert told(events, "ip link set cilium_wg0 up mtu 1400; ip link set cilium_wg0 mtu 1300") == ["cilium_wg0 was set up"]
+    assert told(events, "ip link set cilium_wg0 up mtu 1400; ip link set cilium_wg0 mtu 1300") == [
+        "cilium_wg0 was set up"
+    ]
     assert told(events, "ip link set cilium_wg0 down") == ["cilium_wg0 was set down"]
     assert told(events, "ip link del cilium_wg0") == ["cilium_wg0 was removed"]
     assert told(events, "ip link set left down; ip link set right down") == ["left was set down"]
@@ -62,7 +64,9 @@ def test_rules(events: KernelEvents) -> None:
     assert told(events, f"ip rule add {rule}") == [sentence + "added"]
     assert told(events, f"ip rule del {rule}") == [sentence + "removed"]
     assert told(events, "ip -6 rule add lookup 201 pref 5") == ["the rule 5: lookup 201 (IPv6) was added"]
-    assert told(events, "ip rule add fwmark 7 lookup 1234 pref 6") == ["the rule 6: fwmark 0x7 lookup 1234 (IPv4) was added"]
+    assert told(events, "ip rule add fwmark 7 lookup 1234 pref 6") == [
+        "the rule 6: fwmark 0x7 lookup 1234 (IPv4) was added"
+    ]
     assert told(events, "ip rule add from 10.0.0.1 lookup 9") == []
 
 
@@ -116,8 +120,8 @@ def test_many_different_changes_are_bounded(events: KernelEvents) -> None:
 def test_sentences_are_told_after_a_second(events: KernelEvents, monkeypatch: pytest.MonkeyPatch) -> None:
     sh("ip link set left down")
     assert events.read() == []
-    now = time.time()
-    monkeypatch.setattr("time.time", lambda: now + 1.1)
+    now = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now + 1.1)
     assert [entry["what"] for entry in events.read()] == ["left was set down"]
     assert events.read() == []
 

@@ -31,7 +31,8 @@ def message(kind: int, head: bytes, attributes: list[bytes], lie: int) -> bytes:
 
 
 MESSAGES = st.builds(
-    message, KINDS, st.one_of(st.binary(max_size=24), st.builds(lambda tail: b"\2\0\0\0" + tail, st.binary(max_size=20))),
+    message, KINDS,
+    st.one_of(st.binary(max_size=24), st.builds(lambda tail: b"\2\0\0\0" + tail, st.binary(max_size=20))),
     st.lists(ATTRIBUTES, max_size=4), st.sampled_from([0, 0, 0, 4, -4, 1000]),
 )  # fmt: skip
 
