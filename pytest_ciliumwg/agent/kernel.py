@@ -155,7 +155,7 @@ class KernelEvents:
     def _route(self, message: Message) -> None:
         route = netlink.route(message.body)
         device = self._name(netlink.number(route.attributes, _DEVICE, 0))
-        through = route.table == _MAIN_TABLE and device == _WIREGUARD_DEVICE
+        through = route.table == _MAIN_TABLE and device == _WIREGUARD_DEVICE and not _link_local(route)
         if route.flags & _CACHED_ROUTE or not (route.table == _WIREGUARD_TABLE or through):
             return
         table = "the main table" if route.table == _MAIN_TABLE else f"table {route.table}"
@@ -228,3 +228,8 @@ def _destination(route: Route) -> str:
     if address is None or not route.prefix:
         return "default"
     return f"{socket.inet_ntop(route.number, address)}/{route.prefix}"
+
+
+def _link_local(route: Route) -> bool:
+    """The kernel's own route of every device that is up."""
+    return route.attributes.get(_DESTINATION, b"").startswith(b"\xfe\x80")

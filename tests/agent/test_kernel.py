@@ -88,9 +88,14 @@ def test_routes(events: KernelEvents) -> None:
 
 def test_ipv6_routes_die_aloud(events: KernelEvents) -> None:
     sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0")
-    sh("ip link add cilium_wg0 type ifb; ip link set cilium_wg0 up; ip -6 route add default dev cilium_wg0 table 201")
-    events.read()
-    events.flush()
+    start = (
+        "ip link add cilium_wg0 type ifb; ip link set cilium_wg0 up; ip -6 route add default dev cilium_wg0 table 201"
+    )
+    assert told(events, start) == [
+        "cilium_wg0 was created",
+        "cilium_wg0 was set up",
+        "the route default dev cilium_wg0 of table 201 (IPv6) was added",
+    ]
     words = told(events, "ip link del cilium_wg0")
     assert "the route default dev cilium_wg0 of table 201 (IPv6) was removed" in words
     assert words[-1] == "cilium_wg0 was removed"

@@ -166,6 +166,15 @@ def test_pulses_are_numbered_and_seen_on_both_ends(start: Start) -> None:
     assert 0.05 < times[1] - times[0] < 0.25
 
 
+def test_a_pulse_that_comes_twice_is_told_once(start: Start) -> None:
+    _, reader = start()
+    control = make.wire(make.Raw(canary.fill(make.token((9 << 20) | 5, canary.CONTROL), 64)))
+    send(control, control)
+    send(make.wire(make.Raw(canary.fill(make.token((9 << 20) | 6, canary.CONTROL), 64))))
+    told = reader.until(lambda entries: any(entry["number"] == 6 for entry in entries), "pulse")
+    assert [entry["number"] for entry in told if entry["node"] == 9] == [5, 6]
+
+
 def test_drops_are_told_with_their_time(start: Start) -> None:
     watch, reader = start(block_size=4096, blocks=2)
     send(*[make.wire(UDP4 / make.payload(make.UDP_FLOW, 1400))] * 2000, make.Raw(b"x" * 8000))
