@@ -21,7 +21,6 @@ _OTHER, _DATA = 0, 4
 _HANDSHAKE_SIZES = {1: 148, 2: 92, 3: 64}
 _KEEPALIVE = 32
 
-
 _ALIKE4 = struct.Struct("=12x3s5x2sxs2x14s2x4s")
 _ALIKE6 = struct.Struct("=12x2s6xsx38s2x4s")
 """Of a frame, all that it is counted by, without what differs from packet to packet (identification, TTL, checksums):
