@@ -63,7 +63,7 @@ class IcmpSockets:
         """Say whose the answers to a flow are."""
         self._flows[channel.source, channel.destination, channel.port] = channel
 
-    def socket(self, source: str) -> socket.socket:
+    def of(self, source: str) -> socket.socket:
         """The source's socket; it is opened when it is first needed, and OSError says why that failed."""
         sock = self._sockets.get(source)
         if sock is None:
@@ -102,7 +102,7 @@ class Icmp(Channel):
 
     def send(self, number: int) -> None:
         """Send it, or raise OSError."""
-        self._sockets.socket(self.source).sendto(self._requests.packet(number), (self.destination, 0))
+        self._sockets.of(self.source).sendto(self._requests.packet(number), (self.destination, 0))
 
     def close(self) -> None:
         """The sockets are shared, and closed by their owner."""
@@ -179,12 +179,12 @@ class FreshUdp(Udp):
         super().answered(number)
         self.give_up(number)
 
-    def give_up(self, _number: int) -> str:
+    def give_up(self, number: int) -> str:
         """Say why it was not answered, and close its socket."""
-        sock = self._sockets.pop(_number, None)
+        sock = self._sockets.pop(number, None)
         if sock is not None:
             self._poller.drop(sock)
-        return self._errors.pop(_number, NO_ANSWER)
+        return self._errors.pop(number, NO_ANSWER)
 
     def close(self) -> None:
         """Close all sockets."""

@@ -105,34 +105,41 @@ class Tcp(Channel):
     def __init__(self, flow: dict[str, Any], account: Account, poller: Poller) -> None:
         super().__init__(flow, account, poller)
         self._connection: Connection | None = None
-        self._answered = 0
         self._last_answer = 0.0
+        self._error = ""
 
     def send(self, number: int) -> None:
         """Send it, or raise OSError."""
         now = time.monotonic()
-        if self.account.answered != self._answered:
-            self._answered, self._last_answer = self.account.answered, now
-        if self._connection is not None and (self._connection.error or now - self._last_answer > self._limit()):
-            self._connection.close()
-            self._connection = None
-        if self._connection is None:
-            self._connection = Connection(self, self._open(socket.SOCK_STREAM), self._poller)
+        connection = self._connection
+        if connection is not None and (connection.error or now - self._last_answer > _silence_allowed(connection)):
+            connection.close()
+            self._error = connection.error
+            self._connection = connection = None
+        if connection is None:
+            connection = self._connection = Connection(self, self._open(socket.SOCK_STREAM), self._poller)
             self._last_answer = now
-        self._connection.send(number)
+        connection.send(number)
+
+    def answered(self, number: int) -> None:
+        """Note an answer."""
+        super().answered(number)
+        self._last_answer = time.monotonic()
+        self._error = ""
 
     def give_up(self, _number: int) -> str:
         """Say why it was not answered."""
-        return (self._connection.error if self._connection is not None else "") or NO_ANSWER
+        return (self._connection.error if self._connection is not None else "") or self._error or NO_ANSWER
 
     def close(self) -> None:
         """Close all sockets."""
         if self._connection is not None:
             self._connection.close()
 
-    def _limit(self) -> float:
-        """A connection that does not come about is tried anew sooner: the kernel's own tries become rare quickly."""
-        return _STALLED_SECONDS if self._connection is not None and self._connection.connected else _CONNECT_SECONDS
+
+def _silence_allowed(connection: Connection) -> float:
+    """A connection that does not come about is tried anew sooner: the kernel's own tries become rare quickly."""
+    return _STALLED_SECONDS if connection.connected else _CONNECT_SECONDS
 
 
 class FreshTcp(Channel):
@@ -153,9 +160,9 @@ class FreshTcp(Channel):
         super().answered(number)
         self.give_up(number)
 
-    def give_up(self, _number: int) -> str:
+    def give_up(self, number: int) -> str:
         """Say why it was not answered, and close its connection."""
-        connection = self._connections.pop(_number, None)
+        connection = self._connections.pop(number, None)
         if connection is None:
             return NO_ANSWER
         connection.close()

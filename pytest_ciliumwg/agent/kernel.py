@@ -28,6 +28,7 @@ _GATHER_SECONDS = 1.0
 _MOST_SENTENCES = 200
 """Different sentences told for each second; what is more is only counted."""
 _MOST_LINKS = 8192
+_NO_LINK = ("", False)
 _LIST_SECONDS = 5.0
 _LIST_SEQUENCE = 0x77670001
 
@@ -66,7 +67,7 @@ class KernelEvents:
     def read(self) -> list[dict[str, Any]]:
         """Entries `{kind: "kernel", at, what, device}` that are ready; never blocks."""
         self._receive()
-        return self.flush() if self._waiting and time.time() - self._oldest >= _GATHER_SECONDS else []
+        return self.flush() if self._waiting and time.monotonic() - self._oldest >= _GATHER_SECONDS else []
 
     def flush(self) -> list[dict[str, Any]]:
         """The entries that still wait for equals of theirs."""
@@ -119,7 +120,7 @@ class KernelEvents:
 
     def _tell(self, what: str, device: str = "") -> None:
         if not self._waiting:
-            self._oldest = time.time()
+            self._oldest = time.monotonic()
         told = self._waiting.get(what)
         if told is not None:
             told.count += 1
@@ -131,12 +132,12 @@ class KernelEvents:
     def _new_link(self, message: Message) -> None:
         link = netlink.link(message.body)
         matters = link.name in self._devices or link.name.startswith(_PREFIXES)
-        before = self._links.get(link.index)
+        before = self._links.get(link.number)
         if link.family or not (matters or before):
             return
         if len(self._links) >= _MOST_LINKS:
             self._links.clear()
-        now = self._links[link.index] = (link.name, bool(link.flags & _UP))
+        now = self._links[link.number] = (link.name, bool(link.flags & _UP))
         if message.sequence == _LIST_SEQUENCE:
             return
         if before is None:
@@ -148,13 +149,13 @@ class KernelEvents:
 
     def _del_link(self, message: Message) -> None:
         link = netlink.link(message.body)
-        if not link.family and self._links.pop(link.index, None):
+        if not link.family and self._links.pop(link.number, _NO_LINK)[0]:
             self._tell(f"{link.name} was removed", link.name)
 
     def _route(self, message: Message) -> None:
         route = netlink.route(message.body)
         device = self._name(netlink.number(route.attributes, _DEVICE, 0))
-        through = route.table == _MAIN_TABLE and device == _WIREGUARD_DEVICE
+        through = route.table == _MAIN_TABLE and device == _WIREGUARD_DEVICE and not _link_local(route)
         if route.flags & _CACHED_ROUTE or not (route.table == _WIREGUARD_TABLE or through):
             return
         table = "the main table" if route.table == _MAIN_TABLE else f"table {route.table}"
@@ -189,13 +190,13 @@ class KernelEvents:
             self._tell(f"{sides.get(found.parent, 'a filter')} of {device} was {_done(message)}", device)
 
     def _watched(self, found: Traffic) -> str:
-        name = self._name(found.index)
+        name = self._name(found.device)
         return name if name in self._devices else ""
 
     def _name(self, index: int) -> str:
         """A device's name; that of one that does not matter is asked for."""
         if index in self._links or index <= 0:
-            return self._links.get(index, ("", False))[0]
+            return self._links.get(index, _NO_LINK)[0]
         try:
             return socket.if_indextoname(index)
         except (OSError, OverflowError):
@@ -227,3 +228,8 @@ def _destination(route: Route) -> str:
     if address is None or not route.prefix:
         return "default"
     return f"{socket.inet_ntop(route.number, address)}/{route.prefix}"
+
+
+def _link_local(route: Route) -> bool:
+    """The kernel's own route of every device that is up."""
+    return route.attributes.get(_DESTINATION, b"").startswith(b"\xfe\x80")

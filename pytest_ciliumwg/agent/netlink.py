@@ -49,7 +49,7 @@ class Link(NamedTuple):
 
     family: int
     """0; a bridge's ports have messages of their own family."""
-    index: int
+    number: int
     flags: int
     name: str
 
@@ -70,7 +70,7 @@ class Route(NamedTuple):
 class Traffic(NamedTuple):
     """A qdisc or a filter."""
 
-    index: int
+    device: int
     parent: int
     kind: str
 

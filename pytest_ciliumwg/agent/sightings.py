@@ -68,9 +68,7 @@ class Intervals:
     def add(self, key: Key, frame: Frame, data: bytes) -> None:
         """Put one frame into its interval."""
         seen = self._open.get(key)
-        if seen is not None and (
-            frame.seconds - seen.last > GAP_SECONDS or frame.seconds - seen.first >= LONGEST_SECONDS
-        ):
+        if seen is not None and _apart(seen, frame.seconds):
             self._close(key)
             seen = None
         if seen is None:
@@ -82,11 +80,16 @@ class Intervals:
     def close(self, quiet_at: float | None = None) -> None:
         """Log the intervals that are over at that time of the clock (None: all)."""
         for key, seen in list(self._open.items()):
-            if quiet_at is None or quiet_at - seen.last > GAP_SECONDS + _SETTLE_SECONDS:
+            if quiet_at is None or abs(quiet_at - seen.last) > GAP_SECONDS + _SETTLE_SECONDS:
                 self._close(key)
 
     def _close(self, key: Key) -> None:
         self._log.add(dict(self._open.pop(key).row(key), kind="sighting"))
+
+
+def _apart(seen: Seen, at: float) -> bool:
+    """Whether a frame begins a new interval; also when the clock was set back."""
+    return at - seen.last > GAP_SECONDS or abs(at - seen.first) >= LONGEST_SECONDS
 
 
 def key_of(hit: Hit, device: str, frame: Frame) -> Key:

@@ -12,7 +12,7 @@ from .ring import Filter, Frame, Ring
 
 SNAP = 128
 """Bytes kept of each frame: all headers and the message type."""
-RING_BLOCK, RING_BLOCKS = 65536, 16
+RING_BLOCK, RING_BLOCKS = 65536, 64
 
 _ETHERNET = 14
 _UDP = 17
@@ -20,7 +20,6 @@ _FRAGMENT = 44
 _OTHER, _DATA = 0, 4
 _HANDSHAKE_SIZES = {1: 148, 2: 92, 3: 64}
 _KEEPALIVE = 32
-
 
 _ALIKE4 = struct.Struct("=12x3s5x2sxs2x14s2x4s")
 _ALIKE6 = struct.Struct("=12x2s6xsx38s2x4s")
@@ -74,7 +73,8 @@ class MessageCounter:
 
     def read(self) -> None:
         """Count what has come since the last call."""
-        memory, counts = self._ring.memory, Counter[_Found]()
+        memory = self._ring.memory
+        counts: Counter[_Found] = Counter()
         for count, first, end in self._ring.ready_blocks():
             counts.update([self._find(memory, frame) for frame in self._ring.frames(count, first, end)])
         for found, count in counts.items():
