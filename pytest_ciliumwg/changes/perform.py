@@ -13,13 +13,16 @@ from pytest_ciliumwg.changes.footprint import Footprint, footprint, unsettled
 from pytest_ciliumwg.changes.tolerance import Tolerance, tolerance
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.lasting.watch import LastingWatch
+from pytest_ciliumwg.lasting.followers import PATIENCE
+from pytest_ciliumwg.lasting.watch import PERIOD, LastingWatch
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
 from pytest_ciliumwg.providers.base import Cluster, Progress
 
 MARGIN_SECONDS = 1.0
-"""How long the watch goes on before the change, and after everything has settled."""
+"""How long the watch goes on before the change."""
+LASTING_SECONDS = PATIENCE + PERIOD + 0.2
+"""How long all has to be well before it counts: messages that are lost now show so much later."""
 SETTLE_FACTOR = 3
 """A cluster has three times as long as usual to settle after a change; nobody promises a limit."""
 _PAUSE = 0.2
@@ -122,7 +125,6 @@ class _Performance:
             if error:
                 self._cluster.levers.restore()
             self._settle(watch)
-            time.sleep(MARGIN_SECONDS)
             timeline = watch.stop()
         return self._made(error, timeline, before, self._look_again())
 
@@ -138,22 +140,32 @@ class _Performance:
         return ""
 
     def _settle(self, watch: LastingWatch) -> None:
-        """Wait until the cluster is as it has to be, and every flow is answered again."""
+        """Wait until the cluster is as it has to be, every flow is answered again, and both last.
+
+        That a message is not answered shows only after the patience of its sender.
+        """
         began = time.monotonic()
+        good_since: float | None = None
         while True:
-            try:
-                look, states = self._now()
-                wrong = [*unsettled(self._cluster, look.snapshot, states), *watch.troubles(tuple(states))]
-            except ProviderError as error:
-                wrong = [str(error)]
-            passed = time.monotonic() - began
-            if not wrong:
-                self._settled_after = passed
+            wrong = self._wrong(watch)
+            now = time.monotonic()
+            if wrong:
+                good_since, self._unsettled = None, tuple(wrong)
+            elif good_since is None:
+                good_since = now
+            if good_since is not None and now - good_since > LASTING_SECONDS:
+                self._settled_after, self._unsettled = good_since - began, ()
                 return
-            if passed > self._settle_limit:
-                self._unsettled = tuple(wrong)
+            if good_since is None and now - began > self._settle_limit:
                 return
             time.sleep(_PAUSE)
+
+    def _wrong(self, watch: LastingWatch) -> list[str]:
+        try:
+            look, states = self._now()
+        except ProviderError as error:
+            return [str(error)]
+        return [*unsettled(self._cluster, look.snapshot, states), *watch.troubles(tuple(states))]
 
     def _look_again(self) -> Look | None:
         try:
