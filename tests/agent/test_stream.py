@@ -90,7 +90,7 @@ def test_all_kinds_of_flows_are_answered_at_their_rate(begin: Begin, v6: bool) -
     flows = [flow(n, protocol, fresh, **ends) for n, (protocol, fresh) in enumerate(KINDS)]
     began = time.monotonic()
     stream, reader = begin(flows)
-    until(reader, answered(10))
+    until(reader, answered(6))
     totals = reader.take(stream.stop(0))["totals"]
     expected = (time.monotonic() - began) / 0.05
     for row, (protocol, fresh) in zip(totals, KINDS, strict=True):
@@ -153,7 +153,7 @@ def test_an_outage_is_told_when_it_is_over(begin: Begin) -> None:
         assert outage["lost"] == pytest.approx((outage["last"] - outage["first"]) / 0.05 + 1, abs=2)
         if protocol != "tcp":  # TCP sends again on its own, late, what was lost
             assert ended - 0.12 <= outage["last"] <= ended + 0.06
-    totals = until(reader, answered(10))["totals"]
+    totals = until(reader, answered(6))["totals"]
     assert all(row[LOST] >= outage["lost"] for row, outage in zip(totals, outages, strict=True))
 
 
