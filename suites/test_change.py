@@ -11,7 +11,7 @@ from pytest_ciliumwg.checks import Verify
 from pytest_ciliumwg.lasting.reading import (
     answered_without_tunnel,
     blind_intervals,
-    leaks,
+    leaks_by_flow,
     outages,
     sounding,
     unwatchable,
@@ -59,13 +59,12 @@ def test_no_cleartext(change: Made, verify: Verify) -> None:
     """At no time, before, during and after the change, a packet between pods is in clear on any native device."""
     if not need_timeline(change, verify) or change.timeline is None or change.tolerance is None:
         return
-    found = leaks(change.timeline)
-    if change.tolerance.clear_reported:
-        for leak in found:
-            verify.not_told(leak.where, f"in clear: {leak.told}; {change.tolerance.reason}")
-    else:
-        for leak in found:
-            verify(False, where=leak.where, expected="encrypted all the time", seen=leak.told, meaning=LEAK)
+    found = list(leaks_by_flow(change.timeline))
+    for where, told in found:
+        if change.tolerance.clear_reported:
+            verify.not_told(where, f"in clear: {told}; {change.tolerance.reason}")
+        else:
+            verify(False, where=where, expected="encrypted all the time", seen=told, meaning=LEAK)
     for where, why in (*unwatchable(change.timeline), *blind_intervals(change.timeline, _away(change))):
         verify.cannot(where, why)
     for where, why in answered_without_tunnel(change.timeline):

@@ -32,6 +32,27 @@ def leaks(timeline: Timeline) -> tuple[Leak, ...]:
     return tuple(_leak(timeline, seen) for seen in timeline.clear)
 
 
+def leaks_by_pair(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """(Pair of nodes, what was seen) for each directed pair with cleartext: the first of it, and how much in all."""
+    pairs: dict[str, list[Leak]] = {}
+    for leak in leaks(timeline):
+        flow = timeline.flows.get(leak.seen.flow)
+        pairs.setdefault(" → ".join(flow.pair) if flow else leak.where, []).append(leak)
+    for pair, found in pairs.items():
+        frames, flows = sum(leak.seen.frames for leak in found), len({leak.seen.flow for leak in found})
+        yield pair, f"{frames} sightings of {flows} flows in clear; the first: {found[0].where}: {found[0].told}"
+
+
+def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """(Flow, what was seen) for each flow with cleartext: the first of it, and how often more."""
+    flows: dict[str, list[Leak]] = {}
+    for leak in leaks(timeline):
+        flows.setdefault(leak.where, []).append(leak)
+    for where, found in flows.items():
+        more = f"; and {len(found) - 1} more sightings of it" if len(found) > 1 else ""
+        yield where, found[0].told + more
+
+
 def _leak(timeline: Timeline, seen: ClearInterval) -> Leak:
     flow = timeline.flows.get(seen.flow)
     cause = cause_of(timeline, seen)
@@ -45,10 +66,9 @@ def _leak(timeline: Timeline, seen: ClearInterval) -> Leak:
 
 
 def _after(cause: Cause, seen: ClearInterval) -> Iterator[str]:
-    if cause.change is not None:
-        yield f"; {_later(seen, cause.change.at)} {cause.change}"
-    if cause.event is not None:
-        yield f"; {_later(seen, cause.event.at)} {cause.event}"
+    for event in (cause.change, cause.event):
+        if event is not None:
+            yield f"; {_later(seen, event.at)} {event}"
     if cause.absence is not None:
         absence = cause.absence
         until = "the end" if absence.last_at == float("inf") else clock(absence.last_at)
@@ -56,7 +76,7 @@ def _after(cause: Cause, seen: ClearInterval) -> Iterator[str]:
 
 
 def _later(seen: ClearInterval, at: float) -> str:
-    return f"{max(seen.first_at - at, 0.0):.3f} s after"
+    return f"{seen.first_at - at:.3f} s after" if seen.first_at > at else "just when it was noticed:"
 
 
 def clock(at: float) -> str:

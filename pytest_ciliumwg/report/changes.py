@@ -7,23 +7,23 @@ from dataclasses import asdict
 from typing import Any
 
 from pytest_ciliumwg.changes.perform import Made
-from pytest_ciliumwg.lasting.reading import leaks, outages
+from pytest_ciliumwg.lasting.reading import leaks, leaks_by_pair, outages
 from pytest_ciliumwg.lasting.spans import spans
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.watch import EvidenceFrame
 from pytest_ciliumwg.report.record import CheckResult, RunRecord, plain
 
-_LEAKS_SHOWN = 5
+_PAIRS_SHOWN = 8
 
 
 def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
     """(Line, whether it is good news) for each change: what it was, what it cost, what leaked."""
     for made in record.changes:
         yield _summary(record, made), not made.error and not (made.timeline and made.timeline.clear)
-        for leak in leaks(made.timeline)[:_LEAKS_SHOWN] if made.timeline else ():
-            yield f"  {leak.where}: {leak.told}", False
-        if made.timeline and len(made.timeline.clear) > _LEAKS_SHOWN:
-            yield f"  … and {len(made.timeline.clear) - _LEAKS_SHOWN} more times in clear", False
+        pairs = list(leaks_by_pair(made.timeline)) if made.timeline else []
+        yield from ((f"  {pair}: {told}", False) for pair, told in pairs[:_PAIRS_SHOWN])
+        if len(pairs) > _PAIRS_SHOWN:
+            yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in clear", False
 
 
 def _summary(record: RunRecord, made: Made) -> str:
@@ -44,7 +44,10 @@ def _summary(record: RunRecord, made: Made) -> str:
 
 
 def changed_checks(record: RunRecord, made: Made) -> tuple[str, ...]:
-    """The checks that came to another outcome after a change than in the stage before, as `id: before → after`."""
+    """The checks that came to another outcome after a change than in the stage before, as `id before → after`.
+
+    What does not apply in one of the stages is no change.
+    """
     stages = list(dict.fromkeys(result.params["stage"] for result in record.results if "stage" in result.params))
     if made.change.name not in stages or stages.index(made.change.name) == 0:
         return ()
@@ -53,7 +56,7 @@ def changed_checks(record: RunRecord, made: Made) -> tuple[str, ...]:
     return tuple(
         f"{title} {before[title]} → {outcome}"
         for title, outcome in after.items()
-        if title in before and before[title] != outcome and not title.startswith("change.")
+        if outcome != before.get(title, outcome) and "skip" not in (outcome, before[title])
     )
 
 

@@ -49,7 +49,7 @@ def start() -> Iterator[Start]:
     def begin(
         devices: tuple[str, ...] = ("left",), block_size: int = 1 << 17, blocks: int = 64, period: float = 3600.0
     ) -> tuple[LastingWatch, Reader]:
-        pulse = Pulse(7, period, [])
+        pulse = Pulse(7, 0, period, [])
         watch = LastingWatch(list(devices), make.index(), block_size, blocks, 51871, pulse)
         watches.append(watch)
         return watch, Reader(watch.collect)
@@ -240,7 +240,7 @@ def ask(agent: Agent, **request: Any) -> dict[str, Any]:
 
 def test_requests_of_a_lasting_watch() -> None:
     agent = Agent()
-    begin = dict(WATCH, pulse={"node": 3, "period": 0.2, "targets": ["127.0.0.1"]})
+    begin = dict(WATCH, pulse={"node": 3, "first": 0, "period": 0.2, "targets": ["127.0.0.1"]})
     first = ask(agent, **begin)
     assert ask(agent, **begin) == first
     reader = Reader(lambda seen: ask(agent, op="watch-collect", job="w", acknowledged=seen))
@@ -252,9 +252,9 @@ def test_requests_of_a_lasting_watch() -> None:
     assert ask(agent, op="watch-collect", job="w", acknowledged=0) == end
 
 
-@pytest.mark.parametrize("pulse", [{"node": 4096, "period": 1}, {"node": 0, "period": 0}, {"node": -1, "period": 1}])
-def test_a_pulse_that_makes_no_sense_is_refused(pulse: dict[str, Any]) -> None:
-    reply = ask(Agent(), **dict(WATCH, pulse=dict(pulse, targets=[])))
+@pytest.mark.parametrize(("node", "period"), [(4096, 1), (0, 0), (-1, 1)])
+def test_a_pulse_that_makes_no_sense_is_refused(node: int, period: int) -> None:
+    reply = ask(Agent(), **dict(WATCH, pulse={"node": node, "first": 0, "period": period, "targets": []}))
     assert "a pulse needs a node from 0 to 4095" in reply["error"]
 
 
