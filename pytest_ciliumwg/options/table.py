@@ -155,7 +155,6 @@ _DECLARED = (
         values.switch,
         None,
         "on|off",
-        providers=CLUSTERS,
     ),
 )
 _KIND = (

@@ -37,6 +37,7 @@ def remove_node(lab: Lab, name: str) -> None:
     _enough(lab)
     node = lab.node(name)
     lab.undone.add(_what(name), partial(_bring_back, lab, node))
+    lab.happens("node-leaves", name)
     _stop(lab, node, gone=[pod for pod in node.pods if pod != node.test_pod])
     lab.keys.pop(name, None)
     lab.layout = tuple(other for other in lab.layout if other.name != name)
