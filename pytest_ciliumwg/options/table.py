@@ -169,7 +169,6 @@ _DECLARED = (
         values.switch,
         None,
         "on|off",
-        providers=CLUSTERS,
     ),
 )
 _KIND = (

@@ -54,6 +54,7 @@ def _lab(settings: Settings, progress: Progress) -> Cluster:
         nodes=nodes_of(settings),
         families=families_of(settings),
         routing_mode=settings.routing or "native",
+        fallback=bool(settings.userspace_fallback),
         faults=settings.faults,
     )
     return create_lab(spec, progress)

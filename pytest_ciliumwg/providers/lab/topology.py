@@ -60,7 +60,7 @@ def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> st
 # IPv6 addresses stay tentative. Since Linux 6.8 to ask for one device makes it look at once.
 _WAIT = """
 settled() {{
-    if ip -n {underlay} -o link show type bridge_slave | grep -qv 'state UP'; then return 1; fi
+    if ip -n {underlay} -o link show type bridge_slave | grep ' {ports}-' | grep -qv 'state UP'; then return 1; fi
     for ns in {names}; do if [ -n "$(ip -n $ns -6 -o addr show tentative)" ]; then return 1; fi; done
 }}
 tries=0
@@ -77,7 +77,7 @@ def _settle(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
     for node in nodes:
         looked_at[node.name] = [*spec.devices, "cilium_host", "cilium_net", *(pod.host_device for pod in node.pods)]
         looked_at.update({pod.netns: ["eth0"] for pod in node.pods})
-    return [*_looks(looked_at), _WAIT.format(underlay=UNDERLAY, names=" ".join(looked_at))]
+    return [*_looks(looked_at), _WAIT.format(underlay=UNDERLAY, ports="n[0-9]*", names=" ".join(looked_at))]
 
 
 def _looks(devices: Mapping[str, Iterable[str]]) -> list[str]:
@@ -264,7 +264,7 @@ def up_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
         [
             ip_batch([*_natives(node), *_to_peers(spec, nodes, node)], netns=node.name),
             *_looks({UNDERLAY: [port_of(node, device) for device in spec.devices], node.name: spec.devices}),
-            _WAIT.format(underlay=UNDERLAY, names=node.name),
+            _WAIT.format(underlay=UNDERLAY, ports=f"n{node.index}", names=node.name),
         ]
     )
 

@@ -32,8 +32,15 @@ class Undone:
         yield
         self.done(what)
 
+    def undo(self, what: str) -> bool:
+        """Undo one change; gives whether there was such a one."""
+        if what not in self._steps:
+            return False
+        self._steps[what]()
+        self.done(what)
+        return True
+
     def restore(self) -> None:
         """Undo everything, the latest first."""
-        for what, undo in reversed(list(self._steps.items())):
-            undo()
-            self.done(what)
+        for what in reversed(list(self._steps)):
+            self.undo(what)

@@ -85,12 +85,14 @@ def read_keys(output: str) -> dict[str, str]:
 
 def configure_script(spec: LabSpec, node: LabNode, expected: Expectations) -> str:
     """Give a node's device its key, port, mark and MTU, and set it up; runs on the node."""
-    device, mtu = expected.device_name, expected.device_mtus(spec.mtu).high
-    mark = max(expected.fwmarks or {0})
-    return (
-        f"wg set {device} private-key {node.directory}/wg.key listen-port {expected.listen_port} fwmark {mark:#x}\n"
-        f"ip link set {device} mtu {mtu} up"
-    )
+    key = f"private-key {node.directory}/wg.key listen-port {expected.listen_port}"
+    return f"wg set {expected.device_name} {key}\n{tune_script(spec, expected)}"
+
+
+def tune_script(spec: LabSpec, expected: Expectations) -> str:
+    """Give a device the mark and MTU that a version sets, and set it up; runs on the node."""
+    device, mark = expected.device_name, max(expected.fwmarks or {0})
+    return f"wg set {device} fwmark {mark:#x}\nip link set {device} mtu {expected.device_mtus(spec.mtu).high} up"
 
 
 def peers_script(

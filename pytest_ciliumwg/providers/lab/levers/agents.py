@@ -9,7 +9,6 @@ from functools import partial
 from pytest_ciliumwg.providers.lab.lab import Lab, new_agent
 from pytest_ciliumwg.providers.lab.levers.knowledge import tell
 from pytest_ciliumwg.providers.lab.spec import LabNode
-from pytest_ciliumwg.providers.lab.steering import steering_script
 from pytest_ciliumwg.providers.lab.wireguard import (
     configure_script,
     new_key,
@@ -103,8 +102,3 @@ def publish_key(lab: Lab, name: str) -> None:
     )
     lab.keys.update(read_keys(lab.run_in(node, script)))
     tell(lab, {name})
-
-
-def steer(lab: Lab, node: LabNode) -> str:
-    """Shell text that leads packets into the node's device, as its version does."""
-    return steering_script(lab.spec, lab.layout, node, lab.running[node.name])

@@ -18,7 +18,7 @@ def tell(lab: Lab, changed: Collection[str], *, before: Mapping[str, str] | None
     scripts = {
         node.name: f"{(before or {}).get(node.name, '')}\n{lab.datapath_script(node, changed)}"
         for node in lab.layout
-        if set(changed) != {node.name} or len(lab.layout) == 1
+        if set(changed) != {node.name}
     }
     lab.run_on(scripts)
     for name in changed:
