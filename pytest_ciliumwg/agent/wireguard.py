@@ -25,7 +25,7 @@ _ALIKE4 = struct.Struct("=12x3s5x2sxs2x14s2x4s")
 _ALIKE6 = struct.Struct("=12x2s6xsx38s2x4s")
 """Of a frame, all that it is counted by, without what differs from packet to packet (identification, TTL, checksums):
 for IPv4 without options, and for IPv6 without extension headers."""
-_ALIKE_REMEMBERED = 4096
+_ALIKE_REMEMBERED = 1024
 _MOST_MESSAGES = 4096
 
 
