@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ciliumwg.changes.catalogue import Change
 from pytest_ciliumwg.changes.perform import Made, not_made, perform
-from pytest_ciliumwg.changes.stages import INITIAL, Stage, announcement, stages_of, way_of
+from pytest_ciliumwg.changes.stages import INITIAL, Stage, announcement, hit_node, stages_of, way_of
 from pytest_ciliumwg.checks import MARKER, Check, InconclusiveError, Outcome, Verify, params_of
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION, expectations_for
@@ -36,6 +36,8 @@ class Conformance:
         self.cluster: Cluster | None = None
         self.made: dict[str, Made] = {}
         """Stage → the change that led to it."""
+        self._hit = ""
+        """The node that changes hit."""
         self._config = config
         self._kept: str | None = None
 
@@ -116,7 +118,8 @@ class Conformance:
         self.record.describe(cluster)
         for line in cluster.description:
             self.progress(line)
-        for line in announcement(self.settings, [pod.node for pod in cluster.test_pods()]):
+        self._hit = hit_node([pod.node for pod in cluster.test_pods()])
+        for line in announcement(self.settings, self._hit):
             self.progress(line)
         try:
             if self.settings.upgrade:
@@ -146,9 +149,9 @@ class Conformance:
         expected = expectations_for(cluster.declared)
         failed = [one for one in self.made.values() if one.error and one.change.kind == "upgrade"]
         if failed and change.kind == "upgrade":
-            return not_made(cluster, change, expected, f"{failed[0].change.name} was not done: {failed[0].error}")
+            return not_made(change, self._hit, expected, f"{failed[0].change.name} was not done: {failed[0].error}")
         states = {pod.node: cluster.state(pod.node) for pod in cluster.test_pods()}
-        made = perform(cluster, change, states, expected, self.progress, self.settings.rate)
+        made = perform(cluster, change, self._hit, states, expected, self.progress, self.settings.rate)
         if change.kind == "upgrade" and not made.error:
             cluster.levers.renew_pods()
         return made

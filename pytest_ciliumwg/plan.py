@@ -30,7 +30,7 @@ def print_plan(writer: Any, settings: Settings, checks: Sequence[Check]) -> None
     writer.section("plan: nothing is made and nothing is sent", sep="=")
     for line in made:
         writer.line(line)
-    for line in announcement(settings, ["the last node"]):
+    for line in announcement(settings, "the last node"):
         writer.line(line)
     for fault in settings.faults:
         writer.line(f"fault to inject: {fault}")

@@ -66,6 +66,7 @@ class Made:
 def perform(
     cluster: Cluster,
     change: Change,
+    node: str,
     states: Mapping[str, NodeState],
     expected: Expectations,
     progress: Progress,
@@ -78,12 +79,12 @@ def perform(
     Args:
         cluster: The cluster.
         change: The change.
+        node: The node that it hits, where it hits one.
         states: The nodes under test, as they are.
         expected: What holds before the change.
         progress: Told of every step.
         rate: Messages a second of each flow.
     """
-    node = cluster.test_pods()[-1].node
     return _Performance(cluster, on(change, node), node, expected, progress, rate).make(states)
 
 
@@ -199,11 +200,11 @@ class _Performance:
         )
 
 
-def not_made(cluster: Cluster, change: Change, expected: Expectations, why: str) -> Made:
+def not_made(change: Change, node: str, expected: Expectations, why: str) -> Made:
     """A change that was not even tried."""
     return Made(
         change=change,
-        node=cluster.test_pods()[-1].node,
+        node=node,
         error=why,
         timeline=None,
         tolerance=None,

@@ -59,11 +59,16 @@ def way_of(settings: Settings) -> tuple[str, ...]:
     return (*settings.upgrade, *(reversed(settings.upgrade[:-1]) if settings.downgrade else ()))
 
 
-def announcement(settings: Settings, nodes: Sequence[str]) -> Iterator[str]:
-    """What will be done to a cluster with these nodes under test, a line each; nothing where nothing is changed."""
+def hit_node(nodes: Sequence[str]) -> str:
+    """Which of the nodes under test is hit by changes of one node: the last, which is no control plane of kind's."""
+    return nodes[-1]
+
+
+def announcement(settings: Settings, node: str) -> Iterator[str]:
+    """What will be done to a cluster, a line each; nothing where nothing is changed. `node` is the one that is hit."""
     changes = list(wanted_changes(settings))
     if any(change.kind != "none" for change in changes):
         yield "THIS RUN CHANGES THE CLUSTER, and after each change runs all checks again:"
     for change in changes:
         why_not = left_out(change, settings)
-        yield f"  {change.name}: " + (f"left out, {why_not}" if why_not else on(change, nodes[-1]).does)
+        yield f"  {change.name}: " + (f"left out, {why_not}" if why_not else on(change, node).does)

@@ -96,8 +96,7 @@ class WatchFollower:
         self.ledger.happened("watch-restarted", "the node agent was restarted", self.node, self._seen_alive, now)
 
     def _went_blind(self, until: float, why: str) -> None:
-        since = self._seen_alive
-        blind = BlindInterval(node=self.node, first_at=since, last_at=until, why=why)
+        blind = _blind(self.node, self._seen_alive, until, why)
         self.ledger.keep("blind intervals", self.ledger.blind, blind)
 
 
@@ -186,7 +185,9 @@ class StreamFollower:
             reply = Agent(self.port_of(self.pod)).stop_stream(self.run, self._job, self._acknowledged)
             self._take(asked, reply)
         except (AgentError, ProviderError) as error:
-            self.errors.append(f"the sender in {self.pod.key} gave no account of its last moments: {error}")
+            why = f"the sender in {self.pod.key} gave no account of its last moments: {error}"
+            now = time.time()
+            self.ledger.keep("blind intervals", self.ledger.blind, _blind(self.pod.node, now - PATIENCE, now, why))
 
     def stop_serving(self) -> None:
         """End serving."""
@@ -200,6 +201,10 @@ class StreamFollower:
         self.ledger.streamed(self.pod.node, reply)
         self._acknowledged = last_of(reply, self._acknowledged)
         self.trouble = ""
+
+
+def _blind(node: str, first: float, last: float, why: str) -> BlindInterval:
+    return BlindInterval(node=node, first_at=first, last_at=last, why=why)
 
 
 def last_of(reply: Mapping[str, object], before: int) -> int:

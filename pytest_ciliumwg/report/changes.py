@@ -56,7 +56,9 @@ def changed_checks(record: RunRecord, made: Made) -> tuple[str, ...]:
     return tuple(
         f"{title} {before[title]} → {outcome}"
         for title, outcome in after.items()
-        if outcome != before.get(title, outcome) and "skip" not in (outcome, before[title])
+        if not title.startswith("change.")
+        and outcome != before.get(title, outcome)
+        and "skip" not in (outcome, before[title])
     )
 
 

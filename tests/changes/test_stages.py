@@ -21,7 +21,7 @@ def test_nothing_is_changed_unless_asked_for() -> None:
     for provider in ("kind", "existing", "lab"):
         assert names(provider=provider) == ["initial"]
         assert names(provider=provider, profiles=frozenset({"core", "extended"})) == ["initial"]
-        assert not list(announcement(Settings(provider=provider), ["n"]))
+        assert not list(announcement(Settings(provider=provider), "n"))
 
 
 def test_the_options_name_all_changes() -> None:
@@ -62,11 +62,11 @@ def test_upgrades() -> None:
 def test_observing() -> None:
     assert names(provider="existing", observe=60.0) == ["initial", "observed"]
     assert names(provider="existing", observe=60.0, upgrade=("1.17", "1.18")) == ["initial", "upgraded-to-1.18"]
-    assert "CHANGES" not in "".join(announcement(Settings(provider="existing", observe=60.0), ["n"]))
+    assert "CHANGES" not in "".join(announcement(Settings(provider="existing", observe=60.0), "n"))
 
 
 def test_announced_first() -> None:
-    lines = list(announcement(Settings(provider="existing", profiles=frozenset({"disruptive"})), ["a", "last"]))
+    lines = list(announcement(Settings(provider="existing", profiles=frozenset({"disruptive"})), "last"))
     assert lines[0].startswith("THIS RUN CHANGES THE CLUSTER")
     assert "  agent-restart: deletes the Cilium agent pod of last; its DaemonSet makes a new one" in lines
     assert "  node-restart: left out, it needs a cluster of kind or lab" in lines
