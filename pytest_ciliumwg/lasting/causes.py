@@ -6,10 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import ClearInterval, Event, Timeline
 
 CLOCK_DOUBT = 0.05
 """Frames and events of two nodes can be put in order no better than this, whatever their offsets are known to be."""
+LINGERING = 1.0
+"""Seconds: a flow may send so late after something has gone, and so early before it is back."""
+_OTHER_FAMILY = {IPFamily.V4: "(IPv6)", IPFamily.V6: "(IPv4)"}
 _OPPOSITES = {"removed": ("added", "created"), "set down": ("set up",)}
 _TOLD = re.compile(r"^(?P<what>.+?) was (?P<verb>removed|added|created|set down|set up)(?P<times> \(x\d+\))?$")
 
@@ -42,10 +46,12 @@ def cause_of(timeline: Timeline, seen: ClearInterval) -> Cause:
     flow = timeline.flows.get(seen.flow)
     nodes = flow.pair if flow else (seen.node,)
     doubt = CLOCK_DOUBT + max((timeline.uncertainty.get(node, 0.0) for node in nodes), default=0.0)
-    before = [event for event in timeline.events if event.since <= seen.first_at + doubt]
+    family = _OTHER_FAMILY.get(flow.family) if flow else None
+    events = [event for event in timeline.events if family is None or family not in event.what]
+    before = [event for event in events if event.since <= seen.first_at + doubt]
     changes = [event for event in before if event.kind == "change"]
     others = [event for event in before if event.kind != "change" and (event.node is None or event.node in nodes)]
-    fitting = [one for one in absences(timeline.events) if one.node in nodes and _fills(one, seen, doubt)]
+    fitting = [one for one in absences(events, timeline.stopped) if one.node in nodes and _fills(one, seen, doubt)]
     return Cause(
         change=changes[-1] if changes else None,
         event=max(others, key=lambda event: event.since) if others else None,
@@ -54,17 +60,19 @@ def cause_of(timeline: Timeline, seen: ClearInterval) -> Cause:
 
 
 def _fills(absence: Absence, seen: ClearInterval, doubt: float) -> bool:
-    return absence.first_at - doubt <= seen.first_at and seen.last_at <= absence.last_at + doubt
+    """Whether nothing leaked before it began or after it ended, and nothing was encrypted for long while it lasted."""
+    inside = absence.first_at - doubt <= seen.first_at and seen.last_at <= absence.last_at + doubt
+    return inside and absence.last_at - seen.last_at <= LINGERING and seen.first_at - absence.first_at <= LINGERING
 
 
-def absences(events: Sequence[Event]) -> Iterator[Absence]:
-    """From when until when something was missing or down on a node; what never came back, until the end of time."""
+def absences(events: Sequence[Event], stopped: float) -> Iterator[Absence]:
+    """From when until when something was missing or down on a node; what did not come back, until the end."""
     for number, event in enumerate(events):
         told = _TOLD.match(event.what) if event.kind == "kernel" else None
         if told is None or told["verb"] not in _OPPOSITES or event.node is None:
             continue
         back = (later for later in events[number + 1 :] if later.node == event.node and _undoes(later, told))
-        end = next((later.at for later in back), float("inf"))
+        end = next((later.at for later in back), stopped)
         state = "down" if told["verb"] == "set down" else "missing"
         yield Absence(node=event.node, what=f"{told['what']} was {state}", first_at=event.since, last_at=end)
 

@@ -71,8 +71,8 @@ def _after(cause: Cause, seen: ClearInterval) -> Iterator[str]:
             yield f"; {_later(seen, event.at)} {event}"
     if cause.absence is not None:
         absence = cause.absence
-        until = "the end" if absence.last_at == float("inf") else clock(absence.last_at)
-        yield f"; all of it while {absence.what} on {absence.node} (from {clock(absence.first_at)} to {until})"
+        when = f"from {clock(absence.first_at)} to {clock(absence.last_at)}"
+        yield f"; all of it while {absence.what} on {absence.node} ({when})"
 
 
 def _later(seen: ClearInterval, at: float) -> str:

@@ -45,6 +45,25 @@ def test_told_in_words() -> None:
     assert "all of it while cilium_wg0 was missing on one" in leak.told
 
 
+def test_what_stays_away_while_all_is_encrypted_again_is_no_cause() -> None:
+    # A migration to another steering takes the rule away for good.
+    events = (event(149.9, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was removed"),)
+    assert cause_of(timeline(events=events), clear()).absence is None
+    until_the_end = cause_of(timeline(events=events), clear(last=199.9))
+    assert until_the_end.absence is not None
+
+
+def test_what_happens_to_the_other_family_is_no_cause() -> None:
+    events = (
+        event(149.8, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was removed"),
+        event(149.9, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv6) was removed"),
+        event(151.1, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was added"),
+    )
+    cause = cause_of(timeline(events=events), clear())
+    assert cause.event == events[0]
+    assert cause.absence is not None
+
+
 @pytest.mark.parametrize("times", [{"first": 149.0}, {"last": 153.0}])
 def test_a_leak_that_does_not_fit_into_the_absence_has_no_proven_cause(times: dict[str, float]) -> None:
     events = (event(149.9, "cilium_wg0 was removed"), event(151.5, "cilium_wg0 was created"))
@@ -59,10 +78,10 @@ def test_absences() -> None:
         event(4.0, "an egress filter of eth0 was removed (x12)"),
         event(5.0, "the node became Ready", kind="node-ready"),
     )
-    found = [(one.what, one.first_at, one.last_at) for one in absences(events)]
+    found = [(one.what, one.first_at, one.last_at) for one in absences(events, 9.0)]
     assert found == [
         ("cilium_wg0 was down", 1.0, 3.0),
-        ("an egress filter of eth0 was missing", 4.0, float("inf")),
+        ("an egress filter of eth0 was missing", 4.0, 9.0),
     ]
 
 
