@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_ciliumwg.lasting.causes import cause_of
+from pytest_ciliumwg.lasting.reading import leaks
 from pytest_ciliumwg.lasting.watch import LastingWatch
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import ClearInterval, Timeline
@@ -190,6 +191,8 @@ def healthy(minutes: float, dice: random.Random) -> list[str]:
             timeline = watch.stop()
     finally:
         cluster.close()
+    for leak in leaks(timeline):
+        print(f"{leak.where}: {leak.told}")
     answered = sum(one.answered for one in timeline.totals.values())
     print(f"{minutes:g} minutes, {changes.made} changes, {answered} messages answered, {len(timeline.clear)} sightings")
     return [*(f"seen, but never let out: {seen}" for seen in timeline.clear), *_doubts(timeline)]

@@ -37,7 +37,8 @@ def test_the_event_before() -> None:
 
 
 def test_told_in_words() -> None:
-    line = timeline(events=(CHANGE, event(149.9, "cilium_wg0 was removed")), clear=(clear(),))
+    events = (CHANGE, event(149.9, "cilium_wg0 was removed"), event(151.2, "cilium_wg0 was created"))
+    line = timeline(events=events, clear=(clear(),))
     (leak,) = leaks(line)
     assert leak.where == "ICMP v4 one → two (10.0.0.1 → 10.0.1.1)"
     assert f"20 frames of the request leaving one eth0 in clear at {clock(150.0)} for 1.000 s" in leak.told
