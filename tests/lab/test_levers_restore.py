@@ -84,7 +84,7 @@ def test_whatever_is_interrupted_wherever(raise_lab: Raise, spec: dict[str, Any]
     cluster = raise_lab(**spec)
     lab, before = cluster.lab, shape(cluster)
     lab.sandbox.run = interrupter = Interrupter(lab)  # type: ignore[method-assign]
-    pulls = {**PULLS, "upgrade": lambda levers: levers.upgrade(to)}
+    pulls: dict[str, Callable[[Levers], object]] = {**PULLS, "upgrade": lambda levers: levers.upgrade(to)}
     for name, pull in ((name, pulls[name]) for name in names):
         for step in range(30):
             interrupter.left = step
