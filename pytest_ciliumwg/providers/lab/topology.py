@@ -188,8 +188,10 @@ def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[st
 def _overlay(node: LabNode, local: IPAddress | None) -> list[str]:
     """Cilium's VXLAN device, which knows all its peers by heart: packets for their pods go into the tunnel."""
     return [
-        f"link add {OVERLAY} address {_overlay_mac(node)} type vxlan id 2 local {local} "
-        f"dstport {OVERLAY_PORT} nolearning",
+        (
+            f"link add {OVERLAY} address {_overlay_mac(node)} type vxlan id 2 local {local} "
+            f"dstport {OVERLAY_PORT} nolearning"
+        ),
         f"link set {OVERLAY} up",
     ]
 

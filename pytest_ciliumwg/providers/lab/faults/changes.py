@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 
 from pytest_ciliumwg.expect import Expectations
+from pytest_ciliumwg.providers.lab.agents import kill_script
 from pytest_ciliumwg.providers.lab.faults.allowed import healthy, set_allowed
 from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.faults.window import leak_all_from
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.levers.agents import rebuild_script
-from pytest_ciliumwg.providers.lab.agents import kill_script
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.steering import no_redirects_script, no_rules_script
 from pytest_ciliumwg.providers.lab.wireguard import peer_arguments
@@ -49,7 +49,7 @@ def _steering_on(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "upgrade-gap",
-    description=f"when the node is upgraded, its old steering goes {GAP_SECONDS * 1000:.0f} ms before the new one comes",
+    description=f"when the node is upgraded, its old steering goes {GAP_SECONDS * 1000:.0f} ms before the new comes",
     shows="in the middle of a rollout a few packets of one node's pods in clear, and nothing lost",
     source="seen live: an upgrade 1.13 to 1.15 leaks amid a flow (there for 9.4 s, with the userspace fallback)",
     catcher="wire.no-cleartext",
