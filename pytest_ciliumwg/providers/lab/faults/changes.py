@@ -52,7 +52,7 @@ def _steering_on(lab: Lab, node: LabNode) -> None:
     description=f"when the node is upgraded, its old steering goes {GAP_SECONDS * 1000:.0f} ms before the new comes",
     shows="in the middle of a rollout a few packets of one node's pods in clear, and nothing lost",
     source="seen live: an upgrade 1.13 to 1.15 leaks amid a flow (there for 9.4 s, with the userspace fallback)",
-    catcher="wire.no-cleartext",
+    catcher="change.no-cleartext",
     leaks=BOTH,
     during="upgrade",
 )
@@ -71,7 +71,7 @@ def upgrade_gap(lab: Lab, node: LabNode) -> None:
     description=f"when the node's agent restarts, nothing steers for {OFF_SECONDS * 1000:.0f} ms",
     shows="for a moment packets of the node's pods in clear, and nothing lost",
     source="seen live: an agent's restart on 1.13 leaks amid a flow (there for 8.6 s, with the userspace fallback)",
-    catcher="wire.no-cleartext",
+    catcher="change.no-cleartext",
     leaks=BOTH,
     during="restart_agents",
 )
@@ -91,7 +91,7 @@ def restart_leak(lab: Lab, node: LabNode) -> None:
     description=f"when the node's agent restarts, its peers have no allowed IPs for up to {LOSS_SECONDS:.0f} s",
     shows="packets lost for seconds at an agent's restart, where this version should keep what there is",
     source="cilium/cilium issue 31979, PR 34095: allowed IPs are kept at a restart from 1.16.2 and 1.17.0",
-    catcher="wire.delivered",
+    catcher="change.loss",
     needs=_keeps_peers,
     during="restart_agents",
 )
@@ -129,7 +129,7 @@ def restart_forgets(lab: Lab, node: LabNode) -> None:
     description="the node never learns a new key of the next node's",
     shows="after a node's restart one other node's peer for it has the old key; nothing gets through between the two",
     source="cilium/cilium issue 25492: peers ignore the new key of a node that was restarted (to 1.13.3)",
-    catcher="peers.keys",
+    catcher="change.settled",
     names="pair",
     during="replace_key",
 )
@@ -152,7 +152,7 @@ def key_stale(lab: Lab, node: LabNode) -> None:
     description="when another node has left the cluster, the node still has it as a peer",
     shows="a peer whose key no CiliumNode publishes, with the addresses of a node that is gone",
     source="cilium/cilium issue 31985: peers of nodes that are gone; stale peers are removed at agent start only",
-    catcher="peers.keys",
+    catcher="change.settled",
     during="remove_node",
 )
 def peer_stays(lab: Lab, node: LabNode) -> None:
@@ -178,7 +178,7 @@ def peer_stays(lab: Lab, node: LabNode) -> None:
     description="a pod of the node that is deleted is forgotten before its process dies",
     shows="the last packets of a deleted pod in clear",
     source="CVE-2025-32793 (GHSA-5vxx-c285-pcq4): 1.15.0 to 1.15.15, 1.16.0 to 1.16.8, 1.17.0 to 1.17.2",
-    catcher="wire.no-cleartext",
+    catcher="change.no-cleartext",
     leaks=BOTH,
     during="delete_pod",
 )
@@ -202,7 +202,7 @@ def churn_leak(lab: Lab, node: LabNode) -> None:
     description="nothing happens to the node's agent when it shall restart",
     shows="the same agent as before, with the same name and start: what was to be tested did not happen",
     source="design: a change that did not happen proves nothing",
-    catcher="capture.agents",
+    catcher="change.done",
     during="restart_agents",
 )
 def agents_stay(lab: Lab, node: LabNode) -> None:
