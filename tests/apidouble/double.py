@@ -161,21 +161,33 @@ class ApiDouble:
             self.store.put(changed, value)
         match request.method:
             case "GET" if name is None:
-                return self._list(resource, namespace, request.query)
+                return self._list(request, resource, namespace)
             case "GET":
                 return self.store.get(resource, namespace, str(name))
+            case "POST" if words[2:] == ["eviction"]:
+                self.kubelet.deleted(resource, self.store.get(resource, namespace, str(name)), None)
+                return {"kind": "Status", "status": "Success"}
             case "POST":
                 made = self.store.create(resource, namespace, body or {})
                 self.kubelet.created(resource, made)
                 return made
+            case "PATCH":
+                before = self.store.get(resource, namespace, str(name))
+                after = self.store.merge(resource, namespace, str(name), body or {})
+                self.kubelet.changed(resource, before, after)
+                return after
             case "DELETE":
                 gone = self.store.get(resource, namespace, str(name))
-                self.kubelet.deleted(resource, gone)
+                wanted = ((body or {}).get("preconditions") or {}).get("uid")
+                if wanted not in (None, gone["metadata"]["uid"]):
+                    raise Refusal(409, "Conflict", "the UID in the precondition does not match")
+                self.kubelet.deleted(resource, gone, (body or {}).get("gracePeriodSeconds"))
                 return gone
             case _:
                 raise Refusal(405, "MethodNotAllowed", "the double has no such method")
 
-    def _list(self, resource: str, namespace: str | None, query: Mapping[str, str]) -> Object:
+    def _list(self, request: web.Request, resource: str, namespace: str | None) -> Object:
+        query: Mapping[str, str] = request.query
         selector = query.get("labelSelector", "")
         labels = dict(part.split("=", 1) for part in selector.split(",") if part)
         if resource == "pods" and namespace and namespace.startswith("ciliumwg-"):
@@ -185,4 +197,6 @@ class ApiDouble:
             items = [one for one in items if f"spec.nodeName={one['spec'].get('nodeName')}" == fields]
         start = int(query.get("continue") or 0)
         end = start + min(int(query.get("limit") or len(items) or 1), self._page)
-        return as_list(resource, items[start:end], str(end) if end < len(items) else "")
+        following = str(end) if end < len(items) else ""
+        bare = "PartialObjectMetadataList" in request.headers.get("Accept", "")
+        return as_list(resource, items[start:end], following, metadata_only=bare)

@@ -14,11 +14,22 @@ from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.wireguard import ON
 from tests.apidouble import shapes
+from tests.apidouble.agents import release
 from tests.apidouble.store import Object
 
 _ROOT = "/run/apidouble"
 # The capabilities that the pod asks for, and not one more.
 _CAPABILITIES = ["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all"]
+_MARK = "APIDOUBLE_AGENT"
+"""In the environment of every process of an agent's container: its pod's name."""
+# What is an agent's own: its temporary files, which end with its pod, and its state on the node, which stays.
+_AGENT_FILES = f"""
+mine={_ROOT}/agents/$0
+mkdir -p $mine/tmp $mine/cilium/state /run/cilium
+[ -e $mine/key-made ] || {{ touch $mine/key-made $mine/cilium/state/cilium_wg0.key; }}
+export TMPDIR=$mine/tmp
+mount --bind $mine/cilium /run/cilium && exec "$@"
+"""
 _SET_UP = 'echo $$; while [ "$1" != -- ]; do mkdir -p "$2"; mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
 
 
@@ -49,9 +60,12 @@ class LabBackend:
         found: list[tuple[str, Object]] = [("namespaces", _namespace(name)) for name in ("default", "kube-system")]
         for node in lab.layout:
             found.append(("nodes", shapes.node(node.name, node.addresses, control_plane=node.index == 0)))
-            found.append(("pods", shapes.agent_pod(node.name, node.addresses[0])))
+            image = shapes.agent_image(lab.config.version)
+            found.append(("pods", shapes.agent_pod(node.name, node.addresses[0], image=image)))
             found.append(("ciliumendpoints", shapes.cilium_endpoint(node.idle_pod.pod, node.addresses[0])))
-        return [*found, *self.refresh()]
+        version = lab.config.version
+        found.append(("daemonsets", shapes.agent_daemon_set(version, len(lab.layout))))
+        return [*found, ("secrets", release(version, {}, 1)), *self.refresh()]
 
     def refresh(self) -> list[tuple[str, Object]]:
         """What Cilium publishes, which faults may change."""
@@ -89,6 +103,20 @@ class LabBackend:
         if started is not None:
             self.lab.sandbox.run(f"kill {started[0]} 2>/dev/null || true")
 
+    def stop_agent(self, pod: Object) -> None:
+        """End all that runs in an agent's container, and forget its own files."""
+        node, mark = pod["spec"]["nodeName"], f"{_MARK}={pod['metadata']['name']}"
+        self.lab.sandbox.run(
+            f"for one in /proc/[0-9]*; do if tr '\\0' '\\n' <$one/environ 2>/dev/null | grep -qx {mark}; "
+            f"then kill -9 ${{one#/proc/}} 2>/dev/null || true; fi; done; rm -rf {_ROOT}/agents/{node}/tmp"
+        )
+
+    def restart_agent(self, node: str) -> None:
+        """Start a node's agent anew; one that has lost its key file makes a new key."""
+
+    def upgrade_node(self, node: str, version: str) -> None:
+        """Let a node be as another version has it."""
+
     def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:
         """A pod's own endpoint; host-network pods have none."""
         if pod["spec"].get("hostNetwork"):
@@ -114,9 +142,11 @@ class LabBackend:
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """Into the agent's container: the node with its tools; into ours: the process's own namespaces."""
         environment = ["env", "-i", f"PATH={self._path}"]
-        if container == "cilium-agent":
-            node = pod["spec"]["nodeName"]
-            return [*self.lab.sandbox.enter(), *environment, "sh", ON, node, *command]
+        if container == shapes.AGENT:
+            node, name = pod["spec"]["nodeName"], pod["metadata"]["name"]
+            own = ["unshare", "--mount", "sh", "-c", _AGENT_FILES, node, *command]
+            marked = [*environment, f"{_MARK}={name}", "sh", ON, node, *own]
+            return [*self.lab.sandbox.enter(), *marked]
         pid, node_, host = self._started[_name(pod)]
         into = ["nsenter", f"--target={pid}", "--mount", "--", *_CAPABILITIES]
         return [*self.lab.sandbox.enter(self._netns(node_, host)), *environment, *into, *command]

@@ -26,6 +26,8 @@ from pytest_ciliumwg.providers.existing.remote import Place, run_in
 
 AGENT_LABELS = {"k8s-app": "cilium"}
 AGENT_CONTAINER = "cilium-agent"
+AGENT_WORKLOAD = "cilium"
+"""The agents' DaemonSet, as all charts call it."""
 USUAL_NAMESPACE = "kube-system"
 CONFIG = "cilium-config"
 EXEC_SECONDS = 60.0
@@ -73,7 +75,7 @@ class Cilium:
         facts = self.agents(node).get(node)
         if facts is None:
             raise ProviderError(f"node {node} has no Cilium agent pod in namespace {self.namespace}")
-        if trouble := _trouble(facts):
+        if trouble := trouble_of(facts):
             raise ProviderError(f"the Cilium agent on node {node} is not running: {trouble}")
         return Place(self.namespace, facts.name, AGENT_CONTAINER)
 
@@ -99,7 +101,7 @@ class Cilium:
         places = {
             node: Place(self.namespace, facts.name, AGENT_CONTAINER)
             for node, facts in agents.items()
-            if not _trouble(facts)
+            if not trouble_of(facts)
         }
         with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
             versions = dict(zip(places, pool.map(self._version_at, places.values()), strict=True))
@@ -167,7 +169,7 @@ def check_health(cilium: Cilium, nodes: Mapping[str, NodeFacts], wanted: tuple[s
             raise ProviderError(f"node {name} is NotReady: repair it, or leave it out with --ciliumwg-node-selector")
         if name not in agents:
             raise ProviderError(f"node {name} has no Cilium agent pod in namespace {cilium.namespace}")
-        if trouble := _trouble(agents[name]):
+        if trouble := trouble_of(agents[name]):
             raise ProviderError(
                 f"the Cilium agent on node {name} does not run: {trouble}; "
                 f"see `kubectl -n {cilium.namespace} logs {agents[name].name}`"
@@ -189,7 +191,7 @@ def _pod_facts(raw: Mapping[str, object]) -> PodFacts:
         raise ProviderError(f"a Cilium agent pod cannot be understood: {error}") from None
 
 
-def _trouble(facts: PodFacts) -> str:
+def trouble_of(facts: PodFacts) -> str:
     """Why an agent pod is not well, empty when it is."""
     if facts.waiting:
         return ", ".join(facts.waiting)

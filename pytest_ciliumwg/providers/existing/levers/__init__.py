@@ -1,0 +1,8 @@
+"""What can be changed in a cluster through its API, for a while."""
+
+from __future__ import annotations
+
+from pytest_ciliumwg.providers.existing.levers.grip import Grip
+from pytest_ciliumwg.providers.existing.levers.levers import ExistingLevers
+
+__all__ = ["ExistingLevers", "Grip"]
