@@ -73,6 +73,18 @@ class AgentController:
         pod["status"] = well | {"containerStatuses": shapes.agent_pod(node, address)["status"]["containerStatuses"]}
         self._store.put("pods", pod)
 
+    def heal(self) -> None:
+        """Nothing goes wrong any more, and every node gets the agent that it lacks."""
+        self._mishaps.clear()
+        well = {
+            one["spec"]["nodeName"]
+            for one in self._store.select("pods", NAMESPACE, {"k8s-app": NAME})
+            if one["status"]["phase"] == "Running"
+        }
+        for node in self._store.names("nodes"):
+            if node not in well:
+                self._succeed(node, None)
+
     def changed(self, before: Object, after: Object) -> None:
         """A client changed the DaemonSet: if its pods shall be others, they become so, node by node."""
         if before["spec"]["template"] != after["spec"]["template"]:

@@ -52,6 +52,9 @@ class LabBackend:
         self.lab.sandbox.run(f"mkdir -p {_ROOT}/bin")
         for name in (tool, "bpftool"):
             self.lab.sandbox.put(f"{_ROOT}/bin/{name}", script)
+        filters = f"#!{sys.executable} -IS\n{Path(__file__).with_name('filter_tool.py').read_text('utf-8')}".encode()
+        for name in ("iptables", "ip6tables"):
+            self.lab.sandbox.put(f"{_ROOT}/bin/{name}", filters)
         self.lab.sandbox.run(f"chmod 755 {_ROOT}/bin/*")
 
     def objects(self) -> list[tuple[str, Object]]:

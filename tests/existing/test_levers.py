@@ -103,6 +103,8 @@ def test_an_agent_that_does_not_come_back(
         cluster.levers.restart_agents([NODE])
     assert re.search(says, str(caught.value)), caught.value
     assert "\n" not in str(caught.value)
+    double.kubelet.agents.heal()
+    cluster.levers.restore()
 
 
 def test_who_may_not_delete_pods_is_told(recorded: MakeDouble, connect: Connect) -> None:
@@ -111,6 +113,7 @@ def test_who_may_not_delete_pods_is_told(recorded: MakeDouble, connect: Connect)
     double.trouble(r"DELETE .*/pods/", refuse(403, "Forbidden", "may not delete pods"), times=ALWAYS)
     with pytest.raises(ProviderError, match=r"cannot delete pod cilium-.*may not"):
         cluster.levers.restart_agents([NODE])
+    double.troubles.clear()
 
 
 def test_a_node_without_an_agent_is_named(recorded: MakeDouble, connect: Connect) -> None:

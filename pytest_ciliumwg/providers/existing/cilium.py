@@ -114,6 +114,14 @@ class Cilium:
             )
         return next(iter(versions.values()))
 
+    def version_at(self, pod: str) -> str:
+        """The version that an agent tells.
+
+        Raises:
+            ProviderError: it does not.
+        """
+        return self._version_at(Place(self.namespace, pod, AGENT_CONTAINER))
+
     def _version_at(self, place: Place) -> str:
         script = f"{AGENT_TOOL}\nagent version -o json"
         done = run_in(self.kube, place, ["sh", "-c", script], timeout=EXEC_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
@@ -20,7 +21,7 @@ from pytest_ciliumwg.providers.existing.crew import Crew
 from pytest_ciliumwg.providers.existing.guard import Guard
 from pytest_ciliumwg.providers.existing.kube import Kube, open_kube
 from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
-from pytest_ciliumwg.providers.existing.levers import ExistingLevers, Grip
+from pytest_ciliumwg.providers.existing.levers import ExistingLevers, Grip, way_of
 from pytest_ciliumwg.providers.existing.look import look_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.presence import Presence
 from pytest_ciliumwg.providers.existing.refusal import KubeError
@@ -40,6 +41,7 @@ class ExistingCluster:
     def __init__(self, kube: Kube, spec: ExistingSpec, progress: Progress) -> None:
         self._kube = kube
         self._spec = spec
+        self._declared = spec.declared
         self._cilium: Cilium = find_cilium(kube)
         self._known: dict[str, Node] = {}
         self._selected = self._select()
@@ -49,7 +51,8 @@ class ExistingCluster:
         self._presence = Presence(kube, spec, self._selected, progress)
         self._crew = Crew(kube, spec, self._cilium, self._presence)
         self._camera = Camera(kube, self._cilium)
-        self._levers = ExistingLevers(Grip(kube, self._cilium, spec, self._presence, self._crew, progress))
+        grip = Grip(kube, self._cilium, spec, self._presence, self._crew, progress, lambda: self._config, self._follow)
+        self._levers = ExistingLevers(grip, way_of(grip))
         self._guard = Guard(self.close)
         try:
             self._presence.create()
@@ -61,7 +64,7 @@ class ExistingCluster:
     @property
     def description(self) -> Sequence[str]:
         """What cluster this is, and what of the expectation nobody declared."""
-        assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._spec.declared.assumed())
+        assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._declared.assumed())
         lines = [
             f"an existing cluster: {self._kube.door.source} at {self._kube.door.host}",
             f"{len(self._selected)} nodes under test, all of this run in the namespace {self._presence.run.namespace}",
@@ -71,7 +74,7 @@ class ExistingCluster:
     @property
     def declared(self) -> CiliumConfig:
         """The configuration that the run expects to find: encryption is on, whatever the cluster says."""
-        return self._spec.declared.over(self._config)
+        return self._declared.over(self._config)
 
     @property
     def selected(self) -> tuple[str, ...]:
@@ -158,14 +161,27 @@ class ExistingCluster:
         )
 
     def close(self) -> None:
-        """Remove everything of ours, unless it is kept, and wait until it is gone; safe to call twice.
+        """Undo what levers changed, remove what is ours, unless it is kept, and wait for both; safe to call twice.
 
         Raises:
-            ProviderError: something cannot be removed.
+            ProviderError: something cannot be undone or removed.
         """
-        self._presence.delete()
+        failed = []
+        for end in (self._levers.restore, self._presence.delete):
+            try:
+                end()
+            except ProviderError as error:
+                failed.append(str(error))
+        if failed:
+            raise ProviderError("; ".join(failed))
         self._guard.release()
         self._kube.close()
+
+    def _follow(self, version: str) -> None:
+        """Cilium was brought to another version: expect what goes with it."""
+        self._config = self._cilium.config()
+        if self._declared.version is not None:
+            self._declared = replace(self._declared, version=version)
 
     def _select(self) -> tuple[str, ...]:
         facts = node_facts_of(self._kube)

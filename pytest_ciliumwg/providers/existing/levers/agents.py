@@ -10,19 +10,27 @@ from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
 from pytest_ciliumwg.providers.existing.levers.grip import Grip
 
 
-def restart(grip: Grip, nodes: Sequence[str]) -> None:
-    """Delete these nodes' agent pods, and wait until each node has another one that is ready.
+def agents_on(grip: Grip, nodes: Sequence[str]) -> dict[str, RunningAgent]:
+    """The present agents of these nodes.
 
     Raises:
-        ProviderError: a node has no agent, or none that is new and ready in time.
+        ProviderError: a node has none.
     """
-    before = grip.agents()
-    if strangers := [node for node in nodes if node not in before]:
-        raise ProviderError(f"node {strangers[0]} has no Cilium agent pod in namespace {grip.cilium.namespace}")
-    for node in nodes:
-        agent = before[node]
+    found = grip.agents()
+    if without := [node for node in nodes if node not in found]:
+        raise ProviderError(f"node {without[0]} has no Cilium agent pod in namespace {grip.cilium.namespace}")
+    return {node: found[node] for node in nodes}
+
+
+def restart(grip: Grip, present: Mapping[str, RunningAgent]) -> None:
+    """Delete these agents' pods, and wait until each node has another one that is ready.
+
+    Raises:
+        ProviderError: the API refuses, or a node has none that is new and ready in time.
+    """
+    for agent in present.values():
         grip.kube.delete("pods", agent.pod.name, namespace=grip.cilium.namespace, uid=agent.uid)
-    await_ready(grip, nodes, [before[node].uid for node in nodes])
+    await_ready(grip, list(present), [agent.uid for agent in present.values()])
 
 
 def await_ready(grip: Grip, nodes: Sequence[str], gone: Collection[str] = ()) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import CiliumConfig
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent, agents_of
 from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, Cilium
@@ -27,6 +28,10 @@ class Grip:
     presence: Presence
     crew: Crew
     progress: Progress
+    config: Callable[[], CiliumConfig]
+    """What Cilium was configured to do when it was looked at last."""
+    follow: Callable[[str], None]
+    """Told the version that Cilium was brought to."""
 
     def agents(self, node: str | None = None) -> dict[str, RunningAgent]:
         """Node → its Cilium agent, of all nodes or one.
