@@ -39,13 +39,13 @@ class AgentController:
     def deleted(self, pod: Object) -> None:
         """A client deleted an agent pod."""
         self._end(pod)
-        self._pool.submit(self._succeed, pod["spec"]["nodeName"], None)
+        self._pool.submit(self.succeed, pod["spec"]["nodeName"])
 
     def _end(self, pod: Object) -> None:
         self._backend.stop_agent(pod)
         self._store.remove("pods", NAMESPACE, pod["metadata"]["name"])
 
-    def _succeed(self, node: str, version: str | None) -> None:
+    def succeed(self, node: str, version: str | None = None) -> None:
         """Give a node a new agent: its pod is there at once, and ready when the agent is."""
         mishap = next((one for one in self._mishaps if one.hits("cilium", node) and one.role), Mishap())
         if mishap.absent:
@@ -83,7 +83,7 @@ class AgentController:
         }
         for node in self._store.names("nodes"):
             if node not in well:
-                self._succeed(node, None)
+                self.succeed(node)
 
     def changed(self, before: Object, after: Object) -> None:
         """A client changed the DaemonSet: if its pods shall be others, they become so, node by node."""
@@ -102,7 +102,7 @@ class AgentController:
                 if self.closed:
                     return
                 self._end(pod)
-                self._succeed(pod["spec"]["nodeName"], found[1] if found else None)
+                self.succeed(pod["spec"]["nodeName"], found[1] if found else None)
                 self._status(updated=done)
                 time.sleep(0.01)
 

@@ -126,6 +126,10 @@ class ApiDouble:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
             self._transports.add(request.transport)
+        if request.path.startswith("/machines/"):
+            _, _, verb, node = request.path.split("/")
+            await asyncio.to_thread(self.kubelet.machines.act, verb, node)
+            return web.json_response({})
         line = f"{request.method} {unquote_plus(request.path_qs)}"
         self.journal.append(line)
         trouble = next((one for one in self.troubles if one.takes(line)), None)

@@ -1,7 +1,6 @@
 """`iptables` and `ip6tables` for the agent's container, as far as this package uses them, done with nftables.
 
-Copied into the sandbox under both names. Everything else is refused, so that nothing is taken for done. Standard library
-only.
+Copied into the sandbox under both names. All else is refused, so that nothing is taken for done. Standard library only.
 """
 
 from __future__ import annotations

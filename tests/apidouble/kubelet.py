@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from tests.apidouble.agents import AgentController
+from tests.apidouble.machines import Machines
 from tests.apidouble.mishaps import Mishap
 from tests.apidouble.store import Object, Refusal, Store
 
@@ -40,6 +41,10 @@ class Backend(Protocol):
 
     def restart_agent(self, node: str) -> None:
         """Start an agent anew, and wait until it is well."""
+        ...
+
+    def machine(self, verb: str, node: str) -> None:
+        """Stop, start or restart a node's machine."""
         ...
 
     def upgrade_node(self, node: str, version: str) -> None:
@@ -74,9 +79,10 @@ class Kubelet:
         self._open = True
         self._services = itertools.count(10)
         self.agents = AgentController(store, backend, self.mishaps, self._pool)
+        self.machines = Machines(self)
 
-    def created(self, resource: str, made: Object) -> None:
-        """A client created an object."""
+    def created(self, resource: str, made: Object, *, only: str = "") -> None:
+        """A client created an object; or one node needs what it says."""
         if resource == "namespaces":
             made["status"] = {"phase": "Active"}
             self.store.put(resource, made)
@@ -85,7 +91,7 @@ class Kubelet:
         if resource == "pods":
             self._pool.submit(self._alone, made)
         if resource == "daemonsets":
-            for node in self._nodes(made):
+            for node in [only] if only else self._nodes(made):
                 self._pool.submit(self._schedule, made, node)
 
     def _allocate(self, made: Object) -> None:
@@ -225,12 +231,23 @@ class Kubelet:
             "podIP": addresses[0],
             "podIPs": [{"ip": ip} for ip in addresses],
             "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "agent", "ready": True, "state": {"running": {}}, "restartCount": 0}],
+            "containerStatuses": [
+                {
+                    "name": "agent",
+                    "ready": True,
+                    "state": {"running": {}},
+                    "containerID": f"containerd://{secrets.token_hex(16)}",
+                }
+            ],
         }
         self._put_inside(made, "pods", pod)
         endpoint = self.backend.endpoint(pod, addresses)
         if endpoint is not None:
             self._put_inside(made, "ciliumendpoints", endpoint)
+
+    def start_again(self, pod: Object) -> None:
+        """A pod's container starts anew."""
+        self.backend.start(pod, self._files(pod))
 
     def _replace(self, made: Object, pod: Object) -> None:
         for old in self.store.select("pods", made["metadata"]["namespace"], pod["metadata"]["labels"]):

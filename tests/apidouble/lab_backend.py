@@ -117,6 +117,9 @@ class LabBackend:
     def restart_agent(self, node: str) -> None:
         """Start a node's agent anew; one that has lost its key file makes a new key."""
 
+    def machine(self, verb: str, node: str) -> None:
+        """Stop, start or restart a node."""
+
     def upgrade_node(self, node: str, version: str) -> None:
         """Let a node be as another version has it."""
 

@@ -97,6 +97,9 @@ class RecordedBackend:
         """Nothing runs."""
         self.restarts.append(node)
 
+    def machine(self, verb: str, node: str) -> None:
+        """Nothing runs."""
+
     def upgrade_node(self, node: str, version: str) -> None:
         """Let the node's tools tell another version."""
         self._versions[node] = version

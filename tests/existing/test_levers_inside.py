@@ -37,7 +37,7 @@ def condition(double: ApiDouble) -> str:
         ip -o link show | grep -o 'cilium_wg0: <[^>]*>'
         for family in -4 -6; do ip $family rule; ip $family route show table all | sort; done
         for family in ip ip6; do nft list table $family iptables_double 2>/dev/null | grep -c drop || true; done
-        find /run/apidouble/agents -name '*.pid*'
+        mkdir -p /run/apidouble/agents; find /run/apidouble/agents -name '*.pid*'
         pgrep -fc 'ciliumwg-(port|device)' || true
         """,
     )

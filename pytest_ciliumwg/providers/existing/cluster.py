@@ -51,8 +51,11 @@ class ExistingCluster:
         self._presence = Presence(kube, spec, self._selected, progress)
         self._crew = Crew(kube, spec, self._cilium, self._presence)
         self._camera = Camera(kube, self._cilium)
-        grip = Grip(kube, self._cilium, spec, self._presence, self._crew, progress, lambda: self._config, self._follow)
-        self._levers = ExistingLevers(grip, way_of(grip))
+        self.grip = Grip(
+            kube, self._cilium, spec, self._presence, self._crew, progress, lambda: self._config, self._follow
+        )
+        """The cluster's inside, for levers."""
+        self._levers = ExistingLevers(self.grip, way_of(self.grip))
         self._guard = Guard(self.close)
         try:
             self._presence.create()

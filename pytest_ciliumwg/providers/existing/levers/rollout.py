@@ -121,6 +121,6 @@ def held_back(grip: Grip) -> str:
     if strategy != "OnDelete":
         return ""
     return (
-        f"; the DaemonSet {AGENT_WORKLOAD} has the update strategy OnDelete, so its pods stay until somebody deletes "
-        "them: set RollingUpdate"
+        f"; its DaemonSet {AGENT_WORKLOAD} has the update strategy OnDelete, so the pods stay until somebody removes them: "
+        "set RollingUpdate"
     )

@@ -1,8 +1,8 @@
 """A change in a node's own network that undoes itself: the script for it, which a Cilium agent's container runs.
 
-The dead man's switch is a process in that container, started before the change: it undoes the change after some seconds,
-whether we are still there or not, and also when the API server is not. It ends with the container: a change of the
-device is then undone by the agent's own start, and one of the packet filter by whoever undoes it next.
+The dead man's switch is a process in that container, started before the change: it undoes the change after some
+seconds, whether we are still there or not, and also when the API server is not. It ends with the container: a change of
+the device is then undone by the agent's own start, and one of the packet filter by whoever undoes it next.
 """
 
 from __future__ import annotations
