@@ -18,7 +18,7 @@ import pytest
 
 import pytest_ciliumwg
 from pytest_ciliumwg.providers.lab.requirements import environment
-from pytest_ciliumwg.providers.lab.sandbox import Sandbox
+from pytest_ciliumwg.providers.lab.lab import Lab
 from tests.lab.conftest import Raise
 
 _OWNER = """
@@ -80,7 +80,7 @@ def host_shows_a_lab() -> list[str]:
         ["sh", "-c", "ip -o link; ip rule; ip -6 rule; nft list tables"],
         capture_output=True, text=True, env=environment(), check=False,
     ).stdout  # fmt: skip
-    return seen + [word for word in ("cilium_wg0", "lxctest", "n0-eth0", "0xe00", "cilium_lab") if word in shown]
+    return seen + [word for word in ("cilium_wg0", "cilium_host", "n0-eth0", "0xe00", "cilium_lab") if word in shown]
 
 
 @pytest.mark.parametrize("version", ["1.13", "1.18"])
@@ -98,11 +98,11 @@ def test_close_leaves_nothing(raise_lab: Raise, version: str) -> None:
 def test_an_exception_while_it_is_raised_leaves_nothing(raise_lab: Raise, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 
-    def interrupted(sandbox: Sandbox, _places: object) -> None:
-        started.extend(processes_in(sandbox.pid))
+    def interrupted(lab: Lab, _places: object) -> None:
+        started.extend(processes_in(lab.sandbox.pid))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pytest_ciliumwg.providers.lab.lab.start_agents", interrupted)
+    monkeypatch.setattr("pytest_ciliumwg.providers.lab.lab.Lab.start_agents", interrupted)
     with pytest.raises(KeyboardInterrupt):
         raise_lab(nodes=2)
     assert started

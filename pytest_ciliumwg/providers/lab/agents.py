@@ -6,9 +6,10 @@ import contextlib
 import os
 import select
 import socket
+import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pytest_ciliumwg.agent import bundle
@@ -18,20 +19,38 @@ from pytest_ciliumwg.providers.lab.sandbox import Sandbox
 START_TIMEOUT = 30.0
 ARCHIVE = "/run/ciliumwg/agent.pyz"
 
-# Read and compiled once, then forked into each network namespace: dozens of agents start in the time of one.
+# Read and compiled once, then forked into each network namespace that is asked for: an agent starts in no time. A line
+# `NUMBER PLACE…` starts agents, and is answered by `NUMBER` and the places whose agent died before it was ready.
 _LAUNCHER = """
-import ctypes, os, sys
+import ctypes, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from ciliumwg_agent.service import main
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
-for name in sys.argv[2:]:
-    if os.fork() == 0:
-        log = os.open("/run/ciliumwg/%s/agent.log" % name, os.O_WRONLY | os.O_CREAT, 0o600)
-        os.dup2(log, 2)
-        if libc.setns(os.open("/run/netns/" + name, os.O_RDONLY), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
-        raise SystemExit(main(["serve", "--socket", "/run/ciliumwg/%s/agent.sock" % name]))
+
+def launch(name):
+    os.makedirs("/run/ciliumwg/" + name, exist_ok=True)
+    said, says = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(says)
+        with open("/run/ciliumwg/%s/agent.pid" % name, "w") as file:
+            file.write(str(pid))
+        return open(said, "rb")
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    os.dup2(says, 1)
+    os.dup2(os.open("/run/ciliumwg/%s/agent.log" % name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
+    if libc.setns(os.open("/run/netns/" + name, os.O_RDONLY), CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+    raise SystemExit(main(["serve", "--socket", "/run/ciliumwg/%s/agent.sock" % name]))
+
+os.chdir("/")
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps those that end
+for line in sys.stdin:
+    number, *names = line.split()
+    started = [(name, launch(name)) for name in names]
+    print(number, *(name for name, said in started if not said.readline()), flush=True)
 """
 
 
@@ -78,48 +97,76 @@ def _until_end(conversation: socket.socket, deadline: float) -> Iterable[bytes]:
         yield data
 
 
-def start_agents(sandbox: Sandbox, places: Iterable[str]) -> dict[str, SocketPort]:
-    """Start an agent in each of these network namespaces and wait until all listen.
+class Launcher:
+    """Starts agents in network namespaces of the sandbox, at any time."""
 
-    Raises:
-        ProviderError: an agent did not start.
-    """
-    names = list(places)
-    sandbox.put(ARCHIVE, bundle())
-    starter = sandbox.popen(["sh", "-c", _start_script(names)])
-    if starter.stdout is None or starter.stderr is None:
-        raise AssertionError("opened as pipes")
-    with starter.stdout as output, starter.stderr as errors:
-        ready = _count_ready(output.fileno(), len(names))
-        starter.wait()
-        said = errors.read().decode(errors="replace") if ready < len(names) else ""
-    if ready < len(names):
-        why = (said.strip() or _last_words(sandbox, names) or "no reason given").splitlines()[-1]
-        raise ProviderError(f"{len(names) - ready} of {len(names)} agents of the lab did not start: {why}")
-    return {name: SocketPort(name, sandbox.root / f"run/ciliumwg/{name}/agent.sock") for name in names}
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._batches = 0
+        sandbox.put(ARCHIVE, bundle())
+        python = sys.executable or "python3"
+        self._process = sandbox.popen([python, "-I", "-S", "-c", _LAUNCHER, ARCHIVE], stdin=subprocess.PIPE)
+
+    def start(self, places: Iterable[str]) -> dict[str, SocketPort]:
+        """Start an agent in each of these network namespaces and wait until all listen.
+
+        Raises:
+            ProviderError: an agent did not start.
+        """
+        names = list(places)
+        lost = self._ask(names)
+        if lost:
+            why = (_last_words(self._sandbox, lost) or self._last_words() or "no reason given").splitlines()[-1]
+            raise ProviderError(f"{len(lost)} of {len(names)} agents of the lab did not start: {why}")
+        root = self._sandbox.root
+        return {name: SocketPort(name, root / f"run/ciliumwg/{name}/agent.sock") for name in names}
+
+    def _ask(self, names: list[str]) -> list[str]:
+        """Have agents started; gives the places of those that did not. An earlier batch's answer may come late."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("opened as pipes")
+        self._batches += 1
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and has said why
+            self._process.stdin.write(f"{self._batches} {' '.join(names)}\n".encode())
+            self._process.stdin.flush()
+        for line in _lines(self._process.stdout.fileno(), time.monotonic() + START_TIMEOUT):
+            number, *lost = line.split()
+            if int(number) == self._batches:
+                return lost
+        return names
+
+    def _last_words(self) -> str:
+        """What the launcher itself wrote before it ended; it is ended here if it still runs."""
+        self._process.kill()
+        return self._process.communicate()[1].decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """Start no more agents; those that run are the sandbox's."""
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._process.kill()  # nsenter, which stops for ever if somebody stopped the launcher
+        self._process.wait()
 
 
-def _start_script(names: list[str]) -> str:
-    python = sys.executable or "python3"
-    return f"""
-cd /
-mkdir -p {" ".join(f"/run/ciliumwg/{name}" for name in names)}
-exec "{python}" -I -S - {ARCHIVE} {" ".join(names)} <<'END'
-{_LAUNCHER}END
-"""
+def kill_script(places: Iterable[str]) -> str:
+    """Shell text that kills the agents of these places, as far as they run; it runs in the sandbox."""
+    return "\n".join(
+        f"if [ -e /run/ciliumwg/{name}/agent.pid ]; then kill -KILL $(cat /run/ciliumwg/{name}/agent.pid) 2>/dev/null "
+        f"|| :; rm -f /run/ciliumwg/{name}/agent.pid /run/ciliumwg/{name}/agent.sock; fi"
+        for name in places
+    )
 
 
-def _count_ready(fd: int, wanted: int) -> int:
-    """Read `ready` lines until there are enough, the agents are gone, or time is up."""
+def _lines(fd: int, deadline: float) -> Iterator[str]:
+    """The lines that come until time is up, or nobody can write any more."""
     seen = b""
-    deadline = time.monotonic() + START_TIMEOUT
-    while seen.count(b"ready") < wanted:
-        if not select.select([fd], [], [], max(deadline - time.monotonic(), 0))[0]:
-            break
+    while select.select([fd], [], [], max(deadline - time.monotonic(), 0))[0]:
         if not (data := os.read(fd, 1 << 16)):
-            break
-        seen += data
-    return seen.count(b"ready")
+            return
+        *lines, seen = (seen + data).split(b"\n")
+        yield from (line.decode() for line in lines)
 
 
 def _last_words(sandbox: Sandbox, names: list[str]) -> str:

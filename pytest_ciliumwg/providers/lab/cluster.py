@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentPort, Progress
 from pytest_ciliumwg.providers.lab.faults import Injection, resolve
 from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.levers import LabLevers
 from pytest_ciliumwg.providers.lab.look import look
 from pytest_ciliumwg.providers.lab.spec import LabSpec
 
@@ -24,7 +26,7 @@ class LabCluster:
     def __init__(self, lab: Lab, injections: Sequence[Injection]) -> None:
         self.lab = lab
         """The lab's inside, for who wants to disturb it."""
-        self._declared = lab.config
+        self.levers = LabLevers(lab)
         self._injections = tuple(injections)
         self._closed = False
         for injection in self._injections:
@@ -46,7 +48,7 @@ class LabCluster:
     @property
     def declared(self) -> CiliumConfig:
         """The configuration of the healthy lab."""
-        return self._declared
+        return self.lab.declared
 
     def actual_config(self) -> CiliumConfig:
         """The configuration that the lab's Cilium would show now."""
@@ -80,6 +82,19 @@ class LabCluster:
         """The agent in a test pod."""
         return self.lab.port(pod.name)
 
+    def snapshot(self) -> Snapshot:
+        """What the lab's API would show now of all that may change."""
+        lab = self.lab
+        layout = lab.layout
+        names = {node.name for node in layout}
+        return Snapshot(
+            agents={name: agent for name, agent in list(lab.agents.items()) if name in names},
+            nodes={name: name not in lab.not_ready for name in sorted(names)},
+            keys={name: key for name, key in list(lab.keys.items()) if name in names},
+            pods={pod.pod.key: node.name for node in layout for pod in node.pods},
+            revision=str(lab.revision),
+        )
+
     def keep(self) -> str:
         """Let the lab outlive this process, and say how to enter and how to remove it."""
         sandbox, first = self.lab.sandbox, self.lab.layout[0]
@@ -93,7 +108,7 @@ class LabCluster:
         """End the lab, unless it is kept; safe to call twice."""
         if not self._closed:
             self._closed = True
-            self.lab.sandbox.close()
+            self.lab.close()
 
 
 def create_lab(spec: LabSpec, progress: Progress) -> LabCluster:
@@ -107,5 +122,5 @@ def create_lab(spec: LabSpec, progress: Progress) -> LabCluster:
     try:
         return LabCluster(lab, injections)
     except BaseException:
-        lab.sandbox.close()
+        lab.close()
         raise

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.timeline import AgentPod
 from pytest_ciliumwg.providers.base import AgentPort, Progress
-from pytest_ciliumwg.providers.lab.agents import start_agents
+from pytest_ciliumwg.providers.lab.agents import Launcher
 from pytest_ciliumwg.providers.lab.requirements import (
     require_families,
     require_programs,
     require_userspace_wireguard,
 )
 from pytest_ciliumwg.providers.lab.sandbox import Sandbox
-from pytest_ciliumwg.providers.lab.spec import LabNode, LabSpec, plan_nodes
+from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec, plan_nodes
 from pytest_ciliumwg.providers.lab.steering import sorted_families, steering_script
 from pytest_ciliumwg.providers.lab.topology import topology_script
-from pytest_ciliumwg.providers.lab.wireguard import ON, configure_script, devices_script, read_keys
+from pytest_ciliumwg.providers.lab.undone import Undone
+from pytest_ciliumwg.providers.lab.wireguard import (
+    ON,
+    configure_script,
+    install_script,
+    new_key,
+    peers_script,
+    read_keys,
+    start_script,
+)
 
 PortWrapper = Callable[[AgentPort], AgentPort]
+Hook = Callable[[str], bool]
+"""Called with the name of a node or pod when something is about to happen to it; False: it does not happen."""
+
+
+_NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes makes no words of them
 
 
 class Lab:
     """A lab that stands.
 
-    Its nodes, keys and configuration are what a cluster's API would hold; everything else is in the kernel.
+    Its nodes, keys, agents and configuration are what a cluster's API would hold; everything else is in the kernel.
     """
 
     def __init__(self, spec: LabSpec, progress: Progress) -> None:
@@ -38,15 +55,29 @@ class Lab:
         """
         spec.check()
         self.expected = spec.expectations()
+        """What the imitated version does, while all nodes have the same."""
         require_programs()
         require_families(spec.families)
         self.spec = spec
         self.layout = plan_nodes(spec)
+        """The nodes that are part of the cluster now, with the pods that they have now."""
+        self.running: dict[str, Expectations] = {node.name: self.expected for node in self.layout}
+        """Node → what the version of its Cilium agent does."""
+        self.agents: dict[str, AgentPod] = {}
+        """Node → its imitated Cilium agent; a node whose agent is away has none."""
+        self.not_ready: set[str] = set()
+        """The nodes that are part of the cluster and not Ready."""
+        self.revision = 1
+        """Counts the installation and the upgrades."""
+        self.hooks: dict[str, list[Hook]] = {}
+        """By name of the moment, what a fault does then."""
+        self.undone = Undone()
         self.sandbox = Sandbox()
+        self._launcher: Launcher | None = None
         try:
             self._raise(progress)
         except BaseException:
-            self.sandbox.close()
+            self.close()
             raise
 
     def _raise(self, progress: Progress) -> None:
@@ -54,28 +85,66 @@ class Lab:
         self.kernel_wireguard = self.sandbox.kernel_wireguard and not self.spec.userspace
         if not self.kernel_wireguard:
             require_userspace_wireguard()
-        self.config = self.spec.config(userspace=not self.kernel_wireguard)
+        self.declared = self.spec.config(userspace=not self.kernel_wireguard)
+        """The configuration of the healthy lab."""
+        self.config = self.declared
+        """The configuration that the lab's Cilium would show."""
         progress(f"lab: {len(self.layout)} nodes as network namespaces")
-        mtus = self.expected.pod_route_mtus(self.spec.mtu)
-        # Where a range is right, a tunnel within the tunnel needs the room that the lower end leaves.
-        pod_mtu = mtus.low if self.expected.overlay_in_wireguard else mtus.high
-        self.sandbox.run(topology_script(self.spec, self.layout, pod_mtu))
+        self.sandbox.run(topology_script(self.spec, self.layout, self.pod_mtu(self.expected)))
         progress(f"lab: WireGuard ({self.wireguard}), steering by {self.expected.steering}")
-        device = self.expected.device_name
-        self.keys: dict[str, str] = read_keys(
-            self.sandbox.run(devices_script(self.layout, device, kernel=self.kernel_wireguard))
-        )
+        self.keys: dict[str, str] = read_keys(self.sandbox.run(self._devices_script()))
         """The public key that each node publishes; a node without an entry publishes none."""
-        self.sandbox.run(
-            configure_script(self.spec, self.layout, self.keys, self.expected)
-            + "\n"
-            + steering_script(self.spec, self.layout, self.expected)
+        names = {node.name for node in self.layout}
+        self.run_on(
+            {
+                node.name: f"{configure_script(self.spec, node, self.expected)}\n{self.datapath_script(node, names)}"
+                for node in self.layout
+            }
         )
         places = [node.name for node in self.layout] + [node.test_pod.netns for node in self.layout]
         progress(f"lab: {len(places)} agents")
-        self._ports = start_agents(self.sandbox, places)
+        self._launcher = Launcher(self.sandbox)
+        self._ports: dict[str, AgentPort] = {}
+        self.start_agents(places)
         self._wrapped: dict[str, AgentPort] = {}
+        self.agents.update({node.name: new_agent(self.spec.cilium_version) for node in self.layout})
         progress(f"lab: stands after {time.monotonic() - began:.1f} s")
+
+    def _devices_script(self) -> str:
+        return "\n".join(
+            [
+                install_script(self.layout, kernel=self.kernel_wireguard),
+                *(new_key(node.name) for node in self.layout),
+                *(start_script(node, self.device, kernel=self.kernel_wireguard) for node in self.layout),
+            ]
+        )
+
+    def datapath_script(self, node: LabNode, changed: Collection[str]) -> str:
+        """Shell text that brings a node's peers and steering up to date with the layout; runs on the node.
+
+        Args:
+            node: The node.
+            changed: The names of the other nodes of whose keys or addresses there is something new.
+        """
+        expected = self.running[node.name]
+        peers = peers_script(self.peers_of(node), self.keys, expected, changed)
+        return f"{peers}\n{steering_script(self.spec, self.layout, node, expected)}"
+
+    def pod_mtu(self, expected: Expectations) -> int:
+        """The MTU of the default routes of pods that a version makes."""
+        mtus = expected.pod_route_mtus(self.spec.mtu)
+        # Where a range is right, a tunnel within the tunnel needs the room that the lower end leaves.
+        return mtus.low if expected.overlay_in_wireguard else mtus.high
+
+    def start_agents(self, places: Collection[str]) -> None:
+        """Start our own agents in network namespaces of nodes and pods, and wait until they listen.
+
+        Raises:
+            ProviderError: one did not start.
+        """
+        if self._launcher is None:
+            raise AssertionError("the lab is not raised")
+        self._ports.update(self._launcher.start(places))
 
     @property
     def wireguard(self) -> str:
@@ -109,7 +178,29 @@ class Lab:
 
     def next_to(self, node: LabNode) -> LabNode:
         """The node after this one, the first after the last: the other half of a pair that a fault hits."""
-        return self.layout[(node.index + 1) % len(self.layout)]
+        names = [other.name for other in self.layout]
+        return self.layout[(names.index(node.name) + 1) % len(names)]
+
+    def replace_node(self, node: LabNode) -> None:
+        """Put a node into the layout, in its place, or in place of the one with its name."""
+        others = [other for other in self.layout if other.name != node.name]
+        self.layout = tuple(sorted([*others, node], key=lambda one: one.index))
+
+    def pod(self, name: str) -> LabPod:
+        """One pod of those that are there now.
+
+        Raises:
+            ProviderError: the lab has no pod of this name.
+        """
+        for node in self.layout:
+            for pod in node.pods:
+                if pod.pod.name == name:
+                    return pod
+        raise ProviderError(f"the lab has no pod {name!r} now")
+
+    def happens(self, moment: str, name: str) -> bool:
+        """Whether something happens to a node or pod; what faults do at this moment is done now."""
+        return all([hook(name) for hook in self.hooks.get(moment, [])])
 
     def run_in(self, node: LabNode, script: str, *, timeout: float = 60.0) -> str:
         """Run a shell script in a node's network namespace, where `wg` finds the node's device.
@@ -119,13 +210,25 @@ class Lab:
         """
         return self.sandbox.run(script, through=["sh", ON, node.name], timeout=timeout)
 
+    def run_on(self, scripts: Mapping[str, str], *, timeout: float = 60.0) -> None:
+        """Run a shell script on each of these nodes, as `run_in` does, on all at the same time.
+
+        Raises:
+            ProviderError: a command of one of the scripts failed.
+        """
+        parts = [
+            f"sh {ON} {name} sh -es <<'END-OF-NODE' &\n{script}\nEND-OF-NODE\nrunning=\"$running $!\""
+            for name, script in scripts.items()
+        ]
+        wait = "failed=0; for one in $running; do wait $one || failed=1; done; exit $failed"
+        self.sandbox.run("\n".join(["running=", *parts, wait]), timeout=timeout)
+
     def run_in_pod(self, node: LabNode, script: str, *, timeout: float = 60.0) -> str:
         """Run a shell script in the network namespace of a node's test pod."""
         return self.sandbox.run(script, netns=node.test_pod.netns, timeout=timeout)
 
     def publish(self) -> tuple[Node, ...]:
         """The nodes as CiliumNode objects would publish them now."""
-        publishes_key_index = self.expected.steering == "redirect"
         return tuple(
             Node(
                 name=node.name,
@@ -133,10 +236,13 @@ class Lab:
                 public_key=self.keys.get(node.name),
                 pod_cidrs=node.pod_cidrs,
                 cilium_addresses=node.cilium_addresses,
-                encryption_key=255 if publishes_key_index and node.name in self.keys else None,
+                encryption_key=255 if self._publishes_key_index(node) and node.name in self.keys else None,
             )
             for node in self.layout
         )
+
+    def _publishes_key_index(self, node: LabNode) -> bool:
+        return self.running[node.name].steering == "redirect"
 
     def publish_encryption_off(self) -> None:
         """Let Cilium's configuration say that encryption is disabled."""
@@ -149,3 +255,15 @@ class Lab:
     def wrap_port(self, node: LabNode, wrapper: PortWrapper) -> None:
         """Put something between us and a node's agent."""
         self._wrapped[node.name] = wrapper(self.port(node.name))
+
+    def close(self) -> None:
+        """End the lab, unless its sandbox is kept; safe to call twice."""
+        self.sandbox.close()
+        if self._launcher is not None:
+            self._launcher.close()
+
+
+def new_agent(version: str) -> AgentPod:
+    """A Cilium agent that has started just now, with a name that no other had before it."""
+    suffix = "".join(random.choices(_NAME_LETTERS, k=5))
+    return AgentPod(name=f"cilium-{suffix}", ready=True, started_at=time.time(), image=version)

@@ -14,6 +14,11 @@ DUAL = frozenset(IPFamily)
 FEWEST_NODES, MOST_NODES = 2, 64
 DEVICES = ("eth0", "eth1")
 TEST_NAMESPACE = "ciliumwg-test"
+POD_SLOTS = 64
+"""How many pods a node can have."""
+TEST_SLOT, IDLE_SLOT = 0, 1
+FIRST_POD = 10
+"""The place in a pod network of its first pod's address."""
 UNDERLAY = "underlay"
 """The network namespace that holds the bridges between the nodes: the wire."""
 
@@ -36,6 +41,8 @@ class LabSpec:
     """`vxlan` for a tunnel; the lab has no other."""
     userspace: bool = False
     """Use wireguard-go even where the kernel has WireGuard."""
+    fallback: bool = False
+    """Imitate Cilium's userspace fallback: the WireGuard device dies with the agent. Cilium 1.11 to 1.16 alone."""
 
     def check(self) -> None:
         """Refuse what no lab can be.
@@ -63,7 +70,7 @@ class LabSpec:
             encryption=True,
             families=self.families,
             routing_mode=self.routing_mode,
-            userspace_fallback=userspace,
+            userspace_fallback=userspace or self.fallback,
         )
 
     def expectations(self) -> Expectations:
@@ -94,6 +101,8 @@ class LabPod:
     """A pod, which is a network namespace with the pod's name."""
 
     pod: Pod
+    number: int
+    """Its place among all pods that the lab can have; with it go its addresses, and so it is used again like them."""
     host_device: str
     """The node's end of the veth pair."""
     mac: str
@@ -118,16 +127,13 @@ class LabNode:
     """CiliumInternalIP: the addresses of `cilium_host`."""
     test_pod: LabPod
     idle_pod: LabPod
+    pods: tuple[LabPod, ...]
+    """The pods that it has now, the test pod first."""
 
     @property
     def addresses(self) -> tuple[IPAddress, ...]:
         """The InternalIPs, which are those of the first native device."""
         return self.underlay[0][1]
-
-    @property
-    def pods(self) -> tuple[LabPod, LabPod]:
-        """The node's pods, the test pod first."""
-        return self.test_pod, self.idle_pod
 
     @property
     def directory(self) -> str:
@@ -165,26 +171,50 @@ def plan_nodes(spec: LabSpec) -> tuple[LabNode, ...]:
 
 def _plan_node(spec: LabSpec, index: int) -> LabNode:
     name = node_name(index)
-    cidrs = (IPv4Network(f"10.244.{index}.0/24"), IPv6Network(f"fd00:10:244:{index:x}::/64"))
+    cidrs = _pod_networks(index)
+    pods = (
+        plan_pod(spec, index, f"test-{name}", TEST_NAMESPACE, TEST_SLOT),
+        plan_pod(spec, index, f"idle-{name}", "default", IDLE_SLOT),
+    )
     return LabNode(
         name=name,
         index=index,
         underlay=tuple((device, _underlay(spec, number, index)) for number, device in enumerate(spec.devices)),
         pod_cidrs=tuple(cidr for cidr in cidrs if IPFamily.of(cidr) in spec.families),
         cilium_addresses=_hosts(spec, cidrs, 1),
-        test_pod=_plan_pod("test", TEST_NAMESPACE, name, index, _hosts(spec, cidrs, 10)),
-        idle_pod=_plan_pod("idle", "default", name, index, _hosts(spec, cidrs, 11)),
+        test_pod=pods[0],
+        idle_pod=pods[1],
+        pods=pods,
     )
 
 
-def _plan_pod(role: str, namespace: str, node: str, index: int, addresses: tuple[IPAddress, ...]) -> LabPod:
-    slot = {"test": 1, "idle": 2}[role]
+def plan_pod(spec: LabSpec, index: int, name: str, namespace: str, slot: int) -> LabPod:
+    """The pod in one of the slots of the node with this index; the slot is what its addresses follow from."""
+    addresses = _hosts(spec, _pod_networks(index), FIRST_POD + slot)
     return LabPod(
-        pod=Pod(name=f"{role}-{node}", namespace=namespace, node=node, addresses=addresses),
-        host_device=f"lxc{role}",
+        pod=Pod(name=name, namespace=namespace, node=node_name(index), addresses=addresses),
+        number=index * POD_SLOTS + slot,
+        host_device=f"lxc{slot}",
         mac=f"02:00:00:{index:02x}:{slot:02x}:01",
         host_mac=f"02:00:00:{index:02x}:{slot:02x}:02",
     )
+
+
+def free_slot(node: LabNode) -> int:
+    """The lowest slot for one more pod, and so the lowest free address; the idle pod's waits for it.
+
+    Raises:
+        ProviderError: the node is full.
+    """
+    taken = {pod.number % POD_SLOTS for pod in node.pods}
+    for slot in range(IDLE_SLOT + 1, POD_SLOTS):
+        if slot not in taken:
+            return slot
+    raise ProviderError(f"{node.name} has no room for one more pod: a node of the lab has {POD_SLOTS} at most")
+
+
+def _pod_networks(index: int) -> tuple[IPv4Network, IPv6Network]:
+    return IPv4Network(f"10.244.{index}.0/24"), IPv6Network(f"fd00:10:244:{index:x}::/64")
 
 
 def _underlay(spec: LabSpec, device: int, index: int) -> tuple[IPAddress, ...]:

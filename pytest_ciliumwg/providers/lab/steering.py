@@ -1,18 +1,24 @@
-"""How the lab gets a pod's packet into the WireGuard device, in the two ways that Cilium has used."""
+"""How the lab gets a pod's packet into the WireGuard device, in the two ways that Cilium has used.
+
+All scripts run in a node's network namespace and can be repeated. What steers already goes on steering while they run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from pytest_ciliumwg.expect import Expectations
+from pytest_ciliumwg.expect.expectations import ExpectedRule
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.providers.lab.spec import LabNode, LabSpec
+from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec
 from pytest_ciliumwg.providers.lab.topology import OVERLAY_PORT, ip_batch
 
 NFT_TABLE = "cilium_lab"
 """The nftables table that marks pods' packets: the work of `bpf_lxc` in Cilium."""
-FILTER_PREFERENCE = {IPFamily.V4: 10, IPFamily.V6: 11}
-"""The preference of the redirecting tc filters; a fault's comes before them."""
+FILTER_PREFERENCE = 10
+"""The lowest preference of the redirecting tc filters; a fault's come before them."""
+ACTION = 51
+"""The tc action that all redirecting filters share: to change it changes them all at once."""
 
 
 def sorted_families(families: Iterable[IPFamily]) -> list[IPFamily]:
@@ -20,76 +26,191 @@ def sorted_families(families: Iterable[IPFamily]) -> list[IPFamily]:
     return sorted(families, key=lambda family: family.value)
 
 
-def steering_script(spec: LabSpec, nodes: Sequence[LabNode], expected: Expectations) -> str:
-    """Steer on all nodes as the imitated version does."""
-    steer = _by_rule if expected.steering == "rule" else redirect_script
-    return "\n".join(steer(spec, nodes, node, expected) for node in nodes)
+def steering_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations) -> str:
+    """Steer a node's packets for the pods of these nodes as the imitated version does."""
+    if expected.rule is None:
+        return redirect_script(spec, nodes, node, expected)
+    return "\n".join(
+        [route_script(spec, expected), *_rules(spec, expected.rule), _marks(spec, nodes, node, expected.rule)]
+    )
 
 
-def _by_rule(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations) -> str:
-    if (rule := expected.rule) is None:
-        raise AssertionError("the steering kind `rule` without a rule")
-    routing = [
-        ip_batch(
-            [
-                f"rule add priority {rule.priority} fwmark {rule.fwmark:#x}/{rule.fwmask:#x} lookup {rule.table}",
-                f"route add default dev {expected.device_name} table {rule.table}",
-            ],
-            netns=node.name,
-            options="-4" if family is IPFamily.V4 else "-6",
-        )
+def other_steering_script(spec: LabSpec, expected: Expectations, old: Expectations) -> str:
+    """Remove what an older or newer version steered by; empty where this version steers in the same way."""
+    if expected.steering == old.steering:
+        return ""
+    return no_rules_script(spec, old.rule) if old.rule else no_redirects_script(spec)
+
+
+def route_script(spec: LabSpec, expected: Expectations) -> str:
+    """The routes of the rule's table, which go whenever the device goes down; empty where there is no rule."""
+    rule = expected.rule
+    return "\n".join(
+        f"ip {_flag(family)} route replace default dev {expected.device_name} table {rule.table}"
         for family in sorted_families(spec.families)
+        if rule
+    )
+
+
+def _rules(spec: LabSpec, rule: ExpectedRule) -> list[str]:
+    return [
+        f"ip {flag} rule show priority {rule.priority} | grep -q 'lookup {rule.table}' || "
+        f"ip {flag} rule add priority {rule.priority} fwmark {rule.fwmark:#x}/{rule.fwmask:#x} lookup {rule.table}"
+        for flag in map(_flag, sorted_families(spec.families))
     ]
-    marks = [
-        f'iifname "lxc*" {nft_family(family)} daddr {{ {_remote_pods(nodes, node, family)} }} '
-        f"meta mark set meta mark & {~rule.fwmask & 0xFFFFFFFF:#x} | {rule.fwmark:#x}"
-        for family in sorted_families(spec.families)
-    ]
-    ruleset = "\n".join(
+
+
+def no_rules_script(spec: LabSpec, rule: ExpectedRule) -> str:
+    """Remove the rule of every family, its table's routes and the marks."""
+    flags = [_flag(family) for family in sorted_families(spec.families)]
+    return "\n".join(
         [
-            f"table inet {NFT_TABLE} {{",
-            "chain prerouting {",
-            "type filter hook prerouting priority mangle;",
-            *marks,
-            "}",
-            "}",
+            *(
+                f"ip {flag} rule show priority {rule.priority} | grep -q 'lookup {rule.table}' && "
+                f"ip {flag} rule del priority {rule.priority} lookup {rule.table} || :"
+                for flag in flags
+            ),
+            *(f"ip {flag} route flush table {rule.table} 2>/dev/null || :" for flag in flags),
+            f"nft 'add table inet {NFT_TABLE}; delete table inet {NFT_TABLE}'",
         ]
     )
-    return "\n".join([*routing, f"nsenter --net=/run/netns/{node.name} nft -f - <<'END'", ruleset, "END"])
+
+
+def _marks(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, rule: ExpectedRule) -> str:
+    """The marks of packets to pods on other nodes, whose addresses are a set that is replaced in one transaction."""
+    families = sorted_families(spec.families)
+    sets = [f"set pods{family.value} {{ type {nft_type(family)}; }}" for family in families]
+    marks = [
+        f'iifname "lxc*" {nft_family(family)} daddr @pods{family.value} '
+        f"meta mark set meta mark & {~rule.fwmask & 0xFFFFFFFF:#x} | {rule.fwmark:#x}"
+        for family in families
+    ]
+    table = [
+        f"table inet {NFT_TABLE} {{",
+        *sets,
+        "chain prerouting {",
+        "type filter hook prerouting priority mangle;",
+        *marks,
+        "}",
+        "}",
+    ]
+    elements = []
+    for family in families:
+        elements.append(f"flush set inet {NFT_TABLE} pods{family.value}")
+        if pods := _remote_pods(nodes, node, family):
+            elements.append(f"add element inet {NFT_TABLE} pods{family.value} {{ {pods} }}")
+    return "\n".join(
+        [
+            "{",
+            f"nft list table inet {NFT_TABLE} >/dev/null 2>&1 || cat <<'END'",
+            *table,
+            "END",
+            "cat <<'END'",
+            *elements,
+            "END",
+            "} | nft -f -",
+        ]
+    )
 
 
 def _remote_pods(nodes: Sequence[LabNode], node: LabNode, family: IPFamily) -> str:
-    return ", ".join(str(ip) for peer in nodes if peer is not node for ip in peer.pod_addresses(family))
+    return ", ".join(str(ip) for peer in _others(nodes, node) for ip in peer.pod_addresses(family))
 
 
 def redirect_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations) -> str:
-    """Redirect a node's packets for the pods of these nodes into its WireGuard device."""
-    commands = []
-    for device in spec.devices:
-        commands.append(f"qdisc add dev {device} clsact")
-        if expected.overlay_in_wireguard:
-            commands += [
-                f"filter add dev {device} egress protocol {tc_protocol(family)} pref {FILTER_PREFERENCE[family]} "
-                f"u32 match {tc_match(family)} protocol 17 0xff match {tc_match(family)} dport {OVERLAY_PORT} 0xffff "
-                f"action mirred egress redirect dev {expected.device_name}"
-                for family in sorted_families(spec.families)
-            ]
-            continue
-        for family in sorted_families(spec.families):
-            commands += [
-                f"filter add dev {device} egress protocol {tc_protocol(family)} pref {FILTER_PREFERENCE[family]} "
-                f"u32 match {tc_match(family)} src {node.pod_cidr(family)} match {tc_match(family)} dst {pod} "
-                f"action mirred egress redirect dev {expected.device_name}"
-                for peer in nodes
-                if peer is not node
-                for pod in peer.pod_addresses(family)
-            ]
-    return "\n".join([f"nsenter --net=/run/netns/{node.name} tc -batch - <<'END'", *commands, "END"])
+    """Redirect a node's packets for the pods of these nodes, and for no others, into its WireGuard device."""
+    wanted = redirects(spec, nodes, node, expected)
+    lines = [f"{pref} {match}" for pref, (_, match) in wanted.items()]
+    return "\n".join(
+        [
+            f"tc actions replace action mirred egress redirect dev {expected.device_name} index {ACTION}",
+            *(_FILTERS.format(device=device, wanted="\n".join(lines), least=FILTER_PREFERENCE, action=ACTION)
+              for device in spec.devices),
+        ]
+    )  # fmt: skip
+
+
+# Adds what is not there, then removes what shall not be; nothing that stays is touched.
+_FILTERS = """
+tc qdisc replace dev {device} clsact
+wanted=$(cat <<'END'
+{wanted}
+END
+)
+have=$(tc filter show dev {device} egress | while read -r _ _ protocol _ pref _; do
+    case $pref in [0-9]*) [ "$pref" -lt {least} ] || echo "$pref $protocol";; esac
+done)
+{{
+    echo "$wanted" | while read -r pref filter; do
+        [ -n "$pref" ] || continue
+        case "
+$have" in *"
+$pref "*) ;; *) echo "filter add dev {device} egress pref $pref $filter action mirred index {action}";; esac
+    done
+    echo "$have" | uniq | while read -r pref protocol; do
+        [ -n "$pref" ] || continue
+        case "
+$wanted" in *"
+$pref "*) ;; *) echo "filter del dev {device} egress pref $pref protocol $protocol";; esac
+    done
+}} | tc -batch -
+"""
+
+
+def redirects(
+    spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations
+) -> dict[int, tuple[IPFamily, str]]:
+    """What of a node's packets is redirected: preference of a tc filter → family, and what it matches."""
+    families = sorted_families(spec.families)
+    if expected.overlay_in_wireguard:
+        return {
+            FILTER_PREFERENCE + place: (
+                family,
+                f"protocol {tc_protocol(family)} u32 match {tc_match(family)} protocol 17 0xff "
+                f"match {tc_match(family)} dport {OVERLAY_PORT} 0xffff",
+            )
+            for place, family in enumerate(families)
+        }
+    return {
+        _preference(pod, family): (
+            family,
+            f"protocol {tc_protocol(family)} u32 match {tc_match(family)} src {node.pod_cidr(family)} "
+            f"match {tc_match(family)} dst {pod.pod.address(family)}",
+        )
+        for family in families
+        for peer in _others(nodes, node)
+        for pod in peer.pods
+    }
+
+
+def _preference(pod: LabPod, family: IPFamily) -> int:
+    return FILTER_PREFERENCE + 2 + 2 * pod.number + (family is IPFamily.V6)
+
+
+def no_redirects_script(spec: LabSpec) -> str:
+    """Remove all redirects of a node."""
+    lines = [
+        _FILTERS.format(device=device, wanted="", least=FILTER_PREFERENCE, action=ACTION) for device in spec.devices
+    ]
+    return "\n".join([*lines, f"tc actions del action mirred index {ACTION} 2>/dev/null || :"])
+
+
+def _others(nodes: Sequence[LabNode], node: LabNode) -> list[LabNode]:
+    return [other for other in nodes if other.name != node.name]
+
+
+def _flag(family: IPFamily) -> str:
+    return f"-{family.value[1]}"
 
 
 def nft_family(family: IPFamily) -> str:
     """A family's name in nftables expressions."""
     return "ip" if family is IPFamily.V4 else "ip6"
+
+
+def nft_type(family: IPFamily) -> str:
+    """The type of a family's addresses in nftables sets."""
+    return "ipv4_addr" if family is IPFamily.V4 else "ipv6_addr"
 
 
 def tc_protocol(family: IPFamily) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 from pytest_ciliumwg.providers.lab.spec import UNDERLAY, LabNode, LabPod, LabSpec
@@ -60,7 +60,7 @@ def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> st
 # IPv6 addresses stay tentative. Since Linux 6.8 to ask for one device makes it look at once.
 _WAIT = """
 settled() {{
-    if ip -n {underlay} -o link show type bridge_slave | grep -qv 'state UP'; then return 1; fi
+    if ip -n {underlay} -o link show type bridge_slave | grep ' {ports}-' | grep -qv 'state UP'; then return 1; fi
     for ns in {names}; do if [ -n "$(ip -n $ns -6 -o addr show tentative)" ]; then return 1; fi; done
 }}
 tries=0
@@ -77,11 +77,15 @@ def _settle(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
     for node in nodes:
         looked_at[node.name] = [*spec.devices, "cilium_host", "cilium_net", *(pod.host_device for pod in node.pods)]
         looked_at.update({pod.netns: ["eth0"] for pod in node.pods})
-    looks = [
-        f">/dev/null {ip_batch([f'link show dev {device}' for device in devices], netns=netns)}"
-        for netns, devices in looked_at.items()
+    return [*_looks(looked_at), _WAIT.format(underlay=UNDERLAY, ports="n[0-9]*", names=" ".join(looked_at))]
+
+
+def _looks(devices: Mapping[str, Iterable[str]]) -> list[str]:
+    """Shell text that looks at devices, by network namespace."""
+    return [
+        f">/dev/null {ip_batch([f'link show dev {device}' for device in names], netns=netns)}"
+        for netns, names in devices.items()
     ]
-    return [*looks, _WAIT.format(underlay=UNDERLAY, names=" ".join(looked_at))]
 
 
 def ip_batch(commands: Iterable[str], *, netns: str | None = None, options: str = "") -> str:
@@ -107,12 +111,15 @@ def _links(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
             for device in spec.devices
         ]
         commands.append(f"link add cilium_host netns {node.name} type veth peer name cilium_net netns {node.name}")
-        commands += [
-            f"link add eth0 netns {pod.netns} address {pod.mac} mtu {spec.mtu} "
-            f"type veth peer name {pod.host_device} netns {node.name} address {pod.host_mac} mtu {spec.mtu}"
-            for pod in node.pods
-        ]
+        commands += [_pod_link(spec, node, pod) for pod in node.pods]
     return commands
+
+
+def _pod_link(spec: LabSpec, node: LabNode, pod: LabPod) -> str:
+    return (
+        f"link add eth0 netns {pod.netns} address {pod.mac} mtu {spec.mtu} "
+        f"type veth peer name {pod.host_device} netns {node.name} address {pod.host_mac} mtu {spec.mtu}"
+    )
 
 
 def port_of(node: LabNode, device: str) -> str:
@@ -135,43 +142,56 @@ def _underlay(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
 
 def _node(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
     commands = ["link set lo up", "link set cilium_net up", "link set cilium_host up"]
-    for device, addresses in node.underlay:
-        commands += [f"addr add {ip}/{16 if ip.version == 4 else 64} dev {device}{_nodad(ip)}" for ip in addresses]
-        commands.append(f"link set {device} up")
+    commands += _natives(node)
     commands += [f"addr add {ip} dev cilium_host{_nodad(ip)}" for ip in node.cilium_addresses]
     for pod in node.pods:
-        commands.append(f"link set {pod.host_device} up")
-        for ip in pod.pod.addresses:
-            commands.append(f"neigh add {ip} lladdr {pod.mac} dev {pod.host_device} nud permanent")
-            commands.append(f"route add {ip} dev {pod.host_device}")
-    return commands + (_overlay(spec, nodes, node) if spec.tunnel else _direct_routes(spec, nodes, node))
+        commands += _to_pod(pod)
+    if spec.tunnel:
+        commands += _overlay(node, node.device_address(spec.devices[0], IPFamily.V4))
+    return commands + _to_peers(spec, nodes, node)
 
 
-def _direct_routes(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
-    return [
-        f"route add {peer.pod_cidr(family)} via {peer.device_address(spec.devices[0], family)}"
-        for peer in nodes
-        for family in sorted(spec.families, key=lambda family: family.value)
-        if peer is not node
-    ]
+def _natives(node: LabNode) -> list[str]:
+    commands = []
+    for device, addresses in node.underlay:
+        commands += [f"addr replace {ip}/{16 if ip.version == 4 else 64} dev {device}{_nodad(ip)}" for ip in addresses]
+        commands.append(f"link set {device} up")
+    return commands
 
 
-def _overlay(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
+def _to_pod(pod: LabPod) -> list[str]:
+    commands = [f"link set {pod.host_device} up"]
+    for ip in pod.pod.addresses:
+        commands.append(f"neigh replace {ip} lladdr {pod.mac} dev {pod.host_device} nud permanent")
+        commands.append(f"route replace {ip} dev {pod.host_device}")
+    return commands
+
+
+def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[str]:
+    """The routes to other nodes' pods, and in a tunnel the addresses behind it."""
+    commands = []
+    for peer in peers:
+        for family in sorted(spec.families, key=lambda family: family.value):
+            if peer.name == node.name:
+                continue
+            if not spec.tunnel:
+                gateway = peer.device_address(spec.devices[0], family)
+                commands.append(f"route replace {peer.pod_cidr(family)} via {gateway}")
+                continue
+            inside = peer.cilium_address(family)
+            commands.append(f"neigh replace {inside} lladdr {_overlay_mac(peer)} dev {OVERLAY} nud permanent")
+            commands.append(f"route replace {inside} dev {OVERLAY}")
+            commands.append(f"route replace {peer.pod_cidr(family)} via {inside} dev {OVERLAY} onlink")
+    return commands
+
+
+def _overlay(node: LabNode, local: IPAddress | None) -> list[str]:
     """Cilium's VXLAN device, which knows all its peers by heart: packets for their pods go into the tunnel."""
-    local = node.device_address(spec.devices[0], IPFamily.V4)
-    mac = _overlay_mac(node)
-    commands = [
-        f"link add {OVERLAY} address {mac} type vxlan id 2 local {local} dstport {OVERLAY_PORT} nolearning",
+    return [
+        f"link add {OVERLAY} address {_overlay_mac(node)} type vxlan id 2 local {local} "
+        f"dstport {OVERLAY_PORT} nolearning",
         f"link set {OVERLAY} up",
     ]
-    for peer in nodes:
-        if peer is not node:
-            for family in sorted(spec.families, key=lambda family: family.value):
-                gateway = peer.cilium_address(family)
-                commands.append(f"neigh add {gateway} lladdr {_overlay_mac(peer)} dev {OVERLAY} nud permanent")
-                commands.append(f"route add {gateway} dev {OVERLAY}")
-                commands.append(f"route add {peer.pod_cidr(family)} via {gateway} dev {OVERLAY} onlink")
-    return commands
 
 
 def _forwarding(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
@@ -179,7 +199,7 @@ def _forwarding(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
     entries = [
         f"fdb add {_overlay_mac(peer)} dev {OVERLAY} dst {peer.device_address(spec.devices[0], IPFamily.V4)}"
         for peer in nodes
-        if peer is not node
+        if peer.name != node.name
     ]
     return "\n".join([f"bridge -n {node.name} -batch - <<'END'", *entries, "END"])
 
@@ -203,3 +223,62 @@ def _pod(spec: LabSpec, node: LabNode, pod: LabPod, mtu: int) -> list[str]:
 
 def _nodad(address: IPAddress) -> str:
     return " nodad" if address.version == 6 else ""
+
+
+def pod_script(spec: LabSpec, node: LabNode, pod: LabPod, mtu: int) -> str:
+    """One more pod on a node, with all that belongs to it there; runs in the sandbox."""
+    quiet = int(IPFamily.V6 not in spec.families)
+    return "\n".join(
+        [
+            f"ip netns add {pod.netns}",
+            _sysctls([pod.netns], forwarding=0, disable_ipv6=quiet),
+            f"ip {_pod_link(spec, node, pod)}",
+            ip_batch(_to_pod(pod), netns=node.name),
+            ip_batch(_pod(spec, node, pod, mtu), netns=pod.netns),
+            *_looks({node.name: [pod.host_device], pod.netns: ["eth0"]}),
+        ]
+    )
+
+
+def no_pod_script(node: LabNode, pod: LabPod) -> str:
+    """Remove a pod from its node, as far as it is there; runs in the sandbox."""
+    return "\n".join(
+        [
+            f"ip -n {node.name} link del {pod.host_device} 2>/dev/null || :",
+            f"if [ -e /run/netns/{pod.netns} ]; then ip netns del {pod.netns}; fi",
+            f"rm -rf /run/ciliumwg/{pod.netns}",
+        ]
+    )
+
+
+def pod_mtu_script(spec: LabSpec, node: LabNode, mtu: int) -> str:
+    """The default routes of a pod with another MTU; runs in the pod."""
+    return "\n".join(
+        f"ip route change default via {node.cilium_address(family)} dev eth0 mtu {mtu}" for family in spec.families
+    )
+
+
+def up_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
+    """Set a node's native devices up, with the addresses and routes that went with them; runs in the sandbox."""
+    return "\n".join(
+        [
+            ip_batch([*_natives(node), *_to_peers(spec, nodes, node)], netns=node.name),
+            *_looks({UNDERLAY: [port_of(node, device) for device in spec.devices], node.name: spec.devices}),
+            _WAIT.format(underlay=UNDERLAY, ports=f"n{node.index}", names=node.name),
+        ]
+    )
+
+
+def down_script(spec: LabSpec) -> str:
+    """Set the native devices down; runs on the node."""
+    return "\n".join(f"ip link set {device} down" for device in spec.devices)
+
+
+def route_script(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> str:
+    """A node's routes to the pods of these others; runs on the node."""
+    return ip_batch(_to_peers(spec, peers, node))
+
+
+def no_route_script(spec: LabSpec, peer: LabNode) -> str:
+    """Remove the routes to another node's pods; runs on any node."""
+    return "\n".join(f"ip route del {peer.pod_cidr(family)} 2>/dev/null || :" for family in spec.families)

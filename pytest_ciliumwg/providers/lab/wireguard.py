@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from ipaddress import ip_network
 
 from pytest_ciliumwg.expect import Expectations
@@ -22,42 +22,53 @@ _ON_USERSPACE = (
 )
 
 _START_USERSPACE = """
-for node in {nodes}; do
-    LOG_LEVEL=error sh {on} $node wireguard-go -f {device} </dev/null >/run/ciliumwg/$node/wireguard.log 2>&1 &
+LOG_LEVEL=error sh {on} {node} wireguard-go -f {device} </dev/null >/run/ciliumwg/{node}/wireguard.log 2>&1 &
+echo $! >/run/ciliumwg/{node}/wireguard.pid
+tries=0
+until [ -S /run/ciliumwg/{node}/wireguard/{device}.sock ]; do
+    tries=$((tries + 1))
+    if [ $tries -gt 2000 ]; then
+        echo "wireguard-go did not start on {node}: $(tail -n 1 /run/ciliumwg/{node}/wireguard.log)" >&2; exit 1
+    fi
+    sleep 0.005
 done
-for node in {nodes}; do
-    tries=0
-    until [ -S /run/ciliumwg/$node/wireguard/{device}.sock ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 2000 ]; then
-            echo "wireguard-go did not start on $node: $(tail -n 1 /run/ciliumwg/$node/wireguard.log)" >&2; exit 1
-        fi
-        sleep 0.005
-    done
-    # wireguard-go's tun device would get a link-local address, which WireGuard's own never has.
-    ip -n $node link set {device} addrgenmode none
-done
+# wireguard-go's tun device would get a link-local address, which WireGuard's own never has.
+ip -n {node} link set {device} addrgenmode none
+"""
+
+# Its process is of no use to anybody any more, so it gets no time to say good-bye.
+_STOP_USERSPACE = """
+if [ -e /run/ciliumwg/{node}/wireguard.pid ]; then
+    kill -KILL $(cat /run/ciliumwg/{node}/wireguard.pid) 2>/dev/null || :
+    rm -f /run/ciliumwg/{node}/wireguard.pid /run/ciliumwg/{node}/wireguard/{device}.sock
+fi
+while ip -n {node} link show dev {device} >/dev/null 2>&1; do sleep 0.002; done
 """
 
 
-def devices_script(nodes: Sequence[LabNode], device: str, *, kernel: bool) -> str:
-    """Make a key and a device on each node; prints `NODE PUBLIC-KEY` lines."""
-    names = " ".join(node.name for node in nodes)
-    start = (
-        f"for node in {names}; do ip -n $node link add {device} type wireguard; done"
-        if kernel
-        else _START_USERSPACE.format(nodes=names, on=ON, device=device)
-    )
+def install_script(nodes: Sequence[LabNode], *, kernel: bool) -> str:
+    """Make what all other scripts need: the way into a node, and a directory for each."""
     return f"""
 cat >{ON} <<'END'
 {_ON_KERNEL if kernel else _ON_USERSPACE}
 END
-for node in {names}; do
-    mkdir -p /run/ciliumwg/$node/wireguard
-    {new_key("$node")}
-done
-{start}
+mkdir -p {" ".join(f"{node.directory}/wireguard" for node in nodes)}
 """
+
+
+def start_script(node: LabNode, device: str, *, kernel: bool) -> str:
+    """Make a node's device, in place of one that may be there; runs in the sandbox, not on the node."""
+    stop = stop_script(node, device, kernel=kernel)
+    if kernel:
+        return f"{stop}\nip -n {node.name} link add {device} type wireguard"
+    return stop + _START_USERSPACE.format(node=node.name, on=ON, device=device)
+
+
+def stop_script(node: LabNode, device: str, *, kernel: bool) -> str:
+    """Take a node's device away; runs in the sandbox, not on the node."""
+    if kernel:
+        return f"ip -n {node.name} link del {device} 2>/dev/null || :"
+    return _STOP_USERSPACE.format(node=node.name, device=device)
 
 
 def new_key(node: str) -> str:
@@ -72,30 +83,41 @@ def read_keys(output: str) -> dict[str, str]:
     return {words[0]: words[1] for line in output.splitlines() if len(words := line.split()) == 2}
 
 
-def configure_script(
-    spec: LabSpec, nodes: Sequence[LabNode], keys: Mapping[str, str], expected: Expectations, *, only: str | None = None
+def configure_script(spec: LabSpec, node: LabNode, expected: Expectations) -> str:
+    """Give a node's device its key, port, mark and MTU, and set it up; runs on the node."""
+    key = f"private-key {node.directory}/wg.key listen-port {expected.listen_port}"
+    return f"wg set {expected.device_name} {key}\n{tune_script(spec, expected)}"
+
+
+def tune_script(spec: LabSpec, expected: Expectations) -> str:
+    """Give a device the mark and MTU that a version sets, and set it up; runs on the node."""
+    device, mark = expected.device_name, max(expected.fwmarks or {0})
+    return f"wg set {device} fwmark {mark:#x}\nip link set {device} mtu {expected.device_mtus(spec.mtu).high} up"
+
+
+def peers_script(
+    peers: Sequence[LabNode],
+    keys: Mapping[str, str],
+    expected: Expectations,
+    changed: Container[str],
 ) -> str:
-    """Give the devices of all nodes, or of one, their key, port, mark, peers and MTU, and set them up.
+    """Bring a device's peers up to date; runs on the node.
 
     Args:
-        spec: What the lab shall be.
-        nodes: All nodes.
-        keys: The public key of every node.
+        peers: The nodes that shall be peers; all others are removed.
+        keys: The public key of every node; one without is no peer.
         expected: What the imitated version does.
-        only: The one node to configure.
+        changed: The names of the peers of which there is something new; the others' allowed IPs are not touched.
     """
-    device, mtu = expected.device_name, expected.device_mtus(spec.mtu).high
-    mark = max(expected.fwmarks or {0})
-    lines = []
-    for node in nodes:
-        if only in (None, node.name):
-            peers = [peer_arguments(peer, keys[peer.name], expected) for peer in nodes if peer is not node]
-            lines.append(
-                f"sh {ON} {node.name} wg set {device} private-key {node.directory}/wg.key "
-                f"listen-port {expected.listen_port} fwmark {mark:#x} {' '.join(peers)}"
-            )
-            lines.append(f"ip -n {node.name} link set {device} mtu {mtu} up")
-    return "\n".join(lines)
+    device, known = expected.device_name, [peer for peer in peers if peer.name in keys]
+    told = [peer_arguments(peer, keys[peer.name], expected) for peer in known if peer.name in changed]
+    return "\n".join(
+        [
+            *([f"wg set {device} {' '.join(told)}"] if told else []),
+            f"for key in $(wg show {device} peers); do case ' {' '.join(keys[peer.name] for peer in known)} ' in",
+            f'*" $key "*) ;; *) wg set {device} peer "$key" remove;; esac; done',
+        ]
+    )
 
 
 def peer_arguments(peer: LabNode, key: str, expected: Expectations) -> str:

@@ -9,7 +9,7 @@ from pytest_ciliumwg.providers.lab.faults.blame import BYPASSED, CLEAR, DEVICE, 
 from pytest_ciliumwg.providers.lab.faults.registry import BOTH, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import DEVICES, LabNode
-from pytest_ciliumwg.providers.lab.steering import FILTER_PREFERENCE, NFT_TABLE, redirect_script, tc_match, tc_protocol
+from pytest_ciliumwg.providers.lab.steering import NFT_TABLE, redirect_script, redirects, tc_match, tc_protocol
 
 KEY_INDEX = "cilium/cilium CVE-2024-25631 (GHSA-x989-52fc-4vr4): encryption key index 0 in the ipcache"
 
@@ -106,9 +106,14 @@ def redirect_removed(lab: Lab, node: LabNode) -> None:
 
 
 def _remove_family(lab: Lab, node: LabNode, *, family: IPFamily) -> None:
-    preference = FILTER_PREFERENCE[family]
-    for device in lab.spec.devices:
-        lab.run_in(node, f"tc filter del dev {device} egress protocol {tc_protocol(family)} pref {preference}")
+    found = redirects(lab.spec, lab.layout, node, lab.expected)
+    lines = [
+        f"filter del dev {device} egress protocol {tc_protocol(family)} pref {preference}"
+        for device in lab.spec.devices
+        for preference, (its, _) in found.items()
+        if its is family
+    ]
+    lab.run_in(node, "\n".join(["tc -batch - <<'END'", *lines, "END"]))
 
 
 for _family, _other in ((IPFamily.V4, IPFamily.V6), (IPFamily.V6, IPFamily.V4)):
