@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
-from pytest_ciliumwg.model.cluster import Pod
+from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
-from pytest_ciliumwg.providers.lab.spec import LabNode
+from pytest_ciliumwg.providers.lab.levers import LabLevers, upgrade
 from pytest_ciliumwg.providers.lab.wireguard import ON
 from tests.apidouble import shapes
 from tests.apidouble.agents import release
@@ -38,24 +38,30 @@ class LabBackend:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._started: dict[str, tuple[int, LabNode, bool]] = {}
-        """Pod → process id of its container in the sandbox, node, whether it is on the host's network."""
+        self._started: dict[str, tuple[int, str, Pod | None]] = {}
+        """Pod → process id of its container in the sandbox, its network namespace, and its own pod of the lab."""
         self._lock = threading.Lock()
+        self._levers = LabLevers(lab)
+        self._pulling = threading.Lock()
         self._path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         self._install_tools()
 
     def _install_tools(self) -> None:
-        version = self.lab.config.version
-        tool = "cilium-dbg" if shapes.newer(version, "1.15") else "cilium"
-        text = Path(__file__).with_name("agent_tools.py").read_text("utf-8").replace("@VERSION@", version)
-        script = f"#!{sys.executable} -IS\n{text}".encode()
-        self.lab.sandbox.run(f"mkdir -p {_ROOT}/bin")
-        for name in (tool, "bpftool"):
-            self.lab.sandbox.put(f"{_ROOT}/bin/{name}", script)
-        filters = f"#!{sys.executable} -IS\n{Path(__file__).with_name('filter_tool.py').read_text('utf-8')}".encode()
-        for name in ("iptables", "ip6tables"):
-            self.lab.sandbox.put(f"{_ROOT}/bin/{name}", filters)
-        self.lab.sandbox.run(f"chmod 755 {_ROOT}/bin/*")
+        here, first = Path(__file__).parent, f"#!{sys.executable} -IS\n"
+        for folder, names, source in (
+            ("bin-1.10", ("cilium",), "agent_tools.py"),
+            ("bin-1.15", ("cilium-dbg",), "agent_tools.py"),
+            ("bin", ("bpftool",), "agent_tools.py"),
+            ("bin", ("iptables", "ip6tables"), "filter_tool.py"),
+        ):
+            self.lab.sandbox.run(f"mkdir -p {_ROOT}/{folder}")
+            for name in names:
+                text = first + here.joinpath(source).read_text("utf-8")
+                self.lab.sandbox.put(f"{_ROOT}/{folder}/{name}", text.encode())
+        self.lab.sandbox.run(f"chmod 755 {_ROOT}/bin*/*")
+
+    def _version(self, node: str) -> str:
+        return self.lab.running[node].config.version
 
     def objects(self) -> list[tuple[str, Object]]:
         """Nodes, agents, pods and all."""
@@ -79,7 +85,6 @@ class LabBackend:
     def start(self, pod: Object, files: Mapping[str, Mapping[str, bytes]]) -> list[str]:
         """Start the pod's process where it belongs, with its volumes as directories."""
         spec, name = pod["spec"], _name(pod)
-        node = self.lab.node(spec["nodeName"])
         container = spec["containers"][0]
         mounts = []
         for mount in container["volumeMounts"]:
@@ -88,16 +93,27 @@ class LabBackend:
             for file, content in files.get(mount["name"], {}).items():
                 self.lab.sandbox.put(f"{directory}/{file}", content)
             mounts += [directory, mount["mountPath"]]
-        host = bool(spec.get("hostNetwork"))
+        netns, addresses, extra = self._network(pod)
         inside = ["unshare", "--mount", "sh", "-c", _SET_UP, "sh", *mounts, "--", *_CAPABILITIES, *container["command"]]
-        process = self.lab.sandbox.popen(["env", f"PATH={self._path}", *inside], netns=self._netns(node, host))
+        process = self.lab.sandbox.popen(["env", f"PATH={self._path}", *inside], netns=netns)
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.stdout.readline()  # `ready`
         threading.Thread(target=_reap, args=(process,), daemon=True).start()
         with self._lock:
-            self._started[name] = (pid, node, host)
-        return [str(ip) for ip in (node.addresses if host else node.test_pod.pod.addresses)]
+            self._started[name] = (pid, netns, extra)
+        return [str(ip) for ip in addresses]
+
+    def _network(self, pod: Object) -> tuple[str, tuple[IPAddress, ...], Pod | None]:
+        """A pod's network namespace and addresses: its node's, a test pod's, or new ones."""
+        node = self.lab.node(pod["spec"]["nodeName"])
+        if pod["spec"].get("hostNetwork"):
+            return node.name, node.addresses, None
+        if pod["metadata"]["labels"].get("ciliumwg/role") == "test-pod":
+            return node.test_pod.netns, node.test_pod.pod.addresses, None
+        with self._pulling:
+            made = self._levers.create_pod(node.name)
+        return self.lab.pod(made.name).netns, made.addresses, made
 
     def stop(self, pod: Object) -> None:
         """Kill the pod's process."""
@@ -105,6 +121,9 @@ class LabBackend:
             started = self._started.pop(_name(pod), None)
         if started is not None:
             self.lab.sandbox.run(f"kill {started[0]} 2>/dev/null || true")
+            if started[2] is not None:
+                with self._pulling:
+                    self._levers.delete_pod(started[2])
 
     def stop_agent(self, pod: Object) -> None:
         """End all that runs in an agent's container, and forget its own files."""
@@ -116,12 +135,26 @@ class LabBackend:
 
     def restart_agent(self, node: str) -> None:
         """Start a node's agent anew; one that has lost its key file makes a new key."""
+        file = f"{_ROOT}/agents/{node}/cilium/state/cilium_wg0.key"
+        lost = self.lab.sandbox.run(f"[ ! -d {file}/.. ] || [ -e {file} ] || {{ touch {file}; echo lost; }}")
+        with self._pulling:
+            if lost:
+                self._levers.replace_key(node)
+            else:
+                self._levers.restart_agents([node])
 
     def machine(self, verb: str, node: str) -> None:
         """Stop, start or restart a node."""
+        pull = {"stop": "remove_node", "start": "add_node", "restart": "restart_node"}[verb]
+        with self._pulling:
+            getattr(self._levers, pull)(node)
 
     def upgrade_node(self, node: str, version: str) -> None:
-        """Let a node be as another version has it."""
+        """Let a node be as another version has it, and the whole lab with the last one."""
+        with self._pulling:
+            upgrade.upgrade_node(self.lab, node, version)
+            if {self._version(one.name) for one in self.lab.layout} == {version}:
+                upgrade.complete_upgrade(self.lab, version)
 
     def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:
         """A pod's own endpoint; host-network pods have none."""
@@ -151,15 +184,14 @@ class LabBackend:
         if container == shapes.AGENT:
             node, name = pod["spec"]["nodeName"], pod["metadata"]["name"]
             own = ["unshare", "--mount", "sh", "-c", _AGENT_FILES, node, *command]
-            marked = [*environment, f"{_MARK}={name}", "sh", ON, node, *own]
+            version = self._version(node)
+            tools = "bin-1.15" if shapes.newer(version, "1.15") else "bin-1.10"
+            path = f"PATH={_ROOT}/{tools}:{self._path}"
+            marked = ["env", "-i", path, f"CILIUM_VERSION={version}", f"{_MARK}={name}", "sh", ON, node, *own]
             return [*self.lab.sandbox.enter(), *marked]
-        pid, node_, host = self._started[_name(pod)]
+        pid, netns, _ = self._started[_name(pod)]
         into = ["nsenter", f"--target={pid}", "--mount", "--", *_CAPABILITIES]
-        return [*self.lab.sandbox.enter(self._netns(node_, host)), *environment, *into, *command]
-
-    @staticmethod
-    def _netns(node: LabNode, host: bool) -> str:
-        return node.name if host else node.test_pod.netns
+        return [*self.lab.sandbox.enter(netns), *environment, *into, *command]
 
 
 def _name(pod: Object) -> str:

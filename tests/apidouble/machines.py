@@ -39,9 +39,9 @@ class Machines:
     def _boot(self, node: str) -> None:
         """The kubelet registers its node and starts what the API has on it; controllers make what is missing."""
         for resource, value in self._backend.objects():
-            if resource in ("nodes", "ciliumnodes") and value["metadata"]["name"] == node:
-                if node not in self._store.names(resource):
-                    self._store.put(resource, value)
+            its = resource in ("nodes", "ciliumnodes") and value["metadata"]["name"] == node
+            if its and node not in self._store.names(resource):
+                self._store.put(resource, value)
         self._ready(node, ready=True)
         pods = [one for one in self._store.select("pods") if one["spec"].get("nodeName") == node]
         for pod in pods:

@@ -17,8 +17,8 @@ import packaging
 import pytest
 
 import pytest_ciliumwg
-from pytest_ciliumwg.providers.lab.requirements import environment
 from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.requirements import environment
 from tests.lab.conftest import Raise
 
 _OWNER = """

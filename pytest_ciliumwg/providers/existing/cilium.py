@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
@@ -50,9 +51,9 @@ class Cilium:
         return tuple(sorted(found, key=lambda node: node.name))
 
     def pods(self, nodes: tuple[Node, ...]) -> tuple[Pod, ...]:
-        """All pods with addresses of their own."""
+        """All pods with addresses of their own, on these nodes."""
         try:
-            return pods_from_ciliumendpoints(self.kube.list("ciliumendpoints"), nodes)
+            return pods_from_ciliumendpoints(endpoints_on(self.kube.list("ciliumendpoints"), nodes), nodes)
         except ObservationError as error:
             raise ProviderError(f"the cluster's CiliumEndpoints cannot be understood: {error}") from None
 
@@ -197,6 +198,15 @@ def _pod_facts(raw: Mapping[str, object]) -> PodFacts:
         return pod_facts(raw)
     except ObservationError as error:
         raise ProviderError(f"a Cilium agent pod cannot be understood: {error}") from None
+
+
+def endpoints_on(endpoints: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> Iterator[Mapping[str, Any]]:
+    """The CiliumEndpoints of these nodes: those of a node that has left are there a while longer."""
+    addresses = {str(ip) for node in nodes for ip in node.addresses}
+    for one in endpoints:
+        networking = (one.get("status") or {}).get("networking") or {}
+        if networking.get("node") in addresses:
+            yield one
 
 
 def trouble_of(facts: PodFacts) -> str:

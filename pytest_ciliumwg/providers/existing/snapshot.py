@@ -6,7 +6,7 @@ from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.observe.kubernetes import node_facts, nodes_from_ciliumnodes, pods_from_ciliumendpoints
 from pytest_ciliumwg.providers.existing.agent_pods import agents_of
-from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, AGENT_WORKLOAD, Cilium
+from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, AGENT_WORKLOAD, Cilium, endpoints_on
 from pytest_ciliumwg.providers.existing.kube import Kube
 from pytest_ciliumwg.providers.existing.refusal import KubeError
 from pytest_ciliumwg.providers.existing.spec import Patience
@@ -37,10 +37,7 @@ class Camera:
         try:
             ready = {facts.name: facts.ready for facts in map(node_facts, kube.list("nodes"))}
             published = nodes_from_ciliumnodes(kube.list("ciliumnodes"))
-            # A pod of a node whose CiliumNode has just gone belongs nowhere any more.
-            addresses = {str(ip) for node in published for ip in node.addresses}
-            endpoints = [one for one in kube.list("ciliumendpoints") if _node_address(one) in addresses]
-            pods = pods_from_ciliumendpoints(endpoints, published)
+            pods = pods_from_ciliumendpoints(endpoints_on(kube.list("ciliumendpoints"), published), published)
         except ObservationError as error:
             raise ProviderError(f"what the API server shows is not understood: {error}") from None
         return Snapshot(
@@ -74,10 +71,3 @@ class Camera:
             return []
         found = [str((one["metadata"].get("labels") or {}).get("version", "")) for one in kept]
         return [int(one) for one in found if one.isdigit()]
-
-
-def _node_address(endpoint: object) -> str | None:
-    """The InternalIP of an endpoint's node; None where it does not say so yet, and stays in the list."""
-    status = endpoint.get("status") if isinstance(endpoint, dict) else None
-    networking = status.get("networking") if isinstance(status, dict) else None
-    return str(networking.get("node")) if isinstance(networking, dict) else None

@@ -11,7 +11,7 @@ from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.expect.expectations import ExpectedRule
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec
-from pytest_ciliumwg.providers.lab.topology import OVERLAY_PORT, ip_batch
+from pytest_ciliumwg.providers.lab.topology import OVERLAY_PORT
 
 NFT_TABLE = "cilium_lab"
 """The nftables table that marks pods' packets: the work of `bpf_lxc` in Cilium."""

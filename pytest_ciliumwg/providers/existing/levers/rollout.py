@@ -120,7 +120,5 @@ def held_back(grip: Grip) -> str:
     strategy = ((workload.get("spec") or {}).get("updateStrategy") or {}).get("type")
     if strategy != "OnDelete":
         return ""
-    return (
-        f"; its DaemonSet {AGENT_WORKLOAD} has the update strategy OnDelete, so the pods stay until somebody removes them: "
-        "set RollingUpdate"
-    )
+    why = f"; the update strategy of its DaemonSet {AGENT_WORKLOAD} is OnDelete, so the pods stay until somebody"
+    return f"{why} removes them: set RollingUpdate"
