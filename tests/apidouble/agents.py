@@ -48,7 +48,7 @@ class AgentController:
     def succeed(self, node: str, version: str | None = None) -> None:
         """Give a node a new agent: its pod is there at once, and ready when the agent is."""
         mishap = next((one for one in self._mishaps if one.hits("cilium", node) and one.role), Mishap())
-        if mishap.absent:
+        if mishap.absent or node not in self._store.names("nodes"):
             return
         image = self._store.get("daemonsets", NAMESPACE, NAME)["spec"]["template"]["spec"]["containers"][0]["image"]
         address = next(

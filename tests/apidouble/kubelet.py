@@ -77,6 +77,8 @@ class Kubelet:
         self._evicted: dict[str, int] = {}
         self._lock = threading.Lock()
         self._open = True
+        self._deleted: set[str] = set()
+        """The uids of pods that clients have deleted."""
         self._services = itertools.count(10)
         self.agents = AgentController(store, backend, self.mishaps, self._pool)
         self.machines = Machines(self)
@@ -125,6 +127,7 @@ class Kubelet:
 
     def _delete_pod(self, gone: Object, grace: int | None) -> None:
         """With a grace period of 0 the object is gone at once, else when its process is."""
+        self._deleted.add(gone["metadata"]["uid"])
         if grace != 0:
             self.store.put(
                 "pods", {**gone, "metadata": {**gone["metadata"], "deletionTimestamp": "2026-11-22T13:00:00Z"}}
@@ -141,7 +144,7 @@ class Kubelet:
         self.store.remove("ciliumendpoints", namespace, metadata["name"])
         owner = (metadata.get("ownerReferences") or [{}])[0].get("name")
         for made in self.store.select("daemonsets", namespace):
-            if made["metadata"]["name"] == owner:
+            if made["metadata"]["name"] == owner and pod["spec"]["nodeName"] in self.store.names("nodes"):
                 self._pool.submit(self._schedule, made, pod["spec"]["nodeName"])
 
     def _alone(self, made: Object) -> None:
@@ -156,6 +159,8 @@ class Kubelet:
             return
         try:
             self._start(made, made)
+            if metadata["uid"] in self._deleted:
+                self._gone(made)  # it was deleted before it ran
         except Refusal:
             pass  # the namespace went away meanwhile
         except Exception as error:  # as in `_schedule`

@@ -135,8 +135,9 @@ class LabBackend:
 
     def restart_agent(self, node: str) -> None:
         """Start a node's agent anew; one that has lost its key file makes a new key."""
-        file = f"{_ROOT}/agents/{node}/cilium/state/cilium_wg0.key"
-        lost = self.lab.sandbox.run(f"[ ! -d {file}/.. ] || [ -e {file} ] || {{ touch {file}; echo lost; }}")
+        state = f"{_ROOT}/agents/{node}/cilium/state"
+        file = f"{state}/cilium_wg0.key"
+        lost = self.lab.sandbox.run(f"[ ! -d {state} ] || [ -e {file} ] || {{ touch {file}; echo lost; }}")
         with self._pulling:
             if lost:
                 self._levers.replace_key(node)

@@ -112,6 +112,7 @@ def agent_pod(node_name: str, address: object, *, image: str = "", name: str = "
             "namespace": "kube-system",
             "labels": {"k8s-app": "cilium"},
             "creationTimestamp": started,
+            "ownerReferences": [{"kind": "DaemonSet", "name": "cilium"}],
         },
         "spec": {"nodeName": node_name, "hostNetwork": True, "containers": [container]},
         "status": {

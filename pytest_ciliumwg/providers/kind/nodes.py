@@ -120,11 +120,12 @@ class Nodes:
     def delete(self, node: str) -> None:
         """Delete a stopped node, and what was on it: nobody is there any more to say that it has ended."""
         kube = self.grip.kube
+        # The node first: as long as it is there, its DaemonSets' pods are made anew.
+        kube.delete("nodes", node)
         for pod in kube.list("pods", node=node):
             metadata = pod["metadata"]
             kube.delete("pods", metadata["name"], namespace=metadata["namespace"], grace=0, uid=metadata.get("uid"))
-        for resource in ("nodes", "ciliumnodes"):
-            kube.delete(resource, node)
+        kube.delete("ciliumnodes", node)
 
     def containers(self, node: str) -> frozenset[str]:
         """The ids of the containers that run in Cilium's and in our pods on a node: others after a restart."""
