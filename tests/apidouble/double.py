@@ -55,6 +55,21 @@ class ApiDouble:
         """The namespaces of runs that are there now."""
         return [name for name in self.store.names("namespaces") if name.startswith("ciliumwg-")]
 
+    def restart(self, seconds: float) -> None:
+        """Be away for some seconds, as an API server that restarts: connections break, and new ones are refused."""
+        asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._come_back)
+
+    async def _leave(self) -> None:
+        await self._site.stop()
+        for transport in self._transports:
+            transport.abort()
+        self._transports.clear()
+
+    def _come_back(self) -> None:
+        self._site = self._again()
+        self._coming = self._loop.create_task(self._site.start())
+
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
@@ -83,9 +98,10 @@ class ApiDouble:
         if self._tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._tls)
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
+        self._site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await self._site.start()
         self.port: int = runner.addresses[0][1]
+        self._again = lambda: web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=context)
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from typing import Any
 
@@ -69,6 +70,34 @@ def test_a_snapshot_does_not_wait_for_an_api_server(
         cluster.snapshot()
     assert time.monotonic() - began < 4
     assert cluster.snapshot().agents
+
+
+def test_an_api_server_that_restarts_is_told_at_once_and_waited_for_where_it_matters(
+    recorded: MakeDouble, connect: Connect
+) -> None:
+    double = recorded()
+    cluster = connect(double, timeout=20.0)
+    double.restart(1.0)
+    began = time.monotonic()
+    with pytest.raises(ProviderError, match=r"cannot list pods .* cannot be reached \(Connection refused\)"):
+        cluster.snapshot()
+    assert time.monotonic() - began < 0.5
+    time.sleep(1.2)  # the server's own time
+    assert cluster.snapshot().agents
+    double.trouble("DELETE .*/pods/", lose_answer_and(lambda: double.restart(0.8)))
+    cluster.levers.restart_agents([NODE])
+    assert cluster.snapshot().agents[NODE].ready
+
+
+def lose_answer_and(then: Any) -> Any:
+    """Do what was asked; the answer is lost, for the server is gone then."""
+
+    async def action(request: Any, proceed: Any) -> Any:
+        answer = await proceed()
+        threading.Thread(target=then).start()
+        return answer
+
+    return action
 
 
 def test_agents_are_restarted_and_others_are_not(recorded: MakeDouble, connect: Connect) -> None:

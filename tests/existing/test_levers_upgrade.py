@@ -75,7 +75,8 @@ def rolls_out(double: ApiDouble, version: str) -> None:
 def test_helm_upgrades_with_the_user_s_values_in_the_words_of_the_version(
     recorded: MakeDouble, connect: Connect, helm: Path
 ) -> None:
-    double, said = recorded(), []
+    double = recorded()
+    said: list[str] = []
     scenario(helm, double, values={"routingMode": "native", "debug": {"enabled": True}})
     cluster = connect(double, said.append, **PATIENT)
     cluster.levers.check_upgrade([FROM, TO, FROM])
@@ -166,7 +167,8 @@ def test_pods_that_nobody_replaces_are_told(recorded: MakeDouble, connect: Conne
 
 
 def test_more_than_one_minor_at_once_is_a_warning(recorded: MakeDouble, connect: Connect, helm: Path) -> None:
-    double, said = recorded(), []
+    double = recorded()
+    said: list[str] = []
     scenario(helm, double)
     connect(double, said.append).levers.check_upgrade([FROM, "1.18"])
     assert any(line.startswith("WARNING: Cilium is only tested from one minor version to the next") for line in said)
@@ -232,7 +234,8 @@ def test_a_command_that_changes_nothing_is_told(recorded: MakeDouble, connect: C
 
 
 def test_somebody_else_upgrades(recorded: MakeDouble, connect: Connect) -> None:
-    double, said = recorded(), []
+    double = recorded()
+    said: list[str] = []
     cluster = connect(double, said.append, observe_seconds=20.0)
     cluster.levers.check_upgrade([FROM, TO])
     threading.Timer(0.3, rolls_out, (double, TO)).start()
