@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -143,6 +143,21 @@ def chart_version(version: str) -> str:
     return f"~{known}.0" if known.patch == NEWEST_PATCH else version.strip().removeprefix("v")
 
 
+def chart_arguments(chart: str | None, version: str) -> list[str]:
+    """Which chart, for `helm`.
+
+    Args:
+        chart: A folder, an archive or `oci://…`; None: from Cilium's Helm repository.
+        version: The version of Cilium; a folder, an archive or an address with a tag is of one version anyway.
+    """
+    if chart is None:
+        repository, name = chart_repository()
+        return [name, "--repo", repository, "--version", chart_version(version)]
+    if chart.startswith("oci://") and ":" not in chart.removeprefix("oci://").rpartition("/")[2]:
+        return [chart, "--version", chart_version(version)]
+    return [chart]
+
+
 def kubernetes_for(version: str) -> KubernetesRange:
     """The Kubernetes versions that a Cilium version was tested with."""
     return KubernetesRange(**_step(table()["tested"], known_version(version), version)["value"])
@@ -156,11 +171,26 @@ def kubernetes_of(node_image: str) -> str | None:
 
 def default_node_image(version: str) -> str:
     """The pinned node image with the newest Kubernetes that a Cilium version was tested with."""
-    tested = kubernetes_for(version)
+    return default_node_image_for([version])
+
+
+def default_node_image_for(versions: Iterable[str]) -> str:
+    """The pinned node image with the newest Kubernetes that each of these Cilium versions was tested with.
+
+    Raises:
+        ValueError: there is none, or a version is out of the known range; one sentence for the user.
+    """
+    tested = {version: kubernetes_for(version) for version in versions}
     images = [str(entry["image"]) for entry in table()["node_images"]]
-    return max(
-        (one for one in images if kubernetes_of(one) in tested), key=lambda one: _minor(kubernetes_of(one) or "")
-    )
+    suitable = [one for one in images if all(kubernetes_of(one) in known for known in tested.values())]
+    if not suitable:
+        ranges = ", ".join(f"Cilium {version} with {known}" for version, known in tested.items())
+        message = (
+            f"no pinned node image has a Kubernetes that all of these versions were tested with ({ranges}): go in "
+            "smaller steps, or force one with --ciliumwg-node-image"
+        )
+        raise ValueError(message)
+    return max(suitable, key=lambda one: _minor(kubernetes_of(one) or ""))
 
 
 def oldest_kind(node_image: str) -> str:

@@ -6,6 +6,7 @@ Copied into the sandbox under the names `cilium` or `cilium-dbg` and `bpftool`; 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 DEVICE = "cilium_wg0"
-VERSION = "@VERSION@"
+VERSION = os.environ.get("CILIUM_VERSION", "")
 ZERO = "0001-01-01T00:00:00.000Z"
 
 

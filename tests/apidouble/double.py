@@ -55,6 +55,21 @@ class ApiDouble:
         """The namespaces of runs that are there now."""
         return [name for name in self.store.names("namespaces") if name.startswith("ciliumwg-")]
 
+    def restart(self, seconds: float) -> None:
+        """Be away for some seconds, as an API server that restarts: connections break, and new ones are refused."""
+        asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._come_back)
+
+    async def _leave(self) -> None:
+        await self._site.stop()
+        for transport in self._transports:
+            transport.abort()
+        self._transports.clear()
+
+    def _come_back(self) -> None:
+        self._site = self._again()
+        self._coming = self._loop.create_task(self._site.start())
+
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
@@ -83,9 +98,10 @@ class ApiDouble:
         if self._tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._tls)
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
+        self._site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await self._site.start()
         self.port: int = runner.addresses[0][1]
+        self._again = lambda: web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=context)
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()
@@ -126,6 +142,10 @@ class ApiDouble:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
             self._transports.add(request.transport)
+        if request.path.startswith("/machines/"):
+            _, _, verb, node = request.path.split("/")
+            await asyncio.to_thread(self.kubelet.machines.act, verb, node)
+            return web.json_response({})
         line = f"{request.method} {unquote_plus(request.path_qs)}"
         self.journal.append(line)
         trouble = next((one for one in self.troubles if one.takes(line)), None)
@@ -161,21 +181,33 @@ class ApiDouble:
             self.store.put(changed, value)
         match request.method:
             case "GET" if name is None:
-                return self._list(resource, namespace, request.query)
+                return self._list(request, resource, namespace)
             case "GET":
                 return self.store.get(resource, namespace, str(name))
+            case "POST" if words[2:] == ["eviction"]:
+                self.kubelet.deleted(resource, self.store.get(resource, namespace, str(name)), None)
+                return {"kind": "Status", "status": "Success"}
             case "POST":
                 made = self.store.create(resource, namespace, body or {})
                 self.kubelet.created(resource, made)
                 return made
+            case "PATCH":
+                before = self.store.get(resource, namespace, str(name))
+                after = self.store.merge(resource, namespace, str(name), body or {})
+                self.kubelet.changed(resource, before, after)
+                return after
             case "DELETE":
                 gone = self.store.get(resource, namespace, str(name))
-                self.kubelet.deleted(resource, gone)
+                wanted = ((body or {}).get("preconditions") or {}).get("uid")
+                if wanted not in (None, gone["metadata"]["uid"]):
+                    raise Refusal(409, "Conflict", "the UID in the precondition does not match")
+                self.kubelet.deleted(resource, gone, (body or {}).get("gracePeriodSeconds"))
                 return gone
             case _:
                 raise Refusal(405, "MethodNotAllowed", "the double has no such method")
 
-    def _list(self, resource: str, namespace: str | None, query: Mapping[str, str]) -> Object:
+    def _list(self, request: web.Request, resource: str, namespace: str | None) -> Object:
+        query: Mapping[str, str] = request.query
         selector = query.get("labelSelector", "")
         labels = dict(part.split("=", 1) for part in selector.split(",") if part)
         if resource == "pods" and namespace and namespace.startswith("ciliumwg-"):
@@ -185,4 +217,6 @@ class ApiDouble:
             items = [one for one in items if f"spec.nodeName={one['spec'].get('nodeName')}" == fields]
         start = int(query.get("continue") or 0)
         end = start + min(int(query.get("limit") or len(items) or 1), self._page)
-        return as_list(resource, items[start:end], str(end) if end < len(items) else "")
+        following = str(end) if end < len(items) else ""
+        bare = "PartialObjectMetadataList" in request.headers.get("Accept", "")
+        return as_list(resource, items[start:end], following, metadata_only=bare)

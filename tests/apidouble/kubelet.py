@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from tests.apidouble.agents import AgentController
+from tests.apidouble.machines import Machines
 from tests.apidouble.mishaps import Mishap
 from tests.apidouble.store import Object, Refusal, Store
 
@@ -31,6 +33,22 @@ class Backend(Protocol):
 
     def stop(self, pod: Object) -> None:
         """End it."""
+        ...
+
+    def stop_agent(self, pod: Object) -> None:
+        """End a Cilium agent and all that runs in its container."""
+        ...
+
+    def restart_agent(self, node: str) -> None:
+        """Start an agent anew, and wait until it is well."""
+        ...
+
+    def machine(self, verb: str, node: str) -> None:
+        """Stop, start or restart a node's machine."""
+        ...
+
+    def upgrade_node(self, node: str, version: str) -> None:
+        """Start an agent of another version, and wait until it is well."""
         ...
 
     def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:
@@ -59,17 +77,23 @@ class Kubelet:
         self._evicted: dict[str, int] = {}
         self._lock = threading.Lock()
         self._open = True
+        self._deleted: set[str] = set()
+        """The uids of pods that clients have deleted."""
         self._services = itertools.count(10)
+        self.agents = AgentController(store, backend, self.mishaps, self._pool)
+        self.machines = Machines(self)
 
-    def created(self, resource: str, made: Object) -> None:
-        """A client created an object."""
+    def created(self, resource: str, made: Object, *, only: str = "") -> None:
+        """A client created an object; or one node needs what it says."""
         if resource == "namespaces":
             made["status"] = {"phase": "Active"}
             self.store.put(resource, made)
         if resource == "services":
             self._allocate(made)
+        if resource == "pods":
+            self._pool.submit(self._alone, made)
         if resource == "daemonsets":
-            for node in self._nodes(made):
+            for node in [only] if only else self._nodes(made):
                 self._pool.submit(self._schedule, made, node)
 
     def _allocate(self, made: Object) -> None:
@@ -85,10 +109,62 @@ class Kubelet:
         made["spec"]["clusterIP"] = ips[0] if ips else "None"
         self.store.put("services", made)
 
-    def deleted(self, resource: str, gone: Object) -> None:
+    def deleted(self, resource: str, gone: Object, grace: int | None) -> None:
         """A client deleted an object."""
         if resource == "namespaces":
             self._pool.submit(self._end, gone)
+        elif self.agents.owns(resource, gone):
+            self.agents.deleted(gone)
+        elif resource == "pods":
+            self._delete_pod(gone, grace)
+        else:
+            self.store.remove(resource, gone["metadata"].get("namespace"), gone["metadata"]["name"])
+
+    def changed(self, resource: str, before: Object, after: Object) -> None:
+        """A client changed an object."""
+        if resource == "daemonsets":
+            self.agents.changed(before, after)
+
+    def _delete_pod(self, gone: Object, grace: int | None) -> None:
+        """With a grace period of 0 the object is gone at once, else when its process is."""
+        self._deleted.add(gone["metadata"]["uid"])
+        if grace != 0:
+            self.store.put(
+                "pods", {**gone, "metadata": {**gone["metadata"], "deletionTimestamp": "2026-11-22T13:00:00Z"}}
+            )
+            self._pool.submit(self._gone, gone)
+        else:
+            self._gone(gone)
+
+    def _gone(self, pod: Object) -> None:
+        metadata = pod["metadata"]
+        namespace = metadata["namespace"]
+        self.backend.stop(pod)
+        self.store.remove("pods", namespace, metadata["name"])
+        self.store.remove("ciliumendpoints", namespace, metadata["name"])
+        owner = (metadata.get("ownerReferences") or [{}])[0].get("name")
+        for made in self.store.select("daemonsets", namespace):
+            if made["metadata"]["name"] == owner and pod["spec"]["nodeName"] in self.store.names("nodes"):
+                self._pool.submit(self._schedule, made, pod["spec"]["nodeName"])
+
+    def _alone(self, made: Object) -> None:
+        """Run a pod that no DaemonSet has made."""
+        metadata = made["metadata"]
+        made["status"] = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]}
+        mishap = next((one for one in self.mishaps if one.hits("extra-pod", "")), Mishap())
+        made["spec"]["nodeName"] = self._nodes({"spec": {"template": made}})[0]
+        if mishap.waiting:
+            made["status"]["containerStatuses"] = [{"name": "agent", **mishap.container_state()}]
+            self.store.put("pods", made)
+            return
+        try:
+            self._start(made, made)
+            if metadata["uid"] in self._deleted:
+                self._gone(made)  # it was deleted before it ran
+        except Refusal:
+            pass  # the namespace went away meanwhile
+        except Exception as error:  # as in `_schedule`
+            self._event(metadata["namespace"], metadata["name"], "FailedCreate", f"DOUBLE: {error!r}")
 
     def looked(self) -> None:
         """A client looks at the pods of a run: time passes for mishaps that end."""
@@ -97,11 +173,13 @@ class Kubelet:
             if mishap.passes_after is not None and self.looks > mishap.passes_after:
                 self.mishaps.remove(mishap)
                 for made in self.store.select("daemonsets"):
-                    self.created("daemonsets", made)
+                    if made["metadata"]["namespace"].startswith("ciliumwg-"):
+                        self.created("daemonsets", made)
 
     def close(self) -> None:
         """Stop."""
         self._open = False
+        self.agents.closed = True
         self._pool.shutdown(wait=True)
 
     def _nodes(self, made: Object) -> list[str]:
@@ -158,16 +236,27 @@ class Kubelet:
             "podIP": addresses[0],
             "podIPs": [{"ip": ip} for ip in addresses],
             "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "agent", "ready": True, "state": {"running": {}}, "restartCount": 0}],
+            "containerStatuses": [
+                {
+                    "name": "agent",
+                    "ready": True,
+                    "state": {"running": {}},
+                    "containerID": f"containerd://{secrets.token_hex(16)}",
+                }
+            ],
         }
         self._put_inside(made, "pods", pod)
         endpoint = self.backend.endpoint(pod, addresses)
         if endpoint is not None:
             self._put_inside(made, "ciliumendpoints", endpoint)
 
+    def start_again(self, pod: Object) -> None:
+        """A pod's container starts anew."""
+        self.backend.start(pod, self._files(pod))
+
     def _replace(self, made: Object, pod: Object) -> None:
         for old in self.store.select("pods", made["metadata"]["namespace"], pod["metadata"]["labels"]):
-            if old["spec"].get("nodeName") == pod["spec"].get("nodeName"):
+            if old["spec"].get("nodeName") == pod["spec"].get("nodeName") and pod["metadata"].get("ownerReferences"):
                 self.store.remove("pods", made["metadata"]["namespace"], old["metadata"]["name"])
         self._put_inside(made, "pods", pod)
 
@@ -182,10 +271,16 @@ class Kubelet:
     def _pod(self, made: Object, node: str) -> Object:
         template = made["spec"]["template"]
         name = f"{made['metadata']['name']}-{secrets.token_hex(3)[:5]}"
+        owner = {"kind": "DaemonSet", "name": made["metadata"]["name"]}
         return {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {**template["metadata"], "name": name, "namespace": made["metadata"]["namespace"]},
+            "metadata": {
+                **template["metadata"],
+                "name": name,
+                "namespace": made["metadata"]["namespace"],
+                "ownerReferences": [owner],
+            },
             "spec": {**template["spec"], "nodeName": node},
             "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]},
         }

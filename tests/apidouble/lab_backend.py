@@ -9,16 +9,27 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
-from pytest_ciliumwg.model.cluster import Pod
+from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
-from pytest_ciliumwg.providers.lab.spec import LabNode
+from pytest_ciliumwg.providers.lab.levers import LabLevers, upgrade
 from pytest_ciliumwg.providers.lab.wireguard import ON
 from tests.apidouble import shapes
+from tests.apidouble.agents import release
 from tests.apidouble.store import Object
 
 _ROOT = "/run/apidouble"
 # The capabilities that the pod asks for, and not one more.
 _CAPABILITIES = ["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all"]
+_MARK = "APIDOUBLE_AGENT"
+"""In the environment of every process of an agent's container: its pod's name."""
+# What is an agent's own: its temporary files, which end with its pod, and its state on the node, which stays.
+_AGENT_FILES = f"""
+mine={_ROOT}/agents/$0
+mkdir -p $mine/tmp $mine/cilium/state /run/cilium
+[ -e $mine/key-made ] || {{ touch $mine/key-made $mine/cilium/state/cilium_wg0.key; }}
+export TMPDIR=$mine/tmp
+mount --bind $mine/cilium /run/cilium && exec "$@"
+"""
 _SET_UP = 'echo $$; while [ "$1" != -- ]; do mkdir -p "$2"; mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
 
 
@@ -27,21 +38,30 @@ class LabBackend:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._started: dict[str, tuple[int, LabNode, bool]] = {}
-        """Pod → process id of its container in the sandbox, node, whether it is on the host's network."""
+        self._started: dict[str, tuple[int, str, Pod | None]] = {}
+        """Pod → process id of its container in the sandbox, its network namespace, and its own pod of the lab."""
         self._lock = threading.Lock()
+        self._levers = LabLevers(lab)
+        self._pulling = threading.Lock()
         self._path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         self._install_tools()
 
     def _install_tools(self) -> None:
-        version = self.lab.config.version
-        tool = "cilium-dbg" if shapes.newer(version, "1.15") else "cilium"
-        text = Path(__file__).with_name("agent_tools.py").read_text("utf-8").replace("@VERSION@", version)
-        script = f"#!{sys.executable} -IS\n{text}".encode()
-        self.lab.sandbox.run(f"mkdir -p {_ROOT}/bin")
-        for name in (tool, "bpftool"):
-            self.lab.sandbox.put(f"{_ROOT}/bin/{name}", script)
-        self.lab.sandbox.run(f"chmod 755 {_ROOT}/bin/*")
+        here, first = Path(__file__).parent, f"#!{sys.executable} -IS\n"
+        for folder, names, source in (
+            ("bin-1.10", ("cilium",), "agent_tools.py"),
+            ("bin-1.15", ("cilium-dbg",), "agent_tools.py"),
+            ("bin", ("bpftool",), "agent_tools.py"),
+            ("bin", ("iptables", "ip6tables"), "filter_tool.py"),
+        ):
+            self.lab.sandbox.run(f"mkdir -p {_ROOT}/{folder}")
+            for name in names:
+                text = first + here.joinpath(source).read_text("utf-8")
+                self.lab.sandbox.put(f"{_ROOT}/{folder}/{name}", text.encode())
+        self.lab.sandbox.run(f"chmod 755 {_ROOT}/bin*/*")
+
+    def _version(self, node: str) -> str:
+        return self.lab.running[node].config.version
 
     def objects(self) -> list[tuple[str, Object]]:
         """Nodes, agents, pods and all."""
@@ -49,9 +69,12 @@ class LabBackend:
         found: list[tuple[str, Object]] = [("namespaces", _namespace(name)) for name in ("default", "kube-system")]
         for node in lab.layout:
             found.append(("nodes", shapes.node(node.name, node.addresses, control_plane=node.index == 0)))
-            found.append(("pods", shapes.agent_pod(node.name, node.addresses[0])))
+            image = shapes.agent_image(lab.config.version)
+            found.append(("pods", shapes.agent_pod(node.name, node.addresses[0], image=image)))
             found.append(("ciliumendpoints", shapes.cilium_endpoint(node.idle_pod.pod, node.addresses[0])))
-        return [*found, *self.refresh()]
+        version = lab.config.version
+        found.append(("daemonsets", shapes.agent_daemon_set(version, len(lab.layout))))
+        return [*found, ("secrets", release(version, {}, 1)), *self.refresh()]
 
     def refresh(self) -> list[tuple[str, Object]]:
         """What Cilium publishes, which faults may change."""
@@ -62,7 +85,6 @@ class LabBackend:
     def start(self, pod: Object, files: Mapping[str, Mapping[str, bytes]]) -> list[str]:
         """Start the pod's process where it belongs, with its volumes as directories."""
         spec, name = pod["spec"], _name(pod)
-        node = self.lab.node(spec["nodeName"])
         container = spec["containers"][0]
         mounts = []
         for mount in container["volumeMounts"]:
@@ -71,16 +93,27 @@ class LabBackend:
             for file, content in files.get(mount["name"], {}).items():
                 self.lab.sandbox.put(f"{directory}/{file}", content)
             mounts += [directory, mount["mountPath"]]
-        host = bool(spec.get("hostNetwork"))
+        netns, addresses, extra = self._network(pod)
         inside = ["unshare", "--mount", "sh", "-c", _SET_UP, "sh", *mounts, "--", *_CAPABILITIES, *container["command"]]
-        process = self.lab.sandbox.popen(["env", f"PATH={self._path}", *inside], netns=self._netns(node, host))
+        process = self.lab.sandbox.popen(["env", f"PATH={self._path}", *inside], netns=netns)
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.stdout.readline()  # `ready`
         threading.Thread(target=_reap, args=(process,), daemon=True).start()
         with self._lock:
-            self._started[name] = (pid, node, host)
-        return [str(ip) for ip in (node.addresses if host else node.test_pod.pod.addresses)]
+            self._started[name] = (pid, netns, extra)
+        return [str(ip) for ip in addresses]
+
+    def _network(self, pod: Object) -> tuple[str, tuple[IPAddress, ...], Pod | None]:
+        """A pod's network namespace and addresses: its node's, a test pod's, or new ones."""
+        node = self.lab.node(pod["spec"]["nodeName"])
+        if pod["spec"].get("hostNetwork"):
+            return node.name, node.addresses, None
+        if pod["metadata"]["labels"].get("ciliumwg/role") == "test-pod":
+            return node.test_pod.netns, node.test_pod.pod.addresses, None
+        with self._pulling:
+            made = self._levers.create_pod(node.name)
+        return self.lab.pod(made.name).netns, made.addresses, made
 
     def stop(self, pod: Object) -> None:
         """Kill the pod's process."""
@@ -88,6 +121,41 @@ class LabBackend:
             started = self._started.pop(_name(pod), None)
         if started is not None:
             self.lab.sandbox.run(f"kill {started[0]} 2>/dev/null || true")
+            if started[2] is not None:
+                with self._pulling:
+                    self._levers.delete_pod(started[2])
+
+    def stop_agent(self, pod: Object) -> None:
+        """End all that runs in an agent's container, and forget its own files."""
+        node, mark = pod["spec"]["nodeName"], f"{_MARK}={pod['metadata']['name']}"
+        self.lab.sandbox.run(
+            f"for one in /proc/[0-9]*; do if tr '\\0' '\\n' <$one/environ 2>/dev/null | grep -qx {mark}; "
+            f"then kill -9 ${{one#/proc/}} 2>/dev/null || true; fi; done; rm -rf {_ROOT}/agents/{node}/tmp"
+        )
+
+    def restart_agent(self, node: str) -> None:
+        """Start a node's agent anew; one that has lost its key file makes a new key."""
+        state = f"{_ROOT}/agents/{node}/cilium/state"
+        file = f"{state}/cilium_wg0.key"
+        lost = self.lab.sandbox.run(f"[ ! -d {state} ] || [ -e {file} ] || {{ touch {file}; echo lost; }}")
+        with self._pulling:
+            if lost:
+                self._levers.replace_key(node)
+            else:
+                self._levers.restart_agents([node])
+
+    def machine(self, verb: str, node: str) -> None:
+        """Stop, start or restart a node."""
+        pull = {"stop": "remove_node", "start": "add_node", "restart": "restart_node"}[verb]
+        with self._pulling:
+            getattr(self._levers, pull)(node)
+
+    def upgrade_node(self, node: str, version: str) -> None:
+        """Let a node be as another version has it, and the whole lab with the last one."""
+        with self._pulling:
+            upgrade.upgrade_node(self.lab, node, version)
+            if {self._version(one.name) for one in self.lab.layout} == {version}:
+                upgrade.complete_upgrade(self.lab, version)
 
     def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:
         """A pod's own endpoint; host-network pods have none."""
@@ -114,16 +182,17 @@ class LabBackend:
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """Into the agent's container: the node with its tools; into ours: the process's own namespaces."""
         environment = ["env", "-i", f"PATH={self._path}"]
-        if container == "cilium-agent":
-            node = pod["spec"]["nodeName"]
-            return [*self.lab.sandbox.enter(), *environment, "sh", ON, node, *command]
-        pid, node_, host = self._started[_name(pod)]
+        if container == shapes.AGENT:
+            node, name = pod["spec"]["nodeName"], pod["metadata"]["name"]
+            own = ["unshare", "--mount", "sh", "-c", _AGENT_FILES, node, *command]
+            version = self._version(node)
+            tools = "bin-1.15" if shapes.newer(version, "1.15") else "bin-1.10"
+            path = f"PATH={_ROOT}/{tools}:{self._path}"
+            marked = ["env", "-i", path, f"CILIUM_VERSION={version}", f"{_MARK}={name}", "sh", ON, node, *own]
+            return [*self.lab.sandbox.enter(), *marked]
+        pid, netns, _ = self._started[_name(pod)]
         into = ["nsenter", f"--target={pid}", "--mount", "--", *_CAPABILITIES]
-        return [*self.lab.sandbox.enter(self._netns(node_, host)), *environment, *into, *command]
-
-    @staticmethod
-    def _netns(node: LabNode, host: bool) -> str:
-        return node.name if host else node.test_pod.netns
+        return [*self.lab.sandbox.enter(netns), *environment, *into, *command]
 
 
 def _name(pod: Object) -> str:

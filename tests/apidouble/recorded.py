@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.observe.kubernetes import nodes_from_ciliumnodes
 from tests.apidouble import shapes
+from tests.apidouble.agents import release
 from tests.apidouble.store import Object
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -31,6 +33,12 @@ class RecordedBackend:
         self.nodes: tuple[Node, ...] = nodes_from_ciliumnodes(self._items("ciliumnodes"))
         self._answers.mkdir()
         self._tools.mkdir()
+        self.values: Object = {}
+        """What Helm's user has set."""
+        self.version = _version(self._state)
+        self._versions: dict[str, str] = {}
+        self.restarts: list[str] = []
+        """Nodes whose agents were restarted."""
         if (self._state / NODE).exists():
             self._record()
 
@@ -48,7 +56,10 @@ class RecordedBackend:
         if not self._items("nodes"):
             made += [("nodes", shapes.node(one.name, one.addresses, control_plane=False)) for one in self.nodes]
         if not self._items("pods"):
-            made += [("pods", shapes.agent_pod(one.name, one.addresses[0])) for one in self.nodes]
+            image = shapes.agent_image(self.version)
+            made += [("pods", shapes.agent_pod(one.name, one.addresses[0], image=image)) for one in self.nodes]
+        made.append(("daemonsets", shapes.agent_daemon_set(self.version, len(self.nodes))))
+        made.append(("secrets", release(self.version, self.values, 1)))
         config = json.loads((self._state / "cilium-config.json").read_text("utf-8"))
         config["metadata"] = {"name": "cilium-config", "namespace": "kube-system"}
         return [*made, ("configmaps", config)]
@@ -79,6 +90,20 @@ class RecordedBackend:
             "status": {"networking": {"addressing": [pair], "node": str(node.addresses[0])}},
         }
 
+    def stop_agent(self, pod: Object) -> None:
+        """Nothing runs."""
+
+    def restart_agent(self, node: str) -> None:
+        """Nothing runs."""
+        self.restarts.append(node)
+
+    def machine(self, verb: str, node: str) -> None:
+        """Nothing runs."""
+
+    def upgrade_node(self, node: str, version: str) -> None:
+        """Let the node's tools tell another version."""
+        self._versions[node] = version
+
     def serve(self, cluster_ip: str, address: str) -> None:
         """Nothing runs, so nothing is led anywhere."""
 
@@ -86,6 +111,9 @@ class RecordedBackend:
         """The recorded tools for the agent's container, a greeting for ours."""
         if container != "cilium-agent":
             return ["sh", "-c", _HELLO]
+        version = self._versions.get(pod["spec"]["nodeName"])
+        if version is not None and "version -o json" in command[-1]:
+            return ["echo", json.dumps({"Client": {"Version": version}, "Daemon": {"Version": version}})]
         return ["env", "-i", f"PATH={self._tools}:/usr/bin:/bin", *command]
 
     def _record(self) -> None:
@@ -122,6 +150,13 @@ class RecordedBackend:
         said = f"echo {shlex.quote(stderr)} >&2; " if stderr else ""
         with tool.open("a", encoding="utf-8") as script:
             script.write(f'[ "$*" = {shlex.quote(arguments)} ] && {{ /bin/cat {answer}; {said}exit {status}; }}\n')
+
+
+def _version(state: Path) -> str:
+    """The version that the recorded agent told; where it was not recorded, that of the folder."""
+    path = state / NODE / "agent" / "version.json"
+    found = re.search(r"\d+\.\d+\.\d+(-[\w.]+)?", path.read_text("utf-8")) if path.exists() else None
+    return found[0] if found else "1.15.0"
 
 
 def _links(node: Path) -> list[Object]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from packaging.version import Version
@@ -10,6 +12,7 @@ from packaging.version import Version
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Node, Pod
 
 Object = dict[str, Any]
+AGENT = "cilium-agent"
 
 
 def node(name: str, addresses: Iterable[object], *, control_plane: bool) -> Object:
@@ -96,20 +99,61 @@ def cilium_config(config: CiliumConfig) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
-def agent_pod(node_name: str, address: object) -> Object:
-    """The pod of a Cilium agent that is well."""
+def agent_pod(node_name: str, address: object, *, image: str = "", name: str = "") -> Object:
+    """The pod of a Cilium agent that is well, and started just now."""
+    container: Object = {"name": AGENT, **({"image": image} if image else {})}
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state = {"running": {"startedAt": started}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": f"cilium-{node_name}", "namespace": "kube-system", "labels": {"k8s-app": "cilium"}},
-        "spec": {"nodeName": node_name, "hostNetwork": True, "containers": [{"name": "cilium-agent"}]},
+        "metadata": {
+            "name": name or f"cilium-{node_name}",
+            "namespace": "kube-system",
+            "labels": {"k8s-app": "cilium"},
+            "creationTimestamp": started,
+            "ownerReferences": [{"kind": "DaemonSet", "name": "cilium"}],
+        },
+        "spec": {"nodeName": node_name, "hostNetwork": True, "containers": [container]},
         "status": {
             "phase": "Running",
             "podIP": str(address),
             "podIPs": [{"ip": str(address)}],
             "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "cilium-agent", "ready": True, "state": {"running": {}}}],
+            "containerStatuses": [
+                {"name": AGENT, "ready": True, "state": state, "containerID": f"containerd://{uuid.uuid4().hex}"}
+            ],
         },
+    }
+
+
+def agent_image(version: str) -> str:
+    """The image of an agent, as Helm's charts write it."""
+    return f"quay.io/cilium/cilium:v{version}@sha256:{'0' * 64}"
+
+
+def agent_daemon_set(version: str, nodes: int) -> Object:
+    """Cilium's DaemonSet, installed by Helm."""
+    labels = {"k8s-app": "cilium"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": "cilium",
+            "namespace": "kube-system",
+            "generation": 1,
+            "labels": {**labels, "app.kubernetes.io/managed-by": "Helm"},
+            "annotations": {"meta.helm.sh/release-name": "cilium", "meta.helm.sh/release-namespace": "kube-system"},
+        },
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": AGENT, "image": agent_image(version)}]},
+            },
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}},
+        },
+        "status": {"observedGeneration": 1, "desiredNumberScheduled": nodes, "updatedNumberScheduled": nodes},
     }
 
 

@@ -101,6 +101,16 @@ class Store:
                 if kind == resource and namespace in (None, where) and _matches(value, labels or {})
             ]
 
+    def merge(self, resource: str, namespace: str | None, name: str, change: Object) -> Object:
+        """Change an object by a merge patch (RFC 7386), as a client does."""
+        with self._lock:
+            before = self.get(resource, namespace, name)
+            after = _merged(before, change)
+            if before.get("spec") != after.get("spec"):
+                after["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
+            self.put(resource, after)
+            return self.get(resource, namespace, name)
+
     def remove(self, resource: str, namespace: str | None, name: str) -> None:
         """Take an object away, if it is there."""
         with self._lock:
@@ -117,13 +127,27 @@ class Store:
         return [one["metadata"]["name"] for one in self.select(resource)]
 
 
+def _merged(value: Any, change: Any) -> Any:
+    if not isinstance(change, dict):
+        return change
+    whole = dict(value) if isinstance(value, dict) else {}
+    for name, part in change.items():
+        if part is None:
+            whole.pop(name, None)
+        else:
+            whole[name] = _merged(whole.get(name), part)
+    return whole
+
+
 def _matches(value: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     own = value["metadata"].get("labels") or {}
     return all(own.get(name) == wanted for name, wanted in labels.items())
 
 
-def as_list(resource: str, items: Iterable[Object], following: str = "") -> Object:
+def as_list(resource: str, items: Iterable[Object], following: str = "", *, metadata_only: bool = False) -> Object:
     """A list object; its items have no kind of their own, as in real answers."""
     bare = [{key: part for key, part in one.items() if key not in {"kind", "apiVersion"}} for one in items]
+    if metadata_only:
+        bare = [{"metadata": one["metadata"]} for one in bare]
     metadata = {"resourceVersion": "1", **({"continue": following} if following else {})}
     return {"kind": f"{KINDS[resource]}List", "apiVersion": "v1", "metadata": metadata, "items": bare}

@@ -119,12 +119,44 @@ def create(name: str, file: pathlib.Path, arguments: list[str]) -> None:
 def helm(arguments: list[str]) -> None:
     if arguments[0] == "version":
         say(f"v{SCENARIO.get('helm', '3.19.0')}+g3d8990f")
+    elif arguments[:2] == ["get", "values"]:
+        say(json.dumps(json.loads((HOME / "values.json").read_text()) if (HOME / "values.json").exists() else None))
+    elif SCENARIO.get("install") == "hangs":
+        (HOME / "hanging").touch()
+        time.sleep(60)
     elif SCENARIO.get("install") == "fails":
         fail(
             "Error: chart \"cilium\" matching 9.9.9 not found in https://helm.cilium.io index. (try 'helm repo update')"
         )
     else:
+        if "double" in SCENARIO:
+            roll_out(options(arguments, "--version")[0])
         say('Release "cilium" does not exist. Installing it now.\nNAME: cilium\nSTATUS: deployed')
+
+
+def roll_out(wanted: str) -> None:
+    """Do to the API double what Helm does to a cluster: another image, another revision."""
+    version = SCENARIO.get("patches", {}).get(wanted, wanted.removeprefix("~"))
+    found = ask("GET", "/apis/apps/v1/namespaces/kube-system/daemonsets/cilium")
+    if f":v{version}@" not in json.dumps(found):
+        image = f"quay.io/cilium/cilium:v{version}@sha256:{'0' * 64}"
+        containers = [{"name": "cilium-agent", "image": image}]
+        change = {"spec": {"template": {"spec": {"containers": containers}}}}
+        ask("PATCH", "/apis/apps/v1/namespaces/kube-system/daemonsets/cilium", change)
+        kept = ask("GET", "/api/v1/namespaces/kube-system/secrets")["items"]
+        labels = {"owner": "helm", "name": "cilium", "version": str(len(kept) + 1), "status": "deployed"}
+        name = f"sh.helm.release.v1.cilium.v{len(kept) + 1}"
+        secret = {"metadata": {"name": name, "labels": labels}, "data": {}}
+        ask("POST", "/api/v1/namespaces/kube-system/secrets", secret)
+
+
+def ask(method: str, path: str, body: Any = None) -> Any:
+    from urllib.request import Request, urlopen
+
+    headers = {"Authorization": "Bearer double-token", "Content-Type": "application/merge-patch+json"}
+    data = None if body is None else json.dumps(body).encode()
+    with urlopen(Request(SCENARIO["double"] + path, data, headers, method=method), timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def docker(arguments: list[str]) -> None:
@@ -135,6 +167,10 @@ def docker(arguments: list[str]) -> None:
         fail("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock")
     if arguments[:2] == ["image", "inspect"] and arguments[2] not in SCENARIO.get("images", []):
         fail(f"[]\nError response from daemon: No such image: {arguments[2]}")
+    if arguments[0] in ("stop", "start", "restart"):
+        if state == arguments[0]:
+            fail(f"Error response from daemon: cannot {state} container: {arguments[1]}: permission denied")
+        ask("POST", f"/machines/{arguments[0]}/{arguments[1]}", {})
     say("Server Version: 28.5.1")
 
 

@@ -37,7 +37,7 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_there_are_workflows() -> None:
-    assert {"ci", "nightly"} <= set(names(WORKFLOWS))
+    assert {"ci", "nightly", "upgrade"} <= set(names(WORKFLOWS))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=names(WORKFLOWS))
@@ -78,3 +78,11 @@ def test_every_combination_of_the_night_can_be_made() -> None:
         *extra,
     ]:
         KindSpec(cilium_version=version, routing_mode=routing, families=frozenset(FAMILIES[family])).check()
+
+
+def test_the_default_way_of_an_upgrade_can_be_gone() -> None:
+    # YAML 1.1 takes the key `on` for a truth.
+    inputs = cast("dict[Any, Any]", read(GITHUB / "workflows" / "upgrade.yml"))[True]["workflow_dispatch"]["inputs"]
+    first, *others = inputs["versions"]["default"].split(",")
+    assert others
+    KindSpec(cilium_version=first, upgrade_path=tuple(others), routing_mode=inputs["routing"]["default"]).check()

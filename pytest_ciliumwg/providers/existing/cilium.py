@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
@@ -26,6 +27,8 @@ from pytest_ciliumwg.providers.existing.remote import Place, run_in
 
 AGENT_LABELS = {"k8s-app": "cilium"}
 AGENT_CONTAINER = "cilium-agent"
+AGENT_WORKLOAD = "cilium"
+"""The agents' DaemonSet, as all charts call it."""
 USUAL_NAMESPACE = "kube-system"
 CONFIG = "cilium-config"
 EXEC_SECONDS = 60.0
@@ -48,9 +51,9 @@ class Cilium:
         return tuple(sorted(found, key=lambda node: node.name))
 
     def pods(self, nodes: tuple[Node, ...]) -> tuple[Pod, ...]:
-        """All pods with addresses of their own."""
+        """All pods with addresses of their own, on these nodes."""
         try:
-            return pods_from_ciliumendpoints(self.kube.list("ciliumendpoints"), nodes)
+            return pods_from_ciliumendpoints(endpoints_on(self.kube.list("ciliumendpoints"), nodes), nodes)
         except ObservationError as error:
             raise ProviderError(f"the cluster's CiliumEndpoints cannot be understood: {error}") from None
 
@@ -73,7 +76,7 @@ class Cilium:
         facts = self.agents(node).get(node)
         if facts is None:
             raise ProviderError(f"node {node} has no Cilium agent pod in namespace {self.namespace}")
-        if trouble := _trouble(facts):
+        if trouble := trouble_of(facts):
             raise ProviderError(f"the Cilium agent on node {node} is not running: {trouble}")
         return Place(self.namespace, facts.name, AGENT_CONTAINER)
 
@@ -99,7 +102,7 @@ class Cilium:
         places = {
             node: Place(self.namespace, facts.name, AGENT_CONTAINER)
             for node, facts in agents.items()
-            if not _trouble(facts)
+            if not trouble_of(facts)
         }
         with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
             versions = dict(zip(places, pool.map(self._version_at, places.values()), strict=True))
@@ -111,6 +114,14 @@ class Cilium:
                 f"the nodes run different versions of Cilium ({counted}): wait until the upgrade is done"
             )
         return next(iter(versions.values()))
+
+    def version_at(self, pod: str) -> str:
+        """The version that an agent tells.
+
+        Raises:
+            ProviderError: it does not.
+        """
+        return self._version_at(Place(self.namespace, pod, AGENT_CONTAINER))
 
     def _version_at(self, place: Place) -> str:
         script = f"{AGENT_TOOL}\nagent version -o json"
@@ -167,7 +178,7 @@ def check_health(cilium: Cilium, nodes: Mapping[str, NodeFacts], wanted: tuple[s
             raise ProviderError(f"node {name} is NotReady: repair it, or leave it out with --ciliumwg-node-selector")
         if name not in agents:
             raise ProviderError(f"node {name} has no Cilium agent pod in namespace {cilium.namespace}")
-        if trouble := _trouble(agents[name]):
+        if trouble := trouble_of(agents[name]):
             raise ProviderError(
                 f"the Cilium agent on node {name} does not run: {trouble}; "
                 f"see `kubectl -n {cilium.namespace} logs {agents[name].name}`"
@@ -189,7 +200,16 @@ def _pod_facts(raw: Mapping[str, object]) -> PodFacts:
         raise ProviderError(f"a Cilium agent pod cannot be understood: {error}") from None
 
 
-def _trouble(facts: PodFacts) -> str:
+def endpoints_on(endpoints: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> Iterator[Mapping[str, Any]]:
+    """The CiliumEndpoints of these nodes: those of a node that has left are there a while longer."""
+    addresses = {str(ip) for node in nodes for ip in node.addresses}
+    for one in endpoints:
+        networking = (one.get("status") or {}).get("networking") or {}
+        if networking.get("node") in addresses:
+            yield one
+
+
+def trouble_of(facts: PodFacts) -> str:
     """Why an agent pod is not well, empty when it is."""
     if facts.waiting:
         return ", ".join(facts.waiting)

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
 
-from pytest_ciliumwg.errors import AgentError, ObservationError, ProviderError
+from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
-from pytest_ciliumwg.observe.kubernetes import pod_facts
+from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentPort, Progress
 from pytest_ciliumwg.providers.existing.cilium import (
-    CONCURRENCY,
     EXEC_SECONDS,
     Cilium,
     check_health,
     find_cilium,
     node_facts_of,
 )
+from pytest_ciliumwg.providers.existing.crew import Crew
 from pytest_ciliumwg.providers.existing.guard import Guard
-from pytest_ciliumwg.providers.existing.hopes import obstacle_of
 from pytest_ciliumwg.providers.existing.kube import Kube, open_kube
 from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
+from pytest_ciliumwg.providers.existing.levers import ExistingLevers, Grip, way_of
 from pytest_ciliumwg.providers.existing.look import look_script, state_from, unseen
-from pytest_ciliumwg.providers.existing.manifests import Role
-from pytest_ciliumwg.providers.existing.port import ExecPort, NoAgent
 from pytest_ciliumwg.providers.existing.presence import Presence
 from pytest_ciliumwg.providers.existing.refusal import KubeError
 from pytest_ciliumwg.providers.existing.remote import run_in
-from pytest_ciliumwg.providers.existing.services import make_services
+from pytest_ciliumwg.providers.existing.snapshot import Camera
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 
 SETTLE_SECONDS = 10.0
-_HELLO = b'{"op":"hello"}\n'
 
 
 class ExistingCluster:
@@ -46,6 +41,7 @@ class ExistingCluster:
     def __init__(self, kube: Kube, spec: ExistingSpec, progress: Progress) -> None:
         self._kube = kube
         self._spec = spec
+        self._declared = spec.declared
         self._cilium: Cilium = find_cilium(kube)
         self._known: dict[str, Node] = {}
         self._selected = self._select()
@@ -53,12 +49,17 @@ class ExistingCluster:
         progress(f"existing: Cilium {self._config.version} in namespace {self._cilium.namespace} at {kube.door.host}")
         self._warn_of_leftovers(progress)
         self._presence = Presence(kube, spec, self._selected, progress)
-        self._pods: Mapping[Role, Mapping[str, Mapping[str, Any]]] = {}
-        self._services: Mapping[str, tuple[IPAddress, ...]] = {}
+        self._crew = Crew(kube, spec, self._cilium, self._presence)
+        self._camera = Camera(kube, self._cilium)
+        self.grip = Grip(
+            kube, self._cilium, spec, self._presence, self._crew, progress, lambda: self._config, self._follow
+        )
+        """The cluster's inside, for levers."""
+        self._levers = ExistingLevers(self.grip, way_of(self.grip))
         self._guard = Guard(self.close)
         try:
             self._presence.create()
-            self._greet()
+            self._crew.greet()
         except BaseException as error:
             self._abandon(error)
             raise
@@ -66,7 +67,7 @@ class ExistingCluster:
     @property
     def description(self) -> Sequence[str]:
         """What cluster this is, and what of the expectation nobody declared."""
-        assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._spec.declared.assumed())
+        assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._declared.assumed())
         lines = [
             f"an existing cluster: {self._kube.door.source} at {self._kube.door.host}",
             f"{len(self._selected)} nodes under test, all of this run in the namespace {self._presence.run.namespace}",
@@ -76,7 +77,7 @@ class ExistingCluster:
     @property
     def declared(self) -> CiliumConfig:
         """The configuration that the run expects to find: encryption is on, whatever the cluster says."""
-        return self._spec.declared.over(self._config)
+        return self._declared.over(self._config)
 
     @property
     def selected(self) -> tuple[str, ...]:
@@ -98,29 +99,29 @@ class ExistingCluster:
         return self._cilium.pods(self.nodes())
 
     def test_pods(self) -> tuple[Pod, ...]:
-        """One pod with an agent for each node under test, in node order.
+        """One pod with an agent for each node under test, in node order; without nodes that a lever has removed.
 
         Raises:
             ProviderError: one is missing or not ready, for instance because its node is gone.
         """
-        self._pods = self._presence.pods()
-        return tuple(self._test_pod(node) for node in self._selected)
-
-    def _test_pod(self, node: str) -> Pod:
-        raw = self._pods["test-pod"].get(node)
-        if raw is None:
-            raise ProviderError(f"the test pod on node {node} is gone, and there is no new one yet")
-        if (obstacle := obstacle_of(raw)) is not None:
-            raise ProviderError(f"the test pod on node {node} is not ready: {obstacle.why}")
-        try:
-            facts = pod_facts(raw)
-        except ObservationError as error:
-            raise ProviderError(f"the test pod on node {node} cannot be understood: {error}") from None
-        return Pod(name=facts.name, namespace=facts.namespace, node=node, addresses=facts.addresses)
+        return self._crew.test_pods()
 
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """Test pod's key → the ClusterIPs of its Service; empty where the cluster is too old for our Services."""
-        return self._services
+        return self._crew.services
+
+    def snapshot(self) -> Snapshot:
+        """What the cluster shows now of all that may change: a few requests, none of them repeated.
+
+        Raises:
+            ProviderError: the API server does not answer now.
+        """
+        return self._camera.take()
+
+    @property
+    def levers(self) -> ExistingLevers:
+        """What can be changed in this cluster."""
+        return self._levers
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside; where that fails, every field of the state says why."""
@@ -147,19 +148,11 @@ class ExistingCluster:
 
     def node_agent(self, node: str) -> AgentPort:
         """The agent in a node's network namespace."""
-        return self._port("node-agent", node, node)
+        return self._crew.node_agent(node)
 
     def pod_agent(self, pod: Pod) -> AgentPort:
-        """The agent in a test pod."""
-        return self._port("test-pod", pod.node, pod.name)
-
-    def _port(self, role: Role, node: str, name: str) -> AgentPort:
-        if not self._pods:
-            self._pods = self._presence.pods()
-        raw = self._pods[role].get(node)
-        if raw is None:
-            return NoAgent(name, "it is not among the nodes under test, or its pod is gone")
-        return ExecPort(self._kube, name, self._presence.run.namespace, raw["metadata"]["name"])
+        """The agent in a test pod, or in one that a lever has made."""
+        return self._crew.pod_agent(pod)
 
     def keep(self) -> str:
         """Leave our namespace in the cluster, and say how to enter and how to remove it."""
@@ -171,14 +164,27 @@ class ExistingCluster:
         )
 
     def close(self) -> None:
-        """Remove everything of ours, unless it is kept, and wait until it is gone; safe to call twice.
+        """Undo what levers changed, remove what is ours, unless it is kept, and wait for both; safe to call twice.
 
         Raises:
-            ProviderError: something cannot be removed.
+            ProviderError: something cannot be undone or removed.
         """
-        self._presence.delete()
+        failed = []
+        for end in (self._levers.restore, self._presence.delete):
+            try:
+                end()
+            except ProviderError as error:
+                failed.append(str(error))
+        if failed:
+            raise ProviderError("; ".join(failed))
         self._guard.release()
         self._kube.close()
+
+    def _follow(self, version: str) -> None:
+        """Cilium was brought to another version: expect what goes with it."""
+        self._config = self._cilium.config()
+        if self._declared.version is not None:
+            self._declared = replace(self._declared, version=version)
 
     def _select(self) -> tuple[str, ...]:
         facts = node_facts_of(self._kube)
@@ -195,30 +201,6 @@ class ExistingCluster:
             raise ProviderError(f"there are {len(names)} nodes with Cilium {chosen}: traffic between nodes needs 2")
         check_health(self._cilium, facts, tuple(names))
         return tuple(names)
-
-    def _greet(self) -> None:
-        """Make sure that every agent answers, and that the test pods have addresses that Cilium gave them."""
-        pods = self.test_pods()
-        ports = [*map(self.node_agent, self._selected), *map(self.pod_agent, pods)]
-        deadline = time.monotonic() + self._spec.timeout
-        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
-            list(pool.map(lambda port: _hello(port, deadline, self._spec.patience.poll), ports))
-        self._await_endpoints(pods, deadline)
-        # Made here, long before they are used: kube-proxy takes a moment to learn of them.
-        self._services = make_services(self._kube, self._presence.run, pods)
-
-    def _await_endpoints(self, pods: Sequence[Pod], deadline: float) -> None:
-        while True:
-            known = {ip for pod in self.pods() for ip in pod.addresses}
-            foreign = [pod for pod in pods if not known & set(pod.addresses)]
-            if not foreign:
-                return
-            if time.monotonic() > deadline:
-                raise ProviderError(
-                    f"no CiliumEndpoint has the address of test pod {foreign[0].key} on node {foreign[0].node}: "
-                    "another CNI gives addresses there, so its traffic is not Cilium's to encrypt"
-                )
-            time.sleep(self._spec.patience.poll)
 
     def _warn_of_leftovers(self, progress: Progress) -> None:
         try:
@@ -241,19 +223,6 @@ def _shown(value: object) -> str:
     if isinstance(value, frozenset):
         return "+".join(sorted(one.value for one in value))
     return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-
-
-def _hello(port: AgentPort, deadline: float, pause: float) -> None:
-    """A container that has just started may need a moment before its agent listens."""
-    while True:
-        try:
-            port.exchange(_HELLO, timeout=max(deadline - time.monotonic(), 1.0))
-        except AgentError as error:
-            if time.monotonic() > deadline or "no agent answers" not in str(error):
-                raise ProviderError(str(error)) from None
-            time.sleep(pause)
-        else:
-            return
 
 
 def connect_existing(spec: ExistingSpec, progress: Progress) -> ExistingCluster:

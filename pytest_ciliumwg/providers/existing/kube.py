@@ -7,6 +7,7 @@ or too new for a class of the client library.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import threading
@@ -30,6 +31,10 @@ Object = Mapping[str, Any]
 _PAGE = 500
 _CONNECTIONS = 40
 """At least as many as there are threads that ask at once."""
+_JSON = "application/json"
+_MERGE = "application/merge-patch+json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks for lists without anything but the objects' metadata."""
 
 
 class Kube:
@@ -48,6 +53,12 @@ class Kube:
         self.door = door
         self.patience = patience
 
+    def hurried(self, patience: Patience) -> Kube:
+        """The same API server with other patience; it is closed together with this one."""
+        other = copy.copy(self)
+        other.patience = patience
+        return other
+
     def list(
         self,
         resource: str,
@@ -55,8 +66,11 @@ class Kube:
         namespace: str | None = None,
         labels: Mapping[str, str] | None = None,
         node: str | None = None,
+        metadata_only: bool = False,
     ) -> list[Object]:
         """All objects of a resource, in one namespace or all; of pods, those on one node or all.
+
+        With `metadata_only` nothing else of them is sent, as secrets are large and nobody's business.
 
         Raises:
             KubeError: they cannot be read.
@@ -67,18 +81,20 @@ class Kube:
             query.append(("labelSelector", ",".join(f"{name}={value}" for name, value in labels.items())))
         if node is not None:
             query.append(("fieldSelector", f"spec.nodeName={node}"))
+        accept = _METADATA if metadata_only else _JSON
         try:
-            return list(self._pages(doing, path_of(resource, namespace), query))
+            return list(self._pages(doing, path_of(resource, namespace), query, accept))
         except KubeError as error:
             if error.status != GONE:
                 raise
             # The list changed so much that its next page is gone: take it in one piece.
-            return list(self._pages(doing, path_of(resource, namespace), query[1:]))
+            return list(self._pages(doing, path_of(resource, namespace), query[1:], accept))
 
-    def _pages(self, doing: str, where: str, query: Sequence[tuple[str, str]]) -> Iterator[Object]:
+    def _pages(self, doing: str, where: str, query: Sequence[tuple[str, str]], accept: str) -> Iterator[Object]:
         following = ""
         while True:
-            page = self.request(doing, "GET", where, query=[*query, *([("continue", following)] if following else [])])
+            whole = [*query, *([("continue", following)] if following else [])]
+            page = self.request(doing, "GET", where, query=whole, accept=accept)
             items = page.get("items")
             if not isinstance(items, Sequence):
                 raise self.door.nonsense(doing)
@@ -116,14 +132,40 @@ class Kube:
                 raise
             return found
 
-    def delete(self, resource: str, name: str, *, namespace: str | None = None) -> None:
+    def patch(self, resource: str, name: str, change: Object, *, namespace: str | None = None) -> Object:
+        """Merge a change into an object: what it does not name stays, and None takes away.
+
+        Raises:
+            KubeError: the API server refuses, or there is no such object.
+        """
+        doing = f"change {in_words(resource, name, namespace)}"
+        return self.request(doing, "PATCH", path_of(resource, namespace, name), body=change, content=_MERGE)
+
+    def delete(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        grace: int | None = None,
+        uid: str | None = None,
+    ) -> None:
         """Delete an object, if it is there; what belongs to it follows later.
+
+        Args:
+            resource: What it is, such as `pods`.
+            name: Its name.
+            namespace: Its namespace.
+            grace: Seconds that a pod has to end; None: its own.
+            uid: Which object of that name; another one stays.
 
         Raises:
             KubeError: the API server refuses.
         """
         doing = f"delete {in_words(resource, name, namespace)}"
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        body |= {} if grace is None else {"gracePeriodSeconds": grace}
+        body |= {} if uid is None else {"preconditions": {"uid": uid}}
         try:
             self._unless_missing(lambda: self.request(doing, "DELETE", path_of(resource, namespace, name), body=body))
         except KubeError as error:
@@ -139,19 +181,33 @@ class Kube:
             raise
 
     def request(
-        self, doing: str, method: str, where: str, *, query: Sequence[tuple[str, str]] = (), body: Object | None = None
+        self,
+        doing: str,
+        method: str,
+        where: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Object | None = None,
+        accept: str = _JSON,
+        content: str = _JSON,
     ) -> Object:
         """Send one request, again while that may help, and return the decoded answer.
 
         Raises:
             KubeError: it failed for good.
         """
-        return retried(self.patience, lambda: self._once(doing, method, where, query, body))
+        headers = {"Accept": accept, "Content-Type": content}
+        return retried(self.patience, lambda: self._once(doing, method, where, query, body, headers))
 
     def _once(
-        self, doing: str, method: str, where: str, query: Sequence[tuple[str, str]], body: Object | None
+        self,
+        doing: str,
+        method: str,
+        where: str,
+        query: Sequence[tuple[str, str]],
+        body: Object | None,
+        headers: dict[str, str],
     ) -> Object:
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
         try:
             with self._credentials:
                 # Building a request may renew an expired token.

@@ -68,6 +68,14 @@ class Manifests:
         }
         return made
 
+    def extra_pod(self, name: str, node: str) -> dict[str, Any]:
+        """One more pod on a node, like a test pod, but of no DaemonSet's making."""
+        made = self._object("v1", "Pod", name)
+        made["metadata"]["labels"] |= {ROLE_LABEL: "extra-pod", **_NO_MESH}
+        made["metadata"]["annotations"] = dict(_NO_MESH)
+        made["spec"] = self._pod("test-pod", [node]) | {"restartPolicy": "Never"}
+        return made
+
     def _object(self, version: str, kind: str, name: str) -> dict[str, Any]:
         return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "labels": dict(self.run.labels)}}
 

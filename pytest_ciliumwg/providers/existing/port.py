@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.providers.existing.kube import Kube
 from pytest_ciliumwg.providers.existing.manifests import CALL, CONTAINER
@@ -12,8 +14,9 @@ from pytest_ciliumwg.providers.existing.remote import Place, run_in
 class ExecPort:
     """The way to one running agent."""
 
-    def __init__(self, kube: Kube, name: str, namespace: str, pod: str) -> None:
+    def __init__(self, kube: Kube, name: str, namespace: str, pod: str, *, on_gone: Callable[[], None]) -> None:
         self._kube = kube
+        self._on_gone = on_gone
         self._name = name
         self._place = Place(namespace, pod, CONTAINER)
 
@@ -33,6 +36,7 @@ class ExecPort:
             done = run_in(self._kube, self._place, CALL, stdin=line, one_line=True, timeout=timeout)
         except KubeError as error:
             if error.status == NOT_FOUND:
+                self._on_gone()
                 raise AgentError(
                     f"the agent on {self._name} is gone: its pod {self._place.pod} was evicted or deleted"
                 ) from None

@@ -48,7 +48,7 @@ class Presence:
         inside += [("daemonsets", made.daemon_set(role, self.nodes)) for role in ROLES]
         for resource, body in inside:
             self.kube.create(resource, body, namespace=self.run.namespace)
-        self._wait()
+        self.await_ready(self.nodes)
 
     def _pull_secret(self) -> Object | None:
         wanted = self.spec.image_pull_secret
@@ -73,11 +73,16 @@ class Presence:
                 found[role].setdefault(node, pod)
         return found
 
-    def _wait(self) -> None:
+    def await_ready(self, nodes: Sequence[str]) -> None:
+        """Wait until an agent and a test pod run on each of these nodes.
+
+        Raises:
+            ProviderError: they cannot, or do not in time.
+        """
         deadline = time.monotonic() + self.spec.timeout
         pulling: dict[str, float] = {}
         shown = ""
-        while obstacles := self._obstacles():
+        while obstacles := self._obstacles(nodes):
             now = time.monotonic()
             pulling = {one.where: pulling.get(one.where, now) for one in obstacles if one.pull}
             for one in obstacles:
@@ -91,11 +96,16 @@ class Presence:
                 shown = line
             time.sleep(self.spec.patience.poll)
 
-    def _obstacles(self) -> list[Obstacle]:
+    def _obstacles(self, nodes: Sequence[str]) -> list[Obstacle]:
         """What is still missing; the API is asked for events only while something is."""
         placed = self.pods()
-        missing = [(role, node) for role in ROLES for node in self.nodes if node not in placed[role]]
-        waiting = [pod for by_node in placed.values() for pod in by_node.values() if obstacle_of(pod) is not None]
+        missing = [(role, node) for role in ROLES for node in nodes if node not in placed[role]]
+        waiting = [
+            pod
+            for by_node in placed.values()
+            for node, pod in by_node.items()
+            if node in nodes and obstacle_of(pod) is not None
+        ]
         if not missing and not waiting:
             return []
         events = self.kube.list("events", namespace=self.run.namespace)

@@ -16,6 +16,23 @@ _ADDRESS_TYPES = {IPFamily.V4: "IPv4", IPFamily.V6: "IPv6"}
 _PORTS = [{"name": name.lower(), "protocol": name, "port": SERVICE_PORT} for name in ("TCP", "UDP")]
 
 
+def remove_services(kube: Kube, run: RunId) -> None:
+    """Delete the Services: their pods are gone, or have other addresses.
+
+    Raises:
+        KubeError: the cluster refuses.
+    """
+    for resource in ("services", "endpointslices"):
+        try:
+            found = kube.list(resource, namespace=run.namespace, labels=run.labels)
+        except KubeError as error:
+            if error.status != NOT_FOUND:  # an API server that does not know EndpointSlices
+                raise
+            found = []
+        for one in found:
+            kube.delete(resource, one["metadata"]["name"], namespace=run.namespace)
+
+
 def make_services(kube: Kube, run: RunId, pods: Sequence[Pod]) -> dict[str, tuple[IPAddress, ...]]:
     """Create the Services; returns each pod's key with its Service's ClusterIPs.
 
@@ -26,8 +43,9 @@ def make_services(kube: Kube, run: RunId, pods: Sequence[Pod]) -> dict[str, tupl
         KubeError: the cluster refuses for another reason.
     """
     made: dict[str, tuple[IPAddress, ...]] = {}
-    for index, pod in enumerate(pods):
-        name = f"test-pod-{index}"
+    for pod in pods:
+        # The pods' own names: other pods are served by other Services, however soon.
+        name = pod.name
         try:
             for body in _slices(run, name, pod):
                 kube.create("endpointslices", body, namespace=run.namespace)

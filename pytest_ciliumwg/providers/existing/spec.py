@@ -92,6 +92,14 @@ class ExistingSpec:
     timeout: float = 180.0
     """Seconds until all agents must be ready."""
     patience: Patience = field(default_factory=Patience)
+    chart: str | None = None
+    """For upgrades with Helm: a folder, an archive or `oci://…`; None: from Cilium's Helm repository."""
+    upgrade_command: str | None = None
+    """A shell command of the user's own that upgrades Cilium, with {from} and {to} for the versions; None: Helm."""
+    observe_seconds: float | None = None
+    """How long somebody else may take for each upgrade, while we only watch; None: the upgrade is ours."""
+    command_timeout: float = 1800.0
+    """Seconds that Helm or the user's own command may take."""
 
     def check(self) -> None:
         """Refuse what cannot work before anything is created.
@@ -108,6 +116,8 @@ class ExistingSpec:
             raise ProviderError(f"traffic between nodes needs at least 2 of them, not {self.max_nodes}")
         if not self.image.strip():
             raise ProviderError("the image of the agents is empty: name one with python3 in it")
+        if self.upgrade_command is not None and self.observe_seconds is not None:
+            raise ProviderError("either a command upgrades Cilium, or somebody else does while we observe: choose one")
         if self.timeout <= 0:
             raise ProviderError(f"the agents need time to get ready, so the timeout cannot be {self.timeout:g} s")
 

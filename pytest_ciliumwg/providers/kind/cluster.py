@@ -10,16 +10,21 @@ from pathlib import Path
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentPort, Cluster, Progress
 from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, connect_existing
 from pytest_ciliumwg.providers.existing.guard import Guard
+from pytest_ciliumwg.providers.existing.levers import way_of
 from pytest_ciliumwg.providers.kind.claim import Claim, take
+from pytest_ciliumwg.providers.kind.levers import KindLevers
 from pytest_ciliumwg.providers.kind.look import Kubectl, await_cilium
 from pytest_ciliumwg.providers.kind.making import Maker, clusters, delete, taken
+from pytest_ciliumwg.providers.kind.nodes import Nodes
 from pytest_ciliumwg.providers.kind.rescue import rescue
 from pytest_ciliumwg.providers.kind.spec import KindSpec
 from pytest_ciliumwg.providers.kind.sweep import answers, forget_removed, remove_kind_leftovers
 from pytest_ciliumwg.providers.kind.tools import Tools, check_images, find_tools
+from pytest_ciliumwg.providers.kind.upgrade import KindWay
 
 
 class KindProvider:
@@ -27,11 +32,13 @@ class KindProvider:
 
     provider = "kind"
 
-    def __init__(self, spec: KindSpec, tools: Tools, claim: Claim, existing: ExistingCluster, guard: Guard) -> None:
-        self._spec = spec
-        self._tools = tools
-        self._claim = claim
+    def __init__(self, maker: Maker, existing: ExistingCluster, guard: Guard) -> None:
+        self._maker = maker
+        self._claim = maker.claim
+        self._existing = existing
         self._inner: Cluster = existing
+        self._way: KindWay | None = None
+        self._levers: KindLevers | None = None
         self._kept = False
         self._closed = False
         self._guard = guard
@@ -85,6 +92,27 @@ class KindProvider:
         """The agent in a test pod."""
         return self._inner.pod_agent(pod)
 
+    def snapshot(self) -> Snapshot:
+        """What the cluster shows now of all that may change."""
+        return self._inner.snapshot()
+
+    @property
+    def levers(self) -> KindLevers:
+        """What can be changed in this cluster."""
+        if self._levers is None:
+            grip, maker = self._existing.grip, self._maker
+            self._way = KindWay(grip, maker, maker.spec)
+            names = frozenset(node.name for node in self.nodes())
+            nodes = Nodes(grip, maker.tools.docker, names)
+            asked = grip.spec.upgrade_command or grip.spec.observe_seconds
+            self._levers = KindLevers(grip, way_of(grip) if asked else self._way, nodes)
+        return self._levers
+
+    @property
+    def _spec(self) -> KindSpec:
+        """What the cluster is now."""
+        return self._maker.spec if self._way is None else self._way.spec
+
     def keep(self) -> str:
         """Let the cluster stand, and say how to enter and how to remove it."""
         self._kept = True
@@ -104,12 +132,14 @@ class KindProvider:
         self._closed = True
         try:
             if self._kept:
+                if self._levers is not None:
+                    self._levers.restore()
                 self._inner.close()
                 self._claim.write("kept.json", self._spec.identity())
             else:
                 with contextlib.suppress(ProviderError):  # what remains in the cluster goes with it
                     self._inner.close()
-                delete(self._tools.kind, self._claim)
+                delete(self._maker.tools.kind, self._claim)
         finally:
             self._claim.release()
             self._guard.release()
@@ -153,6 +183,7 @@ class _Birth:
         self._claim = claim
         self._progress = progress
         self._report = report
+        self._maker = Maker(spec, tools, claim, progress)
         self._found = False
         """Whether the name is free or the cluster a kept one of ours: whether it may be touched."""
         self._kept = False
@@ -170,7 +201,7 @@ class _Birth:
         except BaseException as error:
             self._abandon(error)
             raise
-        provider = KindProvider(self._spec, self._tools, self._claim, existing, self._guard)
+        provider = KindProvider(self._maker, existing, self._guard)
         self._end = provider.close
         return provider
 
@@ -197,7 +228,7 @@ class _Birth:
         return True
 
     def _make(self) -> None:
-        maker = Maker(self._spec, self._tools, self._claim, self._progress)
+        maker = self._maker
         if self._kept:
             self._progress(f"kind: using the kept cluster {self._spec.name} again")
         else:

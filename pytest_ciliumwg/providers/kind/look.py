@@ -15,10 +15,8 @@ from pytest_ciliumwg.observe.kubernetes import PodFacts, node_facts, pod_facts
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.cilium import AGENT_CONTAINER, AGENT_LABELS
 from pytest_ciliumwg.providers.existing.look import AGENT_TOOL
-from pytest_ciliumwg.providers.kind.reasons import reason
-from pytest_ciliumwg.providers.kind.run import Done, run
 from pytest_ciliumwg.providers.kind.spec import NAMESPACE, KindSpec
-from pytest_ciliumwg.providers.kind.tools import QUICK_SECONDS
+from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
 
 _CRASHING_SECONDS = 90.0
 _SELECTOR = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())

@@ -10,10 +10,9 @@ from tempfile import TemporaryDirectory
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.kind.claim import Claim
-from pytest_ciliumwg.providers.kind.reasons import reason
-from pytest_ciliumwg.providers.kind.run import Done, run
 from pytest_ciliumwg.providers.kind.spec import NAMESPACE, RELEASE, KindSpec
-from pytest_ciliumwg.providers.kind.tools import QUICK_SECONDS, Tools
+from pytest_ciliumwg.providers.kind.tools import Tools
+from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
 
 _DELETE_SECONDS = 180.0
 _DELETE_ATTEMPTS = 3

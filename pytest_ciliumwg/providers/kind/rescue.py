@@ -9,8 +9,8 @@ from pathlib import Path
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.providers.kind.claim import Claim
 from pytest_ciliumwg.providers.kind.look import Kubectl
-from pytest_ciliumwg.providers.kind.run import run
 from pytest_ciliumwg.providers.kind.tools import Tools
+from pytest_ciliumwg.providers.programs import run
 
 _EXPORT_SECONDS = 180.0
 _LISTINGS = {

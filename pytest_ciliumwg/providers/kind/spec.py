@@ -10,9 +10,8 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION, contradictions
 from pytest_ciliumwg.expect.helm import (
     HelmRequest,
-    chart_repository,
-    chart_version,
-    default_node_image,
+    chart_arguments,
+    default_node_image_for,
     helm_values,
     kubernetes_for,
     kubernetes_of,
@@ -37,6 +36,8 @@ class KindSpec:
     name: str = "ciliumwg"
     nodes: int = 3
     cilium_version: str = DEFAULT_VERSION
+    upgrade_path: tuple[str, ...] = ()
+    """The versions that Cilium is brought to later: the node image suits them all."""
     families: frozenset[IPFamily] = DUAL
     routing_mode: RoutingMode = "native"
     kube_proxy: KubeProxy = "iptables"
@@ -44,7 +45,7 @@ class KindSpec:
     strict_mode: bool = False
     userspace_fallback: bool = False
     node_image: str | None = None
-    """None: the pinned one with the newest Kubernetes that the Cilium version was tested with."""
+    """None: the pinned one with the newest Kubernetes that the Cilium versions were tested with."""
     chart: str | None = None
     """A folder, an archive or `oci://…`; None: from Cilium's Helm repository."""
     helm_sets: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ class KindSpec:
     @property
     def image(self) -> str:
         """The node image."""
-        return self.node_image or default_node_image(self.cilium_version)
+        return self.node_image or default_node_image_for((self.cilium_version, *self.upgrade_path))
 
     @property
     def oldest_kind(self) -> str:
@@ -153,12 +154,7 @@ class KindSpec:
 
     def chart_arguments(self) -> list[str]:
         """Which chart, for `helm`."""
-        if self.chart is None:
-            repository, name = chart_repository()
-            return [name, "--repo", repository, "--version", chart_version(self.cilium_version)]
-        if self.chart.startswith("oci://") and ":" not in self.chart.removeprefix("oci://").rpartition("/")[2]:
-            return [self.chart, "--version", chart_version(self.cilium_version)]
-        return [self.chart]
+        return chart_arguments(self.chart, self.cilium_version)
 
     def identity(self) -> dict[str, Any]:
         """What a kept cluster must have been made with to be used again."""

@@ -1,4 +1,4 @@
-"""The one place that runs programs: lists of arguments, never a shell, always a time limit."""
+"""The one place that runs programs: lists of arguments, always a time limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -37,7 +37,14 @@ class Done:
         return shlex.join([Path(self.argv[0]).name, *self.argv[1:]])
 
 
-def run(argv: Sequence[str | Path], *, timeout: float, folder: Path | None = None, log: Path | None = None) -> Done:
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    folder: Path | None = None,
+    log: Path | None = None,
+    also: Mapping[str, str] | None = None,
+) -> Done:
     """Run a program to its end.
 
     It gets a session of its own: Ctrl-C reaches us alone, and we end it with everything that it has started.
@@ -47,11 +54,18 @@ def run(argv: Sequence[str | Path], *, timeout: float, folder: Path | None = Non
         timeout: Seconds after which it is ended.
         folder: Where it runs.
         log: A file for what it says on standard error, which is there also when we are killed.
+        also: Environment variables beside our own.
     """
     words = tuple(str(one) for one in argv)
     with TemporaryFile() as output, _writable(log) as errors:
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, cwd=folder, start_new_session=True
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            cwd=folder,
+            env={**os.environ, **(also or {})},
+            start_new_session=True,
         )
         try:
             status: int | None = process.wait(timeout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_ciliumwg.providers.kind.run import Done
+from pytest_ciliumwg.providers.programs.run import Done
 
 _KNOWN = (
     (

@@ -1,0 +1,88 @@
+"""Cilium's agent pods as they come and go: which one is a node's, since when, and of which version. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pytest_ciliumwg.errors import ObservationError, ProviderError
+from pytest_ciliumwg.model.timeline import AgentPod
+from pytest_ciliumwg.observe.kubernetes import pod_facts
+from pytest_ciliumwg.providers.existing.cilium import AGENT_CONTAINER, trouble_of
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningAgent:
+    """One agent pod."""
+
+    node: str
+    uid: str
+    """Another one is another pod, even of the same name."""
+    pod: AgentPod
+    trouble: str
+    """Why it is not well; empty when it is."""
+    ending: bool
+    """Whether it was deleted and is about to go."""
+    created: str
+    """As the API writes times, which sort as text."""
+
+
+def agents_of(pods: Iterable[Object]) -> dict[str, RunningAgent]:
+    """Node → its agent: of several, such as during an upgrade, one that stays, then one that is ready, then the newest.
+
+    Raises:
+        ProviderError: a pod is not understood.
+    """
+    found: dict[str, RunningAgent] = {}
+    for agent in map(_agent, pods):
+        if agent is not None and (agent.node not in found or _rank(agent) > _rank(found[agent.node])):
+            found[agent.node] = agent
+    return found
+
+
+def _rank(agent: RunningAgent) -> tuple[bool, bool, str]:
+    return (not agent.ending, agent.pod.ready, agent.created)
+
+
+def _agent(raw: Object) -> RunningAgent | None:
+    """None for a pod that is on no node yet."""
+    try:
+        facts = pod_facts(raw)
+    except ObservationError as error:
+        raise ProviderError(f"a Cilium agent pod cannot be understood: {error}") from None
+    if facts.node is None:
+        return None
+    metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+    ending = bool(metadata.get("deletionTimestamp"))
+    container = _named(status.get("containerStatuses"))
+    started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+    pod = AgentPod(
+        name=facts.name,
+        ready=facts.ready and not ending,
+        started_at=_seconds(started),
+        image=str(_named(spec.get("containers")).get("image") or container.get("image") or ""),
+    )
+    return RunningAgent(
+        node=facts.node,
+        uid=str(metadata.get("uid") or facts.name),
+        pod=pod,
+        trouble="its pod is being deleted" if ending else trouble_of(facts),
+        ending=ending,
+        created=str(metadata.get("creationTimestamp") or ""),
+    )
+
+
+def _named(containers: Iterable[Object] | None) -> Object:
+    return next((one for one in containers or () if one.get("name") == AGENT_CONTAINER), {})
+
+
+def _seconds(moment: str | None) -> float | None:
+    """Seconds since the epoch; None for what is no time."""
+    try:
+        return datetime.fromisoformat(moment).timestamp() if moment else None
+    except ValueError:
+        return None

@@ -1,0 +1,73 @@
+"""What the API shows at one moment of all that may change: a few short requests, each tried once."""
+
+from __future__ import annotations
+
+from pytest_ciliumwg.errors import ObservationError, ProviderError
+from pytest_ciliumwg.model.timeline import Snapshot
+from pytest_ciliumwg.observe.kubernetes import node_facts, nodes_from_ciliumnodes, pods_from_ciliumendpoints
+from pytest_ciliumwg.providers.existing.agent_pods import agents_of
+from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, AGENT_WORKLOAD, Cilium, endpoints_on
+from pytest_ciliumwg.providers.existing.kube import Kube
+from pytest_ciliumwg.providers.existing.refusal import KubeError
+from pytest_ciliumwg.providers.existing.spec import Patience
+
+HURRY = Patience(attempts=1, request=3.0)
+"""An API server that is restarting is worth a report, not a wait."""
+RELEASE_ANNOTATION = "meta.helm.sh/release-name"
+"""What Helm writes on everything that it installs."""
+_FORBIDDEN = 403
+
+
+class Camera:
+    """Takes snapshots of one cluster."""
+
+    def __init__(self, kube: Kube, cilium: Cilium) -> None:
+        self._kube = kube.hurried(HURRY)
+        self._namespace = cilium.namespace
+        self._may_see_releases = True
+
+    def take(self) -> Snapshot:
+        """What the cluster shows now.
+
+        Raises:
+            ProviderError: the API server does not answer, or with something that is not understood.
+        """
+        kube = self._kube
+        agents = agents_of(kube.list("pods", namespace=self._namespace, labels=AGENT_LABELS))
+        try:
+            ready = {facts.name: facts.ready for facts in map(node_facts, kube.list("nodes"))}
+            published = nodes_from_ciliumnodes(kube.list("ciliumnodes"))
+            pods = pods_from_ciliumendpoints(endpoints_on(kube.list("ciliumendpoints"), published), published)
+        except ObservationError as error:
+            raise ProviderError(f"what the API server shows is not understood: {error}") from None
+        return Snapshot(
+            agents={node: agent.pod for node, agent in agents.items()},
+            nodes=ready,
+            keys={node.name: node.public_key for node in published if node.public_key},
+            pods={pod.key: pod.node for pod in pods},
+            revision=self._revision(),
+        )
+
+    def _revision(self) -> str:
+        """Helm's revision of Cilium; of an installation without Helm the generation of its DaemonSet."""
+        workload = self._kube.get("daemonsets", AGENT_WORKLOAD, namespace=self._namespace)
+        if workload is None:
+            return ""
+        metadata = workload["metadata"]
+        release = (metadata.get("annotations") or {}).get(RELEASE_ANNOTATION)
+        revisions = self._helm_revisions(str(release)) if release else []
+        return f"Helm revision {max(revisions)}" if revisions else f"generation {metadata.get('generation', 0)}"
+
+    def _helm_revisions(self, release: str) -> list[int]:
+        if not self._may_see_releases:
+            return []
+        labels = {"owner": "helm", "name": release}
+        try:
+            kept = self._kube.list("secrets", namespace=self._namespace, labels=labels, metadata_only=True)
+        except KubeError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            self._may_see_releases = False
+            return []
+        found = [str((one["metadata"].get("labels") or {}).get("version", "")) for one in kept]
+        return [int(one) for one in found if one.isdigit()]
