@@ -12,7 +12,7 @@ from pytest_ciliumwg.lasting.clocks import WINDOW_SECONDS, Clocks
 def test_offsets_by_frames_are_better_than_by_requests() -> None:
     clocks, ahead, chance = Clocks(), {"a": 0.0, "b": -3600.25, "c": 7.5}, random.Random(7)  # noqa: S311 - no secret
     now = 1000.0
-    for number in range(50):
+    for _ in range(50):
         now += 0.1
         for node, offset in ahead.items():
             there, back = chance.uniform(0.05, 0.4), chance.uniform(0.05, 0.4)  # as an exec through an API server
@@ -22,13 +22,12 @@ def test_offsets_by_frames_are_better_than_by_requests() -> None:
                 if one != other:
                     wire = 0.0002 + chance.expovariate(5000)
                     clocks.frame(now, one, other, now + ahead[one], now + wire + ahead[other])
-        del number
     found = clocks.offsets(ahead)
     between = found["b"].ahead - found["a"].ahead
     assert between == pytest.approx(-3600.25, abs=0.001)
     assert found["c"].ahead - found["a"].ahead == pytest.approx(7.5, abs=0.001)
-    for node, offset in found.items():
-        assert abs(offset.ahead - ahead[node]) <= offset.uncertainty < 0.3
+    for node, told in found.items():
+        assert abs(told.ahead - ahead[node]) <= told.uncertainty < 0.3
 
 
 def test_without_frames_requests_have_to_do() -> None:

@@ -65,10 +65,10 @@ def test_what_happens_to_the_other_family_is_no_cause() -> None:
     assert cause.absence is not None
 
 
-@pytest.mark.parametrize("times", [{"first": 149.0}, {"last": 153.0}])
-def test_a_leak_that_does_not_fit_into_the_absence_has_no_proven_cause(times: dict[str, float]) -> None:
+@pytest.mark.parametrize(("first", "last"), [(149.0, 151.0), (150.0, 153.0)])
+def test_a_leak_that_does_not_fit_into_the_absence_has_no_proven_cause(first: float, last: float) -> None:
     events = (event(149.9, "cilium_wg0 was removed"), event(151.5, "cilium_wg0 was created"))
-    assert cause_of(timeline(events=events), clear(**times)).absence is None
+    assert cause_of(timeline(events=events), clear(0, first, last)).absence is None
 
 
 def test_absences() -> None:
