@@ -61,11 +61,12 @@ class Check:
 
 
 def params_of(item: pytest.Item) -> dict[str, str]:
-    """The parameters that tell apart the tests of one check, as text."""
+    """The parameters that tell apart the tests of one check, as text; the stage first."""
     callspec = getattr(item, "callspec", None)
     if callspec is None:
         return {}
-    return {name: str(getattr(value, "value", value)) for name, value in callspec.params.items()}
+    names = sorted(callspec.params, key=lambda name: name != "stage")
+    return {name: str(getattr(callspec.params[name], "value", callspec.params[name])) for name in names}
 
 
 @dataclass(slots=True)

@@ -107,11 +107,19 @@ class Conformance:
             self._announce(self.cluster)
             yield
         finally:
+            self._leave(self.cluster)
+
+    def _leave(self, cluster: Cluster) -> None:
+        """Put back what was changed, then take down what was made, or keep it."""
+        try:
             if len(self.stages) > 1:
-                self.cluster.levers.restore()
+                cluster.levers.restore()
+        except ProviderError as error:
+            raise pytest.UsageError(f"the cluster is not as it was: {error}") from None
+        finally:
             if self.settings.keep:
-                self._kept = self.cluster.keep()
-            self.cluster.close()
+                self._kept = cluster.keep()
+            cluster.close()
 
     def _announce(self, cluster: Cluster) -> None:
         """Say what the cluster is, and what will be done to it, before anything is."""

@@ -109,12 +109,20 @@ class _Performance:
         try:
             return self._watched(states)
         except CiliumwgError as error:
-            self._cluster.levers.restore()
-            return self._made(str(error), None, None, None)
+            return self._made(f"{error}{self._put_back()}", None, None, None)
         except BaseException:
             self._progress("putting back what was changed")
-            self._cluster.levers.restore()
+            if left := self._put_back():
+                self._progress(left)
             raise
+
+    def _put_back(self) -> str:
+        """Undo what is not undone; says what could not be, for the end of another sentence."""
+        try:
+            self._cluster.levers.restore()
+        except ProviderError as error:
+            return f"; and it cannot be undone: {error}"
+        return ""
 
     def _watched(self, states: Mapping[str, NodeState]) -> Made:
         devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
@@ -124,7 +132,7 @@ class _Performance:
             time.sleep(MARGIN_SECONDS)
             error = self._act(watch)
             if error:
-                self._cluster.levers.restore()
+                error += self._put_back()
             self._settle(watch)
             timeline = watch.stop()
         return self._made(error, timeline, before, self._look_again())

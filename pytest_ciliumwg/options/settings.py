@@ -62,7 +62,7 @@ class Settings:
 
     def contradiction(self) -> str:
         """What of this does not go together, in a sentence; empty when all does."""
-        if self.chart is not None and self.cilium_version is None:
+        if self.chart is not None and self.cilium_version is None and not self.upgrade:
             return "--ciliumwg-chart: say with --ciliumwg-cilium-version which version it installs"
         if self.upgrade and self.cilium_version not in (None, self.upgrade[0]):
             return f"--ciliumwg-cilium-version={self.cilium_version}: the upgrade begins with {self.upgrade[0]}"

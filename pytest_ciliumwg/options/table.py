@@ -202,7 +202,7 @@ _KIND = (
         values.word,
         None,
         "CHART",
-        providers=("kind",),
+        providers=CLUSTERS,
     ),
     Option(
         "ciliumwg-set",

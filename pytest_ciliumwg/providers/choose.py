@@ -99,7 +99,8 @@ def kind_spec(settings: Settings) -> KindSpec:
         cilium_version=version_of(settings),
         families=families_of(settings),
         node_image=settings.node_image,
-        chart=settings.chart if settings.chart is None or "://" in settings.chart else _expanded(settings.chart),
+        chart=_chart(settings),
+        upgrade_path=settings.upgrade[1:],
         helm_sets=settings.helm_sets,
         helm_values=settings.helm_values,
         load_images=tuple(_expanded(one) for one in settings.load_images),
@@ -123,6 +124,9 @@ def existing_spec(settings: Settings) -> ExistingSpec:
         node_selector=settings.node_selector,
         max_nodes=settings.max_nodes,
         image_pull_secret=settings.image_pull_secret,
+        chart=_chart(settings),
+        upgrade_command=settings.upgrade_command,
+        observe_seconds=settings.observe if settings.upgrade else None,
         **_said(asked),
     )
 
@@ -147,6 +151,10 @@ def declared_of(settings: Settings) -> Declared:
 
 def _said(asked: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _chart(settings: Settings) -> str | None:
+    return settings.chart if settings.chart is None or "://" in settings.chart else _expanded(settings.chart)
 
 
 def _expanded(path: str) -> str:

@@ -1,0 +1,136 @@
+"""A cluster is changed through its API, with real packets all the time: what a user runs, and what he reads."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.changes import actions
+from pytest_ciliumwg.model.cluster import IPFamily
+from tests.apidouble import ApiDouble
+from tests.existing.conftest import MakeDouble
+
+STANDIN = Path(__file__).parents[1] / "kind" / "standin.py"
+FROM, TO = "1.13.18", "1.14.10"
+
+
+@pytest.fixture
+def run_suite(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the suite on a double, with a stand-in for helm on PATH that talks to it."""
+    bin_ = tmp_path / "standin" / "bin"
+    bin_.mkdir(parents=True)
+    bin_.joinpath("helm").write_text(f"#!{sys.executable} -IS\n{STANDIN.read_text('utf-8')}", "utf-8")
+    bin_.joinpath("helm").chmod(0o755)
+    monkeypatch.setenv("STANDIN", str(bin_.parent))
+    monkeypatch.setenv("PATH", f"{bin_}:/usr/bin:/bin:/usr/sbin:/sbin")
+    pytester.makeconftest(
+        """
+        from dataclasses import replace
+        from pytest_ciliumwg.providers.choose import existing_spec
+        from pytest_ciliumwg.providers.existing import Patience, connect_existing
+
+        def pytest_ciliumwg_cluster(settings, progress):
+            spec = replace(existing_spec(settings), timeout=60, patience=Patience(poll=0.05))
+            return connect_existing(spec, progress)
+        """
+    )
+
+    def run(double: ApiDouble, *arguments: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+        bin_.parent.joinpath("scenario.json").write_text(json.dumps({"double": double.url}))
+        bin_.parent.joinpath("values.json").write_text("{}")
+        monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
+        report = tmp_path / "report"
+        done = pytester.runpytest_inprocess(
+            "--ciliumwg",
+            "--ciliumwg-provider=existing",
+            f"--ciliumwg-report={report}",
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+        )
+        path = report / "report.json"
+        return done, json.loads(path.read_text()) if path.exists() else {}
+
+    return run
+
+
+def outcomes(report: dict[str, Any]) -> dict[str, str]:
+    return {one["title"]: one["outcome"] for one in report["checks"]}
+
+
+def lab_of(lab_double: MakeDouble, version: str, *faults: str) -> ApiDouble:
+    return lab_double(version, nodes=2, families=frozenset({IPFamily.V4}), faults=faults)
+
+
+def test_an_upgrade_with_another_steering(lab_double: MakeDouble, run_suite: Any) -> None:
+    double = lab_of(lab_double, FROM)
+    done, report = run_suite(double, f"--ciliumwg-upgrade={FROM},{TO}")
+    assert done.ret == 0, done.stdout.str()
+    assert not {"fail", "inconclusive"} & set(outcomes(report).values())
+    for check in ("done", "no-cleartext", "loss", "settled"):
+        assert outcomes(report)[f"change.{check}[upgraded-to-{TO}]"] == "pass"
+    assert outcomes(report)["steering.rule[initial-v4]"] == "pass"
+    assert outcomes(report)[f"steering.redirect[upgraded-to-{TO}-v4]"] == "pass"
+    done.stdout.fnmatch_lines([f"upgraded-to-{TO}: 0 frames in clear; *"])
+    assert double.ours() == []
+
+
+def test_a_gap_in_the_middle_of_a_rollout(lab_double: MakeDouble, run_suite: Any) -> None:
+    double = lab_of(lab_double, FROM, "upgrade-gap@lab-worker")
+    done, report = run_suite(double, f"--ciliumwg-upgrade={FROM},{TO}", "-k", "test_change")
+    assert done.ret == 1
+    assert {title for title, outcome in outcomes(report).items() if outcome in ("fail", "inconclusive")} == {
+        f"change.no-cleartext[upgraded-to-{TO}]"
+    }
+    (told,) = [one["message"] for one in report["checks"] if one["outcome"] == "fail"]
+    # When, which node, after which event.
+    assert re.search(r"leaving lab-worker eth0 in clear at \d\d:\d\d:\d\d\.\d{3} for", told)
+    assert f"s after bringing Cilium to {TO}" in told
+    (change,) = report["changes"]
+    leaks = change["timeline"]["leaks"]
+    assert {leak["node"] for leak in leaks if leak["outgoing"]} == {"lab-worker"}
+    rollout = [event for event in change["timeline"]["events"] if event["node"] == "lab-worker"]
+    assert {"agent-gone", "agent-ready"} <= {event["kind"] for event in rollout}
+    assert min(leak["first_at"] for leak in leaks) > min(event["since"] for event in rollout)
+
+
+def test_disruptions(lab_double: MakeDouble, run_suite: Any) -> None:
+    double = lab_of(lab_double, "1.18.3")
+    done, report = run_suite(
+        double, "--ciliumwg-profile=disruptive", "-k", "test_change or test_peers or test_steering"
+    )
+    assert done.ret == 0, done.stdout.str()
+    stages = {one["params"].get("stage") for one in report["checks"]}
+    assert stages == {
+        "initial", "agent-restart", "agent-restart-all", "pod-churn", "key-replaced", "device-down", "port-blocked",
+    }  # fmt: skip
+    assert not {"fail", "inconclusive"} & set(outcomes(report).values())
+    done.stdout.fnmatch_lines(
+        ["*THIS RUN CHANGES THE CLUSTER*", "*node-restart: left out, it needs a cluster of kind or lab"]
+    )
+    assert double.ours() == []
+
+
+def test_the_api_server_may_be_away(lab_double: MakeDouble, run_suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    double = lab_of(lab_double, "1.18.3")
+
+    def without_api_server(seconds: float) -> actions.Action:
+        def act(_: actions.Hands) -> None:
+            time.sleep(1.0)
+            double.restart(2.0)
+            time.sleep(seconds - 1.0)
+
+        return act
+
+    monkeypatch.setattr(actions, "observe_for", without_api_server)
+    done, report = run_suite(double, "--ciliumwg-observe=6s", "-k", "test_change")
+    assert done.ret == 0, done.stdout.str()
+    events = [event["kind"] for event in report["changes"][0]["timeline"]["events"]]
+    assert events.count("api-silent") == events.count("api-answers") == 1
+    assert not report["changes"][0]["timeline"]["blind"]
