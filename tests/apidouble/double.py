@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote_plus
@@ -101,7 +101,7 @@ class ApiDouble:
         self._site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await self._site.start()
         self.port: int = runner.addresses[0][1]
-        self._again = lambda: web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=context)
+        self._again: Callable[[], web.TCPSite] = lambda: web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=context)
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()

@@ -12,9 +12,9 @@ import json
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.existing.objects import JSON, Object, Objects
