@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from pytest_ciliumwg.changes.catalogue import Change
+from pytest_ciliumwg.changes.perform import Made, not_made, perform
+from pytest_ciliumwg.changes.stages import INITIAL, Stage, announcement, hit_node, stages_of, way_of
 from pytest_ciliumwg.checks import MARKER, Check, InconclusiveError, Outcome, Verify, params_of
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
-from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.expect import DEFAULT_VERSION, expectations_for
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.plan import print_plan
 from pytest_ciliumwg.providers.base import Cluster
@@ -27,19 +30,31 @@ class Conformance:
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.settings = settings
-        self.record = RunRecord(provider=settings.provider, profiles=sorted(settings.profiles))
+        self.stages = stages_of(settings)
+        self.profiles = _profiles(settings, self.stages)
+        self.record = RunRecord(provider=settings.provider, profiles=sorted(self.profiles))
         self.cluster: Cluster | None = None
+        self.made: dict[str, Made] = {}
+        """Stage → the change that led to it."""
+        self._hit = ""
+        """The node that changes hit."""
         self._config = config
         self._kept: str | None = None
 
     # --- collection ---------------------------------------------------------------------------------------------
 
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Let every test that looks at the cluster run in each stage."""
+        if "stage" in metafunc.fixturenames and len(self.stages) > 1:
+            metafunc.parametrize("stage", self.stages, indirect=True, scope="session", ids=str)
+
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out checks of profiles that were not asked for; carry each check's identity into the reports."""
+        """Leave out checks of profiles that were not asked for; bring what is left into the order of the stages."""
         chosen, left_out, seen = [], [], set()
         for item in items:
             check = Check.of(item)
-            if check is None or check.profile in self.settings.profiles:
+            if self._is_wanted(item, check):
                 chosen.append(item)
             else:
                 left_out.append(item)
@@ -50,7 +65,14 @@ class Conformance:
                 seen.add(identity)
         if left_out:
             config.hook.pytest_deselected(items=left_out)
-            items[:] = chosen
+        order = {stage.name: number for number, stage in enumerate(self.stages)}
+        items[:] = sorted(chosen, key=lambda item: order.get(params_of(item).get("stage", ""), 0))
+
+    def _is_wanted(self, item: pytest.Item, check: Check | None) -> bool:
+        about_a_change = "change" in getattr(item, "fixturenames", ())
+        if about_a_change and params_of(item).get("stage", INITIAL.name) == INITIAL.name:
+            return False
+        return check is None or check.profile in self.profiles
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -81,15 +103,58 @@ class Conformance:
         except ProviderError as error:
             # pytest prints a usage error as the one sentence that it is, and exits with 4.
             raise pytest.UsageError(str(error)) from None
-        self.record.describe(self.cluster)
-        for line in self.cluster.description:
-            self.progress(line)
         try:
+            self._announce(self.cluster)
             yield
         finally:
+            if len(self.stages) > 1:
+                self.cluster.levers.restore()
             if self.settings.keep:
                 self._kept = self.cluster.keep()
             self.cluster.close()
+
+    def _announce(self, cluster: Cluster) -> None:
+        """Say what the cluster is, and what will be done to it, before anything is."""
+        self.record.describe(cluster)
+        for line in cluster.description:
+            self.progress(line)
+        self._hit = hit_node([pod.node for pod in cluster.test_pods()])
+        for line in announcement(self.settings, self._hit):
+            self.progress(line)
+        try:
+            if self.settings.upgrade:
+                cluster.levers.check_upgrade(way_of(self.settings))
+        except ProviderError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def enter(self, stage: Stage) -> None:
+        """Bring the cluster into a stage, by the change that leads to it.
+
+        Raises:
+            InconclusiveError: an earlier upgrade was not done, or the stages do not come in their order.
+        """
+        assert self.cluster is not None  # noqa: S101 - it stands before the first check runs
+        if stage.change is None:
+            if self.made:
+                raise InconclusiveError("the cluster was changed already, and cannot be seen as it was at first")
+            return
+        if stage.name in self.made:
+            if stage.name != next(reversed(self.made)):
+                raise InconclusiveError(f"the run has gone past the stage {stage.name}: let tests keep their order")
+            return
+        self.made[stage.name] = made = self._make(self.cluster, stage.change)
+        self.record.changes.append(made)
+
+    def _make(self, cluster: Cluster, change: Change) -> Made:
+        expected = expectations_for(cluster.declared)
+        failed = [one for one in self.made.values() if one.error and one.change.kind == "upgrade"]
+        if failed and change.kind == "upgrade":
+            return not_made(change, self._hit, expected, f"{failed[0].change.name} was not done: {failed[0].error}")
+        states = {pod.node: cluster.state(pod.node) for pod in cluster.test_pods()}
+        made = perform(cluster, change, self._hit, states, expected, self.progress, self.settings.rate)
+        if change.kind == "upgrade" and not made.error:
+            cluster.levers.renew_pods()
+        return made
 
     def progress(self, line: str) -> None:
         """Show one line now, whatever pytest captures."""
@@ -174,7 +239,7 @@ class Conformance:
 
     def pytest_report_header(self) -> list[str]:
         """What is asked for; the cluster's own facts follow when it stands."""
-        profiles = ", ".join(sorted(self.settings.profiles))
+        profiles = ", ".join(sorted(self.profiles))
         default = "as found" if self.settings.provider == "existing" else DEFAULT_VERSION
         version = self.settings.cilium_version or default
         return [f"ciliumwg: provider {self.settings.provider}, Cilium {version}, profile {profiles}"]
@@ -192,3 +257,10 @@ class Conformance:
             terminal.summarize(terminalreporter, self.record)
         if self._kept:
             terminalreporter.write_line(f"ciliumwg: {self._kept}")
+
+
+def _profiles(settings: Settings, stages: Sequence[Stage]) -> frozenset[str]:
+    """The profiles whose checks run: after a change all of core has to hold again."""
+    if len(stages) == 1:
+        return settings.profiles
+    return settings.profiles | {"core", "disruptive"}

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import tenacity
 
+from pytest_ciliumwg.changes.perform import Made
+from pytest_ciliumwg.changes.stages import INITIAL, Stage
 from pytest_ciliumwg.checks import Verify
 from pytest_ciliumwg.conformance import VERIFY, Conformance
 from pytest_ciliumwg.expect import Expectations, expectations_for
@@ -34,9 +36,26 @@ def conformance(pytestconfig: pytest.Config) -> Conformance:
 
 
 @pytest.fixture(scope="session")
-def cluster(conformance: Conformance) -> Cluster:
+def stage(request: pytest.FixtureRequest, conformance: Conformance) -> Stage:
+    """The stage of the run: the cluster as it was found, or what a change has made of it."""
+    found: Stage = getattr(request, "param", INITIAL)
+    conformance.enter(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def change(conformance: Conformance, stage: Stage) -> Made:
+    """The change that led to the stage, with all that was seen meanwhile."""
+    return conformance.made[stage.name]
+
+
+@pytest.fixture(scope="session")
+def cluster(conformance: Conformance, stage: Stage) -> Cluster:
     """The cluster under test, standing."""
     assert conformance.cluster is not None  # noqa: S101 - it stands before the first check runs
+    made = conformance.made.get(stage.name)
+    if made is not None and made.error:
+        pytest.skip(f"the change {made.change.name} was not made (see change.done)")
     return conformance.cluster
 
 
@@ -119,6 +138,7 @@ def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
 @pytest.fixture(scope="session")
 def judge(
     conformance: Conformance,
+    stage: Stage,
     cluster: Cluster,
     nodes: tuple[Node, ...],
     expected: Expectations,
@@ -134,8 +154,8 @@ def judge(
     flows = plan_flows(pods, families, mtu)
     flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, len(flows))
     measurement = measure(cluster, flows, states, expected.listen_port, conformance.progress)
-    conformance.record.judge = Judge(measurement, nodes)
-    return conformance.record.judge
+    judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
+    return judge
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+from pytest_ciliumwg.changes.stages import announcement
 from pytest_ciliumwg.checks import Check
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
 from pytest_ciliumwg.options.settings import Settings
@@ -28,6 +29,8 @@ def print_plan(writer: Any, settings: Settings, checks: Sequence[Check]) -> None
     writer.ensure_newline()
     writer.section("plan: nothing is made and nothing is sent", sep="=")
     for line in made:
+        writer.line(line)
+    for line in announcement(settings, "the last node"):
         writer.line(line)
     for fault in settings.faults:
         writer.line(f"fault to inject: {fault}")

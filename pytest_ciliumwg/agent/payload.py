@@ -9,6 +9,8 @@ import struct
 
 from . import canary
 
+LARGEST_MESSAGE = 1 << 20
+"""In a TCP stream; a larger one is none of ours."""
 _NUMBER = struct.Struct(">I")
 _TCP_HEADER = struct.Struct(">II")
 

@@ -85,10 +85,18 @@ class Ring:
             request = struct.pack("=7I", block_size, blocks, 2048, block_size // 2048 * blocks, RETIRE_MS, 0, 0)
             self.socket.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
             self.memory = mmap.mmap(self.socket.fileno(), block_size * blocks)
-            self.socket.bind((device, _ETH_P_ALL))
+            self.attach()
         except BaseException:
             self.socket.close()
             raise
+
+    def attach(self) -> None:
+        """Take the frames of the device that has the name now; for a device that went and came again."""
+        self.socket.bind((self.device, _ETH_P_ALL))
+
+    def take_error(self) -> int:
+        """The error number that the kernel holds (ENETDOWN: device down or gone), 0 for none; it is given once."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def fileno(self) -> int:
         """For select and poll."""
@@ -149,19 +157,26 @@ class OversizeCounter:
     """Counts the frames of a device that are too large for a ring's blocks; the kernel does all the work."""
 
     def __init__(self, device: str, block_size: int) -> None:
+        self._device = device
+        self._frames = 0
         load_length, greater, ret = 0x80, 0x25, 0x06
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             _attach(self._socket, ((load_length, 0, 0, 0), (greater, 0, 1, block_size - _ROOM), (ret, 0, 0, 1), _DROP))
-            self._socket.bind((device, _ETH_P_ALL))
+            self.attach()
         except BaseException:
             self._socket.close()
             raise
 
+    def attach(self) -> None:
+        """Count on the device that has the name now."""
+        self._socket.bind((self._device, _ETH_P_ALL))
+
     def count(self) -> int:
-        """Frames so far; to be asked once, for the kernel begins anew."""
+        """Frames so far (the kernel begins anew at each reading)."""
         frames, _ = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        return int(frames)
+        self._frames += frames
+        return self._frames
 
     def close(self) -> None:
         """End counting."""

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-import struct
 import threading
 import time
 from collections import deque
 from typing import Any
 
-from . import payload
-from .server import LARGEST_MESSAGE, send_any_size
+from . import echo, payload
+from .payload import LARGEST_MESSAGE
+from .sockets import bound_socket, fragmenting, reason
 
 _TICK = 0.05
 _ROUNDS = 3
 """How often unanswered messages are sent again before they count as lost."""
 _ROUND_SECONDS = 0.4
-_ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 _ICMP_SOCKETS_HINT = "the pod needs the capability NET_RAW for ICMP"
 
 
@@ -72,7 +71,7 @@ class _Conversation:
         except BlockingIOError:
             self._queue.appendleft(number)
         except OSError as error:
-            self.error = _reason(error)
+            self.error = reason(error)
             return
         else:
             self.sent += self._round == 0
@@ -130,11 +129,8 @@ class _Icmp(_Conversation):
         self.socket = sock
 
     def transmit(self, number: int) -> None:
-        kind = _ECHO[self.family][0]
         data = payload.datagram(number, self.token, self.size)
-        packet = struct.pack(">BBHHH", kind, 0, 0, self.port, number & 0xFFFF) + data
-        if self.family == socket.AF_INET:
-            packet = packet[:2] + struct.pack(">H", _checksum(packet)) + packet[4:]
+        packet = echo.request(self.family, self.port, number, data)
         self.socket.sendto(packet, (self.destination, 0))
 
 
@@ -143,8 +139,8 @@ class _Udp(_Conversation):
 
     def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
         super().__init__(flow)
-        self._socket = _bound_socket(socket.SOCK_DGRAM, self.source)
-        _fragmenting(self._socket, bool(flow.get("dont_fragment")))
+        self._socket = bound_socket(socket.SOCK_DGRAM, self.source)
+        fragmenting(self._socket, bool(flow.get("dont_fragment")))
         self._socket.connect((self.destination, self.port))
         selector.register(self._socket, selectors.EVENT_READ, self.readable)
 
@@ -174,7 +170,7 @@ class _Tcp(_Conversation):
         self._outgoing = bytearray()
         self._incoming = bytearray()
         self._deadline = time.monotonic() + float(flow["timeout"])
-        self._socket = _bound_socket(socket.SOCK_STREAM, self.source)
+        self._socket = bound_socket(socket.SOCK_STREAM, self.source)
         self._connected = False
         self.due = self._deadline
         self._selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self.ready)
@@ -192,7 +188,7 @@ class _Tcp(_Conversation):
         except BlockingIOError:
             return
         except (OSError, ValueError) as error:
-            self._end(_reason(error))
+            self._end(reason(error))
 
     def _advance(self) -> None:
         if not self._connected:
@@ -270,7 +266,7 @@ class Sender:
         except OSError as error:
             hint = f" ({_ICMP_SOCKETS_HINT})" if isinstance(error, PermissionError) else ""
             row = _Conversation(flow).row()
-            row["error"] = _reason(error) + hint
+            row["error"] = reason(error) + hint
             self._failed.append(row)
 
     def _icmp_conversation(self, flow: dict[str, Any]) -> _Icmp:
@@ -278,11 +274,8 @@ class Sender:
         key = (int(family), bool(flow.get("dont_fragment")))
         sock = self._icmp.get(key)
         if sock is None:
-            protocol = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
-            sock = self._icmp[key] = socket.socket(family, socket.SOCK_RAW, protocol)
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            _fragmenting(sock, key[1])
+            sock = self._icmp[key] = echo.open_socket(family)
+            fragmenting(sock, key[1])
             self._selector.register(sock, selectors.EVENT_READ, lambda: self._echo_reply(sock, family))
         conversation = _Icmp(flow, sock)
         self._by_identifier[key[0], conversation.port, conversation.destination] = conversation
@@ -293,14 +286,13 @@ class Sender:
             data, sender = sock.recvfrom(65535)
         except OSError:
             return
-        start = (data[0] & 15) * 4 if family == socket.AF_INET else 0
-        if len(data) < start + 8 or data[start] != _ECHO[socket.AddressFamily(family)][1]:
+        answer = echo.answer(family, data)
+        if answer is None:
             return
-        identifier = struct.unpack_from(">H", data, start + 4)[0]
-        conversation = self._by_identifier.get((int(family), identifier, sender[0]))
+        conversation = self._by_identifier.get((int(family), answer[0], sender[0]))
         # The socket without DF and the one with it both get every answer; each is counted once.
         if conversation is not None and conversation.socket is sock:
-            conversation.answer(payload.number_of(data[start + 8 :]))
+            conversation.answer(answer[1])
 
     def _run(self) -> None:
         try:
@@ -325,51 +317,3 @@ class Sender:
         for sock in self._icmp.values():
             sock.close()
         self._selector.close()
-
-
-def _bound_socket(kind: int, source: str) -> socket.socket:
-    """A socket that sends from an address, and does not block."""
-    sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, kind)
-    try:
-        sock.setblocking(False)
-        sock.bind((source, 0))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _reason(error: Exception) -> str:
-    """An error in the words of the kernel, without its number."""
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
-
-
-def route_mtu(destination: str) -> int:
-    """The MTU of the route to an address, as this network namespace's kernel has it; sends nothing."""
-    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
-    level, discover, mtu = (41, 23, 24) if family == socket.AF_INET6 else (0, 10, 14)
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(level, discover, 2)
-        sock.connect((destination, 9))
-        return sock.getsockopt(level, mtu)
-
-
-def _fragmenting(sock: socket.socket, forbidden: bool) -> None:
-    """Set DF (and let the kernel refuse what is too large), or leave fragmenting to the kernel."""
-    if not forbidden:
-        send_any_size(sock)
-    elif sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, 23, 2)  # IPV6_PMTUDISC_DO
-        sock.setsockopt(socket.IPPROTO_IPV6, 62, 1)  # IPV6_DONTFRAG
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_PMTUDISC_DO
-
-
-def _checksum(data: bytes) -> int:
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return int(~total & 0xFFFF)

@@ -12,8 +12,9 @@ import time
 from typing import Any, Callable
 
 from . import payload
+from .payload import LARGEST_MESSAGE
+from .sockets import end_when_silent, send_any_size
 
-LARGEST_MESSAGE = 1 << 20
 _BACKLOG = 64
 _TICK = 0.2
 
@@ -108,6 +109,7 @@ class Server:
         except OSError:
             return
         sock.setblocking(False)
+        end_when_silent(sock)
         incoming, outgoing = bytearray(), bytearray()
         self._selector.register(sock, selectors.EVENT_READ, lambda: self._converse(sock, served, incoming, outgoing))
 
@@ -133,11 +135,3 @@ class Server:
         except (OSError, ValueError):
             self._selector.unregister(sock)
             sock.close()
-
-
-def send_any_size(sock: socket.socket) -> None:
-    """Let the kernel fragment what is larger than the path's MTU, with DF off."""
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, 23, 0)  # IPV6_MTU_DISCOVER = IPV6_PMTUDISC_DONT
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, 10, 0)  # IP_MTU_DISCOVER = IP_PMTUDISC_DONT

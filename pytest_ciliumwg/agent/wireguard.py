@@ -6,13 +6,13 @@ import mmap
 import socket
 import struct
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 from .ring import Filter, Frame, Ring
 
 SNAP = 128
 """Bytes kept of each frame: all headers and the message type."""
-RING_BLOCK, RING_BLOCKS = 65536, 16
+RING_BLOCK, RING_BLOCKS = 65536, 64
 
 _ETHERNET = 14
 _UDP = 17
@@ -20,6 +20,13 @@ _FRAGMENT = 44
 _OTHER, _DATA = 0, 4
 _HANDSHAKE_SIZES = {1: 148, 2: 92, 3: 64}
 _KEEPALIVE = 32
+
+_ALIKE4 = struct.Struct("=12x3s5x2sxs2x14s2x4s")
+_ALIKE6 = struct.Struct("=12x2s6xsx38s2x4s")
+"""Of a frame, all that it is counted by, without what differs from packet to packet (identification, TTL, checksums):
+for IPv4 without options, and for IPv6 without extension headers."""
+_ALIKE_REMEMBERED = 1024
+_MOST_MESSAGES = 4096
 
 
 class _Message(NamedTuple):
@@ -34,32 +41,68 @@ class _Message(NamedTuple):
     fragmented: bool
 
 
+_Found = Optional[Tuple[_Message, int]]
+
+
 class MessageCounter:
     """Counts the WireGuard messages of one device as they come by.
 
-    The ring keeps only headers; where it overflows, counts are floors, and `drops` says so.
+    The ring keeps only headers; where it overflows, or where somebody sends from endless addresses, counts are floors,
+    and `drops` says so.
     """
 
     def __init__(self, device: str, port: int) -> None:
         self._port = port
         self._ring = Ring(device, RING_BLOCK, RING_BLOCKS, port_filter(port))
+        self._alike: dict[tuple[bool, tuple[bytes, ...]], _Found] = {}
         self._messages: Counter[_Message] = Counter()
         self._bytes: Counter[_Message] = Counter()
+        self._uncounted = 0
 
     def fileno(self) -> int:
         """For poll."""
         return self._ring.fileno()
 
+    def attach(self) -> None:
+        """Count on the device that has the name now."""
+        self._ring.attach()
+
+    def take_error(self) -> None:
+        """Take the kernel's error away, which would wake poll for ever; the watch's own ring tells it."""
+        self._ring.take_error()
+
     def read(self) -> None:
         """Count what has come since the last call."""
         memory = self._ring.memory
+        counts: Counter[_Found] = Counter()
         for count, first, end in self._ring.ready_blocks():
-            for frame in self._ring.frames(count, first, end):
-                found = _message(memory, frame, self._port)
-                if found is not None:
-                    message, size = found
-                    self._messages[message] += 1
-                    self._bytes[message] += size
+            counts.update([self._find(memory, frame) for frame in self._ring.frames(count, first, end)])
+        for found, count in counts.items():
+            if found is not None:
+                self._add(found[0], count, found[1] * count)
+
+    def _find(self, memory: mmap.mmap, frame: Frame) -> _Found:
+        """What a frame is; frames like one before are not taken apart again."""
+        start = frame.start
+        if frame.end - start < _ALIKE6.size:
+            return _message(memory, frame, self._port)
+        form = _ALIKE4 if memory[start + 12] == 8 else _ALIKE6
+        key = (frame.outgoing, form.unpack_from(memory, start))
+        if key in self._alike:
+            return self._alike[key]
+        found = _message(memory, frame, self._port)
+        if memory[start + 14] == 0x45 if form is _ALIKE4 else memory[start + 20] == _UDP:
+            if len(self._alike) >= _ALIKE_REMEMBERED:
+                self._alike.clear()
+            self._alike[key] = found
+        return found
+
+    def _add(self, message: _Message, count: int, size: int) -> None:
+        if message in self._messages or len(self._messages) < _MOST_MESSAGES:
+            self._messages[message] += count
+            self._bytes[message] += size
+        else:
+            self._uncounted += count
 
     def result(self) -> dict[str, Any]:
         """`{"messages": [{outgoing, source, destination, kind, keepalive, fragmented, count, bytes}], "drops": n}`."""
@@ -69,7 +112,7 @@ class MessageCounter:
             row["source"], row["destination"] = _text(message.source), _text(message.destination)
             row["count"], row["bytes"] = count, self._bytes[message]
             rows.append(row)
-        return {"messages": rows, "drops": self._ring.statistics().drops}
+        return {"messages": rows, "drops": self._ring.statistics().drops + self._uncounted}
 
     def close(self) -> None:
         """Free the ring."""

@@ -73,7 +73,9 @@ class Expectations:
     l7_proxy_allowed: bool
     """Whether the L7 proxy may be on together with encryption."""
     restart_loss: bool
-    """Whether traffic may be lost while an agent restarts; always so where the device dies with a userspace agent."""
+    """Whether traffic may be lost while an agent restarts, even where its device stays."""
+    churn_loss: bool
+    """Whether traffic may be lost for a moment whenever a pod comes or goes."""
     agent_binary: str
     """The command line tool in the agent's container."""
     device_overhead: tuple[int, int]
@@ -150,7 +152,8 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         encrypted_paths=frozenset(value("encrypted_paths")["node_encryption" if config.node_encryption else routing]),
         overlay_in_wireguard=routing == "tunnel" and value("overlay_in_wireguard"),
         l7_proxy_allowed=value("l7_proxy_allowed"),
-        restart_loss=value("restart_loss") or fallback,
+        restart_loss=value("restart_loss"),
+        churn_loss=value("churn_loss"),
         agent_binary=value("agent_binary"),
         device_overhead=_span(value("device_mtus")),
         pod_route_overhead=_span(value("pod_route_mtus")[routing]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_ciliumwg.model.traffic import Direction, Flow
 
@@ -149,6 +149,12 @@ class Timeline:
     blind: tuple[BlindInterval, ...]
     events: tuple[Event, ...]
     """In the order of time."""
+    counted: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    """Node → each life of its agent → `started`, and what it counted on its `devices`."""
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Node → the addresses at which its tunnel may end."""
+    unsound: tuple[str, ...] = ()
+    """Why nothing at all can be concluded, such as a log that had no room; a sentence each."""
     offsets: Mapping[str, float] = field(default_factory=dict)
     """Node → how many seconds its clock is ahead of ours."""
     uncertainty: Mapping[str, float] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 
 Direction = Literal["request", "reply"]
 Path = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node", "pod-to-service"]
-Purpose = Literal["first", "pair", "size", "load", "path"]
+Purpose = Literal["first", "pair", "size", "load", "path", "lasting", "churn"]
 
 
 class Protocol(enum.Enum):
@@ -32,7 +32,8 @@ class Flow:
     id: int
     purpose: Purpose
     """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU, `load` lasts,
-    `path` takes another path than pod to pod."""
+    `path` takes another path than pod to pod, `lasting` goes on through a continuous watch, `churn` is what a pod sends
+    until it is deleted."""
     source_node: str
     destination_node: str
     source_pod: str
@@ -52,6 +53,8 @@ class Flow:
     """Whether it must be encrypted; what is not promised is reported, and never counted as a leak."""
     served_at: IPAddress | None = None
     """Where the server listens, if not at the destination: behind a Service."""
+    fresh: bool = False
+    """Whether every message of a lasting flow has a connection or source port of its own."""
 
     @property
     def family(self) -> IPFamily:
@@ -66,7 +69,8 @@ class Flow:
     def __str__(self) -> str:
         size = f", {self.payload_size} bytes{' with DF' if self.dont_fragment else ''}"
         return (
-            f"{self.protocol.value.upper()} {self.family.value} {self.source_node} → {self.destination_node} "
+            f"{self.protocol.value.upper()}{'-new' if self.fresh else ''} {self.family.value} "
+            f"{self.source_node} → {self.destination_node} "
             f"({f'{self.path} ' if self.purpose == 'path' else ''}{self.source} → {self.destination}"
             f"{size if self.purpose == 'size' else ''})"
         )

@@ -54,8 +54,8 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
         if text is not None and provider not in option.providers and _value(option, text, origin):
             raise pytest.UsageError(f"{origin} goes with {_these(option)} only, not with the provider {provider}")
     settings = Settings.of(values)
-    if settings.chart is not None and settings.cilium_version is None:
-        raise pytest.UsageError("--ciliumwg-chart: say with --ciliumwg-cilium-version which version it installs")
+    if refused := settings.contradiction():
+        raise pytest.UsageError(refused)
     return settings
 
 

@@ -46,13 +46,42 @@ class Settings:
     image_pull_policy: str | None = None
     image_pull_secret: str | None = None
 
+    changes: tuple[str, ...] = ()
+    """Which changes of the profile disruptive; empty for all."""
+    upgrade: tuple[str, ...] = ()
+    """The versions of an upgrade, the present one first."""
+    downgrade: bool = False
+    upgrade_command: str | None = None
+    observe: float | None = None
+    """Seconds."""
+    rate: int = 20
+    """Messages a second of each lasting flow."""
+
     faults: tuple[str, ...] = ()
     selftest: bool = False
+
+    def contradiction(self) -> str:
+        """What of this does not go together, in a sentence; empty when all does."""
+        if self.chart is not None and self.cilium_version is None:
+            return "--ciliumwg-chart: say with --ciliumwg-cilium-version which version it installs"
+        if self.upgrade and self.cilium_version not in (None, self.upgrade[0]):
+            return f"--ciliumwg-cilium-version={self.cilium_version}: the upgrade begins with {self.upgrade[0]}"
+        if self.downgrade and not self.upgrade:
+            return "--ciliumwg-downgrade: say with --ciliumwg-upgrade through which versions"
+        if self.upgrade_command is not None and not self.upgrade:
+            return "--ciliumwg-upgrade-command: say with --ciliumwg-upgrade to which versions it leads"
+        if self.upgrade_command is not None and self.observe is not None:
+            return "--ciliumwg-upgrade-command and --ciliumwg-observe: either the command upgrades, or somebody else"
+        if self.observe is not None and self.upgrade and self.provider != "existing":
+            return "--ciliumwg-observe: nobody else upgrades a cluster of ours; leave it out, or leave out the upgrade"
+        if self.changes and "disruptive" not in self.profiles:
+            return "--ciliumwg-change: changes are made with --ciliumwg-profile=disruptive only"
+        return ""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
         """From the options' values by name: what can be said several times has a plural here."""
-        plural = {"profile": "profiles", "fault": "faults", "load_image": "load_images"}
+        plural = {"profile": "profiles", "fault": "faults", "load_image": "load_images", "change": "changes"}
         renamed = plural | {"set": "helm_sets", "values": "helm_values"}
         given = {renamed.get(name, name): value for name, value in values.items()}
         return cls(**{**given, "node_selector": given["node_selector"] or {}})

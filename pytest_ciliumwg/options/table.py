@@ -14,6 +14,19 @@ KUBE_PROXIES = ("iptables", "ipvs", "none")
 ROUTINGS = ("native", "vxlan", "geneve")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 DEFAULT_CLUSTER = "ciliumwg"
+CHANGES = (
+    "agent-restart",
+    "agent-restart-all",
+    "pod-churn",
+    "key-replaced",
+    "device-down",
+    "port-blocked",
+    "node-restart",
+    "node-drained",
+    "node-removed",
+    "node-added",
+)
+"""The disruptions, in the order in which they are made."""
 CLUSTERS = ("kind", "existing")
 """The providers that have a real Kubernetes."""
 
@@ -65,7 +78,8 @@ _RUN = (
     ),
     Option(
         "ciliumwg-profile",
-        "Which checks run: core (default), extended, disruptive, separated by commas",
+        "Which checks run: core (default), extended, disruptive (changes the cluster, and runs core after each "
+        "change), separated by commas",
         values.some_of(*PROFILES),
         "core",
         "NAMES",
@@ -155,7 +169,6 @@ _DECLARED = (
         values.switch,
         None,
         "on|off",
-        providers=CLUSTERS,
     ),
 )
 _KIND = (
@@ -289,9 +302,55 @@ _LAB = (
         providers=("lab",),
     ),
 )
+_CHANGES = (
+    Option(
+        "ciliumwg-change",
+        f"Only these changes of the profile disruptive: {', '.join(CHANGES)} (default: all that the cluster can have)",
+        values.several_of(*CHANGES),
+        "",
+        "NAMES",
+    ),
+    Option(
+        "ciliumwg-upgrade",
+        "Bring Cilium from the first version to each following one, and run the suite with each of them",
+        values.cilium_versions,
+        "",
+        "V,V,…",
+    ),
+    Option(
+        "ciliumwg-downgrade",
+        "After the upgrade go back the same way",
+        values.switch,
+        "no",
+        flag=True,
+    ),
+    Option(
+        "ciliumwg-upgrade-command",
+        "Upgrade by this shell command instead of Helm; {from} and {to} are the versions",
+        values.word,
+        None,
+        "COMMAND",
+        providers=("existing",),
+    ),
+    Option(
+        "ciliumwg-observe",
+        "Watch for so long what others change; with --ciliumwg-upgrade at most so long for each version to come",
+        values.duration,
+        None,
+        "30m",
+    ),
+    Option(
+        "ciliumwg-rate",
+        "Messages a second of each flow while the cluster is changed (default: 20)",
+        values.number(1, 1000),
+        "20",
+        "N",
+    ),
+)
 GROUPS = {
     "The run": (ENABLE, *_RUN),
     "What must hold": _DECLARED,
+    "While things change": _CHANGES,
     "kind: make a cluster": _KIND,
     "existing: use a cluster": _EXISTING,
     "lab: imitate one": _LAB,

@@ -35,6 +35,26 @@ def some_of(*accepted: str) -> Callable[[str], frozenset[str]]:
     return parse
 
 
+def several_of(*accepted: str) -> Callable[[str], tuple[str, ...]]:
+    """Any of some words, or none at all."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = names(text)
+        if not set(chosen) <= set(accepted):
+            raise ValueError(f"accepted are {', '.join(accepted)}, several separated by commas")
+        return chosen
+
+    return parse
+
+
+def duration(text: str) -> float:
+    """A time such as 90s, 30m or 2h, in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6})(s|m|h)?", text.strip())
+    if not found or not int(found[1]):
+        raise ValueError("accepted is a time such as 90s, 30m or 2h")
+    return int(found[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[found[2] or "s"]
+
+
 def number(least: int, most: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 
@@ -112,3 +132,13 @@ def cilium_version(text: str) -> str:
 
     known_version(text)
     return text
+
+
+def cilium_versions(text: str) -> tuple[str, ...]:
+    """A way from one version of Cilium to others, or none."""
+    found = names(text)
+    for one in found:
+        cilium_version(one)
+    if len(found) == 1 or len(set(found)) < len(found):
+        raise ValueError("accepted are two or more versions, each once, the present one first")
+    return found

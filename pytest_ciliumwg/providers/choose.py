@@ -26,7 +26,7 @@ def families_of(settings: Settings) -> frozenset[IPFamily]:
 
 def version_of(settings: Settings) -> str:
     """The Cilium version that a run is about; the newest known where nothing is said."""
-    return settings.cilium_version or DEFAULT_VERSION
+    return settings.cilium_version or (settings.upgrade or (DEFAULT_VERSION,))[0]
 
 
 def nodes_of(settings: Settings) -> int:
@@ -54,6 +54,7 @@ def _lab(settings: Settings, progress: Progress) -> Cluster:
         nodes=nodes_of(settings),
         families=families_of(settings),
         routing_mode=settings.routing or "native",
+        fallback=bool(settings.userspace_fallback),
         faults=settings.faults,
     )
     return create_lab(spec, progress)
@@ -134,7 +135,7 @@ def declared_of(settings: Settings) -> Declared:
         config = kind_spec(settings).config
         return Declared(**{one.name: getattr(config, one.name) for one in fields(Declared)})
     return Declared(
-        version=settings.cilium_version,
+        version=settings.cilium_version or (settings.upgrade[0] if settings.upgrade else None),
         families=families_of(settings) if settings.ip_family else None,
         routing_mode=settings.routing,
         node_encryption=settings.node_encryption,

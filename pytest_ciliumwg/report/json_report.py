@@ -11,7 +11,8 @@ from typing import Any
 
 from pytest_ciliumwg import __version__
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.report.pcap import write_evidence
+from pytest_ciliumwg.report import changes
+from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
 from pytest_ciliumwg.report.record import RunRecord, plain
 from pytest_ciliumwg.wire.judge import Judge, Judgement
 
@@ -27,7 +28,8 @@ def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
     path = directory / "report.json"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        evidence = write_evidence(record.judge, directory) if record.judge else []
+        leaked = [*map(evidence_of, record.judges.values()), changes.evidence(record)]
+        evidence = write_evidence(leaked, directory)
         fields = document(record, exit_status) | {"evidence": [one.name for one in evidence]}
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -57,8 +59,13 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
             {"source": source, "destination": destination, "verdict": verdict.value}
             for (source, destination), verdict in record.matrix().items()
         ],
-        "flows": [_flow(judgement) for judgement in record.judgements()],
-        "watches": _watches(record.judge) if record.judge else [],
+        "flows": [
+            _flow(judgement) | {"stage": stage}
+            for stage, judge in record.judges.items()
+            for judgement in judge.judgements
+        ],
+        "watches": [row | {"stage": stage} for stage, judge in record.judges.items() for row in _watches(judge)],
+        "changes": changes.rows(record),
     }
 
 

@@ -14,20 +14,33 @@ _ETHERNET = 1
 _SNAPLEN = 262144
 
 
-def write_evidence(judge: Judge, directory: Path) -> list[Path]:
+Frames = dict[tuple[str, str], list[EvidenceFrame]]
+"""(Node, device) → frames."""
+
+
+def evidence_of(judge: Judge) -> Frames:
+    """The frames of leaks that were kept; nothing of flows that nobody promised to encrypt."""
+    unpromised = {flow.id for flow in judge.measurement.flows if not flow.promised}
+    frames: Frames = {}
+    for watch in judge.measurement.watches.values():
+        for sighting, evidence in watch.evidence.items():
+            if sighting.flow not in unpromised:
+                frames.setdefault((watch.node, sighting.device), []).extend(evidence)
+    return frames
+
+
+def write_evidence(several: Iterable[Frames], directory: Path) -> list[Path]:
     """Write `NODE.DEVICE.pcap` for each device on which a leak was sighted; returns the files.
 
     Raises:
         OSError: the directory cannot be written.
     """
-    unpromised = {flow.id for flow in judge.measurement.flows if not flow.promised}
-    frames: dict[tuple[str, str], list[EvidenceFrame]] = {}
-    for watch in judge.measurement.watches.values():
-        for sighting, evidence in watch.evidence.items():
-            if sighting.flow not in unpromised:
-                frames.setdefault((watch.node, sighting.device), []).extend(evidence)
+    all_frames: Frames = {}
+    for frames in several:
+        for where, found in frames.items():
+            all_frames.setdefault(where, []).extend(found)
     written = []
-    for (node, device), found in frames.items():
+    for (node, device), found in all_frames.items():
         path = directory / f"{node}.{device}.pcap"
         path.write_bytes(pcap(sorted(found, key=lambda frame: frame.at)))
         written.append(path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pytest_ciliumwg.changes.perform import Made
 from pytest_ciliumwg.model.cluster import CiliumConfig
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.providers.base import Cluster
@@ -50,7 +51,10 @@ class RunRecord:
     declared: CiliumConfig | None = None
     nodes: list[str] = field(default_factory=list)
     results: list[CheckResult] = field(default_factory=list)
-    judge: Judge | None = None
+    judges: dict[str, Judge] = field(default_factory=dict)
+    """Stage → its flows, judged."""
+    changes: list[Made] = field(default_factory=list)
+    """The changes between the stages."""
 
     def describe(self, cluster: Cluster) -> None:
         """Take over what the cluster says of itself."""
@@ -71,8 +75,8 @@ class RunRecord:
         return Counter(result.outcome for result in self.results)
 
     def judgements(self) -> tuple[Judgement, ...]:
-        """The verdicts of all flows; none when no watch was made."""
-        return self.judge.judgements if self.judge is not None else ()
+        """The verdicts of all flows in all stages; none when no watch was made."""
+        return tuple(one for judge in self.judges.values() for one in judge.judgements)
 
     def promised(self) -> tuple[Judgement, ...]:
         """The verdicts of the flows that must be encrypted."""

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from pytest_ciliumwg.model.traffic import Verdict
+from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.record import RunRecord
 
 _CELLS = {
@@ -32,6 +33,8 @@ def summarize(writer: Any, record: RunRecord) -> None:
         by_verdict = {verdict: sum(one.verdict is verdict for one in flows) for verdict in Verdict}
         writer.line(", ".join(f"{count} {verdict.value}" for verdict, count in by_verdict.items()) + " (flows)")
     _by_design(writer, record)
+    for line, fine in changes.lines(record):
+        writer.line(line, green=fine, red=not fine)
     good = not counts["fail"] and not counts["inconclusive"]
     writer.line(record.verdict_line(), green=good, red=bool(counts["fail"]), yellow=not good and not counts["fail"])
 

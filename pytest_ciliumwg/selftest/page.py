@@ -25,7 +25,7 @@ UNPROVEN = {
 
 def faults_page(checks: Sequence[str]) -> str:
     """The page as it should be, for the suite's check ids in their order."""
-    return "\n".join([HEADER, *_sections(checks), *_rest(checks)])
+    return "\n".join([HEADER, *_sections(checks), *_during_changes(), *_rest(checks)])
 
 
 def _sections(checks: Iterable[str]) -> Iterator[str]:
@@ -39,13 +39,24 @@ def _sections(checks: Iterable[str]) -> Iterator[str]:
 
 
 def caught_by(check: str) -> list[Fault]:
-    """The faults whose declared catcher is a check."""
-    return [fault for fault in FAULTS.values() if fault.catcher.partition("[")[0] == check]
+    """The faults of a cluster that stands whose declared catcher is a check."""
+    return [fault for fault in FAULTS.values() if not fault.during and fault.catcher.partition("[")[0] == check]
 
 
 def _cells(fault: Fault) -> tuple[str, str, str, str]:
     only = {"rule": " (to 1.13)", "redirect": " (since 1.14)", None: ""}[fault.steering]
     return f"`{fault.name}`{only}", fault.description, fault.shows, fault.source
+
+
+def _during_changes() -> Iterator[str]:
+    yield "\n## While something changes\n\nThese act while a lever of that name is pulled, and not in the self-test.\n"
+    yield "| fault | during | what is wrong | what a real cluster shows | where it happened, or how it can |"
+    yield "|---|---|---|---|---|"
+    for fault in FAULTS.values():
+        if fault.during:
+            name, *rest = _cells(fault)
+            cells = (name, f"`{fault.during}`", *rest)
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _rest(checks: Iterable[str]) -> Iterator[str]:

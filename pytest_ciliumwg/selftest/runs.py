@@ -56,6 +56,8 @@ class Ran:
 def plan(specs: Sequence[LabSpec], faults: Sequence[Fault], only: Sequence[str] = ()) -> list[Run]:
     """The healthy lab and all faults that exist, for each of these labs; the longest first.
 
+    Faults that act during a change are left out: these labs stand still.
+
     Args:
         specs: The labs, one for each version.
         faults: The catalogue.
@@ -67,7 +69,7 @@ def plan(specs: Sequence[LabSpec], faults: Sequence[Fault], only: Sequence[str] 
         for name in only or [fault.name for fault in faults]:
             injection = parse(name, spec.nodes)
             fault = injection.fault
-            if fault.exists_with(spec.expectations()) and fault.families <= spec.families:
+            if not fault.during and fault.exists_with(spec.expectations()) and fault.families <= spec.families:
                 declared = declare(spec, fault, injection.node)
                 runs.append(Run(version=spec.cilium_version, name=name, declared=declared, seconds=fault.seconds))
     return sorted(runs, key=lambda run: -run.seconds)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent.service import VERSION
+from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.providers.base import AgentPort
@@ -21,6 +22,24 @@ CONNECTION_SECONDS = 5.0
 RING = {"block_size": 1 << 17, "blocks": 128}
 """Each native device's ring, 16 MiB: blocks that hold any usual frame (what they cannot is counted as cut), and so
 many that a watch may be kept off the processor for 5 s before it loses a frame."""
+
+
+class JobGoneError(AgentError):
+    """The agent does not know the job: it was restarted since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """The control canaries that a lasting watch sends on its own."""
+
+    node: int
+    """The sender's place among the nodes."""
+    first: int
+    """The number of the first one."""
+    period: float
+    """Seconds between two of them."""
+    targets: Sequence[str]
+    """Where they go as datagrams, beside the broadcast on each device."""
 
 
 class Run:
@@ -42,21 +61,22 @@ class Agent:
         self._port = port
         self.name = port.name
 
-    def ask(self, op: str, *, patience: float = 0.0, **fields: Any) -> Reply:
-        """Send one request; `patience` is how long the agent itself may take on purpose.
+    def ask(self, op: str, *, takes: float = 0.0, **fields: Any) -> Reply:
+        """Send one request; `takes` is how long the agent itself may take on purpose.
 
         Raises:
             AgentError: no answer, an answer that is none, or the agent refuses.
         """
         request = json.dumps({"op": op, **fields}, separators=(",", ":")).encode() + b"\n"
-        raw = self._port.exchange(request, timeout=CALL_SECONDS + patience)
+        raw = self._port.exchange(request, timeout=CALL_SECONDS + takes)
         try:
             reply: Reply = json.loads(raw)
             accepted = reply["ok"]
         except (ValueError, KeyError, TypeError) as error:
             raise AgentError(f"the agent {self.name} answered {op!r} with something that is no reply") from error
         if not accepted:
-            raise AgentError(f"the agent {self.name} says: {reply.get('error', 'no')}")
+            why = str(reply.get("error", "no"))
+            raise (JobGoneError if why.startswith(NO_JOB) else AgentError)(f"the agent {self.name} says: {why}")
         return reply
 
     def check_version(self) -> None:
@@ -77,23 +97,34 @@ class Agent:
         return {address: int(mtu) for address, mtu in reply["mtus"].items()}
 
     def start_watch(self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> None:
-        """Begin to watch; a repeated call changes nothing.
+        """Begin to watch; a repeated call changes nothing."""
+        self.ask("watch-start", **_watch(run, devices, flows, wireguard_port))
 
-        The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
-        a node's addresses are everybody's.
-        """
-        ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
-        rows = [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows]
-        self.ask(
-            "watch-start",
-            job=run.job,
-            prefix=run.prefix.hex(),
-            devices=list(devices),
-            flows=rows,
-            exclusive=sorted(ours),
-            ring=RING,
-            wireguard_port=wireguard_port,
-        )
+    def start_lasting_watch(
+        self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int, pulse: Pulse
+    ) -> None:
+        """Begin to watch until it is stopped, with control canaries all the time; a repeated call changes nothing."""
+        self.ask("watch-start", **_watch(run, devices, flows, wireguard_port), pulse=asdict(pulse))
+
+    def collect_watch(self, run: Run, acknowledged: int) -> Reply:
+        """What a lasting watch has logged since; what is acknowledged it forgets."""
+        return self.ask("watch-collect", job=run.job, acknowledged=acknowledged)
+
+    def stop_lasting_watch(self, run: Run, acknowledged: int) -> Reply:
+        """End a lasting watch and fetch the rest of its log."""
+        return self.ask("watch-stop", job=run.job, acknowledged=acknowledged)
+
+    def start_stream(self, run: Run, part: str, rows: Sequence[Mapping[str, Any]], patience: float) -> None:
+        """Begin to send lasting flows; a repeated call changes nothing."""
+        self.ask("stream-start", job=f"{run.job}-{part}", flows=list(rows), patience=patience)
+
+    def collect_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
+        """What became of lasting flows since; what is acknowledged is forgotten there."""
+        return self.ask("stream-collect", job=f"{run.job}-{part}", acknowledged=acknowledged)
+
+    def stop_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
+        """End lasting flows and fetch the rest of their account."""
+        return self.ask("stream-stop", takes=2.0, job=f"{run.job}-{part}", acknowledged=acknowledged)
 
     def controls_seen(self, run: Run) -> frozenset[int]:
         """Numbers of the control canaries that arrived from other nodes so far."""
@@ -110,8 +141,8 @@ class Agent:
         )
         return [str(problem) for problem in reply["problems"]]
 
-    def serve(self, run: Run, flows: Iterable[Flow]) -> dict[int, str]:
-        """Listen for flows; returns flow id → why it cannot be served."""
+    def serve(self, run: Run, flows: Iterable[Flow], part: str = "serve") -> dict[int, str]:
+        """Listen for flows; returns flow id → why it cannot be served. `part` tells several servings apart."""
         rows = [
             {
                 "id": flow.id,
@@ -123,11 +154,14 @@ class Agent:
             for flow in flows
             if flow.protocol is not Protocol.ICMP
         ]
-        return {int(flow): str(why) for flow, why in self.ask("serve", job=run.job, flows=rows)["errors"].items()}
+        return {
+            int(flow): str(why)
+            for flow, why in self.ask("serve", job=f"{run.job}-{part}", flows=rows)["errors"].items()
+        }
 
-    def stop_serving(self, run: Run) -> list[Reply]:
+    def stop_serving(self, run: Run, part: str = "serve") -> list[Reply]:
         """Close the listeners and fetch what they counted."""
-        return list(self.ask("serve-stop", job=run.job)["flows"])
+        return list(self.ask("serve-stop", job=f"{run.job}-{part}")["flows"])
 
     def send(self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float) -> None:
         """Begin to send flows; `part` tells several sendings of one run apart."""
@@ -152,5 +186,23 @@ class Agent:
 
     def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
         """The accounts of a sending, None while it goes on after `wait` seconds."""
-        reply = self.ask("collect", patience=wait, wait=wait, job=f"{run.job}-{part}")
+        reply = self.ask("collect", takes=wait, wait=wait, job=f"{run.job}-{part}")
         return list(reply["flows"]) if reply["done"] else None
+
+
+def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> dict[str, Any]:
+    """The fields that begin a watch.
+
+    The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
+    a node's addresses are everybody's.
+    """
+    ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
+    return {
+        "job": run.job,
+        "prefix": run.prefix.hex(),
+        "devices": list(devices),
+        "flows": [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows],
+        "exclusive": sorted(ours),
+        "ring": RING,
+        "wireguard_port": wireguard_port,
+    }

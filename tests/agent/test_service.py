@@ -17,7 +17,7 @@ import pytest
 
 from pytest_ciliumwg.agent import bundle
 from pytest_ciliumwg.agent.caller import call, read_line
-from pytest_ciliumwg.agent.service import Agent, serve
+from pytest_ciliumwg.agent.service import VERSION, Agent, serve
 
 from . import frames_made as make
 
@@ -115,7 +115,7 @@ def exchange(python: str, archive: Path, path: Path) -> None:
         asked = subprocess.run(
             [*run, "call", "--socket", str(path)], input=b'{"op":"hello"}\n', capture_output=True, check=True
         )
-        assert json.loads(asked.stdout)["version"] == 1
+        assert json.loads(asked.stdout)["version"] == VERSION
         assert path.stat().st_mode & 0o777 == 0o600
     finally:
         agent.terminate()

@@ -11,8 +11,9 @@ import pytest
 
 from conftest import sh
 from pytest_ciliumwg.agent import canary, payload
-from pytest_ciliumwg.agent.sender import Sender, route_mtu
+from pytest_ciliumwg.agent.sender import Sender
 from pytest_ciliumwg.agent.server import Server
+from pytest_ciliumwg.agent.sockets import route_mtu
 
 pytestmark = pytest.mark.usefixtures("netns")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent import canary, wireguard
 from pytest_ciliumwg.agent.watch import Watch, send_control
 
 from . import frames_made as make
@@ -158,3 +158,32 @@ def test_wireguard_messages_are_counted_by_kind_and_direction() -> None:
         ("fd00:18::2", 4, False, False): (1, 64),
         ("172.18.0.2", 4, False, True): (1, 2004),
     }
+
+
+def test_wireguard_messages_that_differ_in_one_thing_are_told_apart() -> None:
+    watch = start()
+    v6 = make.IPv6(src="fd00:18::2", dst="fd00:18::3")
+    packets = [
+        ip / make.UDP(sport=51871, dport=port) / make.Raw(kind + b"\0\0\0" + b"x" * 88)
+        for ip in (OUTER, v6)
+        for kind in (b"\2", b"\4")
+        for port in (51871, 9)
+    ]
+    for number, packet in enumerate(packets[:4]):
+        packet.id = number
+    send(*packets * 2)
+    rows = watch.stop()["devices"]["left"]["wireguard"]["messages"]
+    assert {(row["source"], row["kind"], row["count"]) for row in rows} == {
+        (source, kind, 4) for source in ("172.18.0.2", "fd00:18::2") for kind in (2, 4)
+    }
+
+
+def test_wireguard_counts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wireguard, "_MOST_MESSAGES", 5)
+    monkeypatch.setattr(wireguard, "_ALIKE_REMEMBERED", 5)
+    watch = start()
+    message = make.UDP(sport=51871, dport=51871) / make.Raw(b"\4\0\0\0" + b"x" * 60)
+    send(*[make.IP(src=f"172.18.1.{n}", dst="172.18.0.3") / message for n in range(1, 21)])
+    counted = watch.stop()["devices"]["left"]["wireguard"]
+    assert (len(counted["messages"]), counted["drops"]) == (5, 15)
+    assert len(watch._counters["left"]._alike) <= 5

@@ -165,7 +165,6 @@ def test_a_declared_userspace_fallback_allows_both_kinds_of_device() -> None:
 def test_restart_loss() -> None:
     assert expect("1.16.1").restart_loss
     assert not expect("1.16.2").restart_loss
-    assert expect("1.16.2", userspace_fallback=True).restart_loss
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.providers.lab import LabCluster
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 
@@ -100,3 +103,58 @@ def talk(lab: Lab, node: LabNode, peer: LabNode, *, wait: float = 2.0) -> set[st
         datagrams += [str(address), f"udp---{number}"]
     script.append(f"'{sys.executable}' -I -S -c '{_DATAGRAM}' {' '.join(datagrams)}")
     return set(lab.run_in_pod(node, "\n".join(script)).split())
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream of pings, whose numbers are there once it has ended."""
+
+    sent: int = 0
+    answered: int = 0
+
+    @property
+    def lost(self) -> int:
+        """How many were not answered."""
+        return self.sent - self.answered
+
+
+@contextlib.contextmanager
+def pinging(lab: Lab, node: LabNode, peer: LabNode, family: IPFamily = IPFamily.V4) -> Iterator[Stream]:
+    """Ping from a node's test pod to another's a hundred times a second; the first ping has been answered."""
+    stream = Stream()
+    address = peer.test_pod.pod.address(family)
+    pattern = f"icmp--{family.value}".encode().hex()
+    command = ["ping", "-n", "-i", "0.01", "-p", pattern, str(address)]
+    process = lab.sandbox.popen(command, netns=node.test_pod.netns)
+    assert process.stdout is not None
+    try:
+        while b"bytes from" not in process.stdout.readline():
+            assert process.poll() is None
+        yield stream
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        output = process.communicate()[0].decode()
+    words = next(line for line in output.splitlines() if "packets transmitted" in line).split()
+    stream.sent, stream.answered = int(words[0]), int(words[3])
+
+
+def reach_each_other(lab: Lab) -> None:
+    """Every test pod reaches the next node's, in every family; two that began to shake hands at once need 5 s."""
+    for node in lab.layout:
+        assert talk(lab, node, lab.next_to(node), wait=6) >= {f"icmp--{family.value}" for family in lab.families}
+
+
+def shape(cluster: LabCluster) -> list[object]:
+    """All that is observed of all nodes, but for what is always another: keys, counters, times, places, sessions."""
+    shapes: list[object] = []
+    nodes = {node.public_key: node.name for node in cluster.nodes()}
+    for node in cluster.nodes():
+        state = cluster.state(node.name)
+        assert state.link is not None
+        assert state.wireguard is not None
+        peers = {(nodes.get(peer.public_key), peer.endpoint, peer.allowed_ips) for peer in state.peers}
+        device = (nodes.get(state.wireguard.public_key), state.wireguard.listen_port, state.wireguard.fwmark)
+        link = (state.link.flags, state.link.mtu, state.rp_filter)
+        routes = (set(state.routes), set(state.rules), set(state.redirects), state.unread)
+        shapes.append((node.name, link, device, peers, routes, len(state.peers)))
+    return [*shapes, cluster.pods(), cluster.snapshot().nodes, cluster.snapshot().agents.keys()]

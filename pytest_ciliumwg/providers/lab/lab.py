@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -200,7 +200,8 @@ class Lab:
 
     def happens(self, moment: str, name: str) -> bool:
         """Whether something happens to a node or pod; what faults do at this moment is done now."""
-        return all([hook(name) for hook in self.hooks.get(moment, [])])
+        answers = [hook(name) for hook in self.hooks.get(moment, [])]
+        return all(answers)
 
     def run_in(self, node: LabNode, script: str, *, timeout: float = 60.0) -> str:
         """Run a shell script in a node's network namespace, where `wg` finds the node's device.
@@ -265,5 +266,5 @@ class Lab:
 
 def new_agent(version: str) -> AgentPod:
     """A Cilium agent that has started just now, with a name that no other had before it."""
-    suffix = "".join(random.choices(_NAME_LETTERS, k=5))
+    suffix = "".join(secrets.choice(_NAME_LETTERS) for _ in range(5))
     return AgentPod(name=f"cilium-{suffix}", ready=True, started_at=time.time(), image=version)

@@ -166,16 +166,20 @@ def redirects(
         return {
             FILTER_PREFERENCE + place: (
                 family,
-                f"protocol {tc_protocol(family)} u32 match {tc_match(family)} protocol 17 0xff "
-                f"match {tc_match(family)} dport {OVERLAY_PORT} 0xffff",
+                (
+                    f"protocol {tc_protocol(family)} u32 match {tc_match(family)} protocol 17 0xff "
+                    f"match {tc_match(family)} dport {OVERLAY_PORT} 0xffff"
+                ),
             )
             for place, family in enumerate(families)
         }
     return {
         _preference(pod, family): (
             family,
-            f"protocol {tc_protocol(family)} u32 match {tc_match(family)} src {node.pod_cidr(family)} "
-            f"match {tc_match(family)} dst {pod.pod.address(family)}",
+            (
+                f"protocol {tc_protocol(family)} u32 match {tc_match(family)} src {node.pod_cidr(family)} "
+                f"match {tc_match(family)} dst {pod.pod.address(family)}"
+            ),
         )
         for family in families
         for peer in _others(nodes, node)

@@ -144,6 +144,8 @@ def _node(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
     commands = ["link set lo up", "link set cilium_net up", "link set cilium_host up"]
     commands += _natives(node)
     commands += [f"addr add {ip} dev cilium_host{_nodad(ip)}" for ip in node.cilium_addresses]
+    # Cilium drops what is for a pod that is gone; an ICMP error of the node's would carry the pod's payload in clear.
+    commands += [f"route replace blackhole {cidr}" for cidr in node.pod_cidrs]
     for pod in node.pods:
         commands += _to_pod(pod)
     if spec.tunnel:
@@ -188,8 +190,10 @@ def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[st
 def _overlay(node: LabNode, local: IPAddress | None) -> list[str]:
     """Cilium's VXLAN device, which knows all its peers by heart: packets for their pods go into the tunnel."""
     return [
-        f"link add {OVERLAY} address {_overlay_mac(node)} type vxlan id 2 local {local} "
-        f"dstport {OVERLAY_PORT} nolearning",
+        (
+            f"link add {OVERLAY} address {_overlay_mac(node)} type vxlan id 2 local {local} "
+            f"dstport {OVERLAY_PORT} nolearning"
+        ),
         f"link set {OVERLAY} up",
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_ciliumwg.providers.lab.faults import (
     allowed,
     capture,
+    changes,
     clock,
     cluster,
     crafted,
@@ -27,6 +28,7 @@ __all__ = [
     "Injection",
     "allowed",
     "capture",
+    "changes",
     "clock",
     "cluster",
     "crafted",

@@ -53,6 +53,8 @@ class Fault:
     """Families without which it means nothing."""
     devices: tuple[str, ...]
     """Native devices that the lab must have."""
+    during: str
+    """The change during which it acts, by its lever's name; empty: it is a fault of a cluster that stands."""
     inject: Inject
 
     def targets(self, layout: Sequence[LabNode], node: str | None) -> tuple[LabNode, ...]:
@@ -104,6 +106,7 @@ def fault(
     families: Iterable[IPFamily] = (),
     devices: tuple[str, ...] = ("eth0",),
     seconds: float = 0.0,
+    during: str = "",
 ) -> Callable[[Inject], Inject]:
     """Put a function into the catalogue; it is called once for each node that the fault hits."""
 
@@ -123,6 +126,7 @@ def fault(
             seconds=seconds,
             families=frozenset(families),
             devices=devices,
+            during=during,
             inject=inject,
         )
         return inject

@@ -37,6 +37,7 @@ def remove_node(lab: Lab, name: str) -> None:
     _enough(lab)
     node = lab.node(name)
     lab.undone.add(_what(name), partial(_bring_back, lab, node))
+    lab.happens("node-leaves", name)
     _stop(lab, node, gone=[pod for pod in node.pods if pod != node.test_pod])
     lab.keys.pop(name, None)
     lab.layout = tuple(other for other in lab.layout if other.name != name)
@@ -116,9 +117,10 @@ def _bring_back(lab: Lab, before: LabNode) -> None:
         lab.replace_node(replace(before, pods=(before.test_pod,)))
         _come_back(lab, before.name)
     node = lab.node(before.name)
-    if node.idle_pod not in node.pods:
-        lab.sandbox.run(no_pod_script(node, node.idle_pod))
-        raise_pod(lab, node.idle_pod)
+    others = tuple(pod for pod in node.pods if pod != node.idle_pod)
+    lab.replace_node(replace(node, pods=others))  # whatever is left of it is not to be trusted
+    lab.sandbox.run(no_pod_script(node, node.idle_pod))
+    raise_pod(lab, node.idle_pod)
 
 
 def _what(name: str) -> str:

@@ -1,0 +1,115 @@
+"""The rings of some devices, read and searched: what every kind of watch is made of."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .frames import FlowIndex, Hit
+from .ring import RETIRE_MS, Frame, OversizeCounter, Ring
+from .wireguard import MessageCounter
+
+_DRAIN_SECONDS = 5.0
+
+
+class Capture:
+    """All frames of some devices from construction until `close`; a subclass says what becomes of a hit.
+
+    Raises:
+        OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
+    """
+
+    def __init__(self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int) -> None:
+        self._index = index
+        self._frames: dict[str, int] = dict.fromkeys(devices, 0)
+        self._rings: list[Ring] = []
+        self._counters: dict[str, MessageCounter] = {}
+        self._oversize: dict[str, OversizeCounter] = {}
+        try:
+            for device in devices:
+                self._counters[device] = MessageCounter(device, wireguard_port)
+                self._oversize[device] = OversizeCounter(device, block_size)
+                self._rings.append(Ring(device, block_size, blocks))
+        except BaseException:
+            self._close()
+            raise
+
+    def _found(self, hit: Hit, device: str, frame: Frame, data: bytes) -> None:
+        """Take note of a frame of ours."""
+        raise NotImplementedError
+
+    def _read(self, ring: Ring) -> None:
+        memory, search = ring.memory, self._index.pattern.search
+        for count, first, end in ring.ready_blocks():
+            self._frames[ring.device] += count
+            match = search(memory, first, end)
+            if match is not None:
+                self._walk(ring, count, first, end, match.start())
+
+    def _walk(self, ring: Ring, count: int, first: int, end: int, at: int) -> None:
+        """Look at the frames of a block that may hold what matched; before `at`, nothing did."""
+        memory, search = ring.memory, self._index.pattern.search
+        for frame in ring.frames(count, first, end):
+            if frame.end <= at:
+                continue
+            if search(memory, frame.start, frame.end) is not None:
+                data = memory[frame.start : frame.end]
+                hit = self._index.find(data)
+                if hit is not None:
+                    self._found(hit, ring.device, frame, data)
+            match = search(memory, frame.end, end)
+            if match is None:
+                return
+            at = match.start()
+
+    def _drain(self) -> list[str]:
+        """Read every frame that the kernel took until now, the last; the last blocks retire within RETIRE_MS.
+
+        Returns a sentence for each device of which frames were left.
+        """
+        problems: list[str] = []
+        for ring in self._rings:
+            ring.freeze()
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        for ring in self._rings:
+            self._read(ring)
+            while self._unread(ring) > 0 and time.monotonic() < deadline:
+                time.sleep(RETIRE_MS / 1000)
+                self._read(ring)
+            if self._unread(ring) > 0:
+                problems.append(f"{ring.device}: {self._unread(ring)} captured frames could not be read")
+        for counter in self._counters.values():
+            counter.read()
+        return problems
+
+    def _unread(self, ring: Ring) -> int:
+        kernel = ring.statistics()
+        return kernel.frames - kernel.drops - self._frames[ring.device]
+
+    def _error_of(self, ring: Ring) -> str | None:
+        """The error that the kernel holds for a ring, in a sentence; asking takes it away."""
+        code = ring.take_error()
+        return f"{ring.device}: capture error {code} (device down or gone)" if code else None
+
+    def _devices(self) -> dict[str, dict[str, Any]]:
+        """`{device: {frames, kernel_frames, drops, freezes, truncated, wireguard}}` since the start."""
+        devices: dict[str, dict[str, Any]] = {}
+        for ring in self._rings:
+            kernel = ring.statistics()
+            devices[ring.device] = {
+                "frames": self._frames[ring.device],
+                "kernel_frames": kernel.frames,
+                "drops": kernel.drops,
+                "freezes": kernel.freezes,
+                "truncated": self._oversize[ring.device].count(),
+                "wireguard": self._counters[ring.device].result(),
+            }
+        return devices
+
+    def _close(self) -> None:
+        for ring in self._rings:
+            ring.close()
+        for counter in self._counters.values():
+            counter.close()
+        for oversize in self._oversize.values():
+            oversize.close()

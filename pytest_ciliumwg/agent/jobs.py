@@ -1,0 +1,169 @@
+"""The jobs of an agent, and the requests that begin them, ask them and end them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import threading
+import time
+from typing import Any, Callable, Dict, TypeVar
+
+from . import canary
+from .frames import ICMP, ICMP6, TCP, UDP, FlowIndex
+from .lasting import LastingWatch, Pulse
+from .sender import Sender
+from .server import Server
+from .sockets import route_mtu
+from .stream import Stream
+from .watch import Watch, send_control
+
+VERSION = 2
+"""Of the requests and replies; the controller refuses another."""
+NO_JOB = "there is no job"
+"""How the refusal of a request about an unknown job begins."""
+_LONGEST_WAIT = 30.0
+_PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
+
+Request = Dict[str, Any]
+Reply = Dict[str, Any]
+_Job = TypeVar("_Job")
+
+
+class NoJobError(Exception):
+    """A request names a job that this agent has not: it was never begun, or the agent was restarted since."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"{NO_JOB} {job} here: it was never started, or this agent was restarted since")
+
+
+class Jobs:
+    """What an agent does, by the job's id; `operations` are its answers by the request's `op`."""
+
+    def __init__(self) -> None:
+        self._watches: dict[str, Watch] = {}
+        self._lasting: dict[str, LastingWatch] = {}
+        self._servers: dict[str, Server] = {}
+        self._senders: dict[str, Sender] = {}
+        self._streams: dict[str, Stream] = {}
+        self._lock = threading.Lock()
+        self.operations: dict[str, Callable[[Request], Reply]] = {
+            "hello": self._hello,
+            "mtu": self._mtu,
+            "watch-start": self._watch_start,
+            "watch-peek": self._watch_peek,
+            "watch-collect": self._watch_collect,
+            "watch-stop": self._watch_stop,
+            "control": self._control,
+            "serve": self._serve,
+            "serve-stop": self._serve_stop,
+            "send": self._send,
+            "collect": self._collect,
+            "stream-start": self._stream_start,
+            "stream-collect": self._stream_collect,
+            "stream-stop": self._stream_stop,
+        }
+
+    def _hello(self, _request: Request) -> Reply:
+        return {"version": VERSION, "python": platform.python_version(), "pid": os.getpid(), "now": time.time()}
+
+    def _mtu(self, request: Request) -> Reply:
+        return {"mtus": {str(address): route_mtu(str(address)) for address in request["destinations"]}}
+
+    def _watch_start(self, request: Request) -> Reply:
+        job = str(request["job"])
+        with self._lock:
+            if "pulse" in request:
+                if job not in self._lasting:
+                    self._lasting[job] = LastingWatch(*_watch_arguments(request), _pulse(request["pulse"]))
+                return {"started": self._lasting[job].started}
+            if job not in self._watches:
+                self._watches[job] = Watch(*_watch_arguments(request))
+            return {"started": self._watches[job].started}
+
+    def _watch_peek(self, request: Request) -> Reply:
+        return {"controls": _named(self._watches, request).controls_arrived()}
+
+    def _watch_collect(self, request: Request) -> Reply:
+        return _named(self._lasting, request).collect(int(request["acknowledged"]))
+
+    def _watch_stop(self, request: Request) -> Reply:
+        if str(request["job"]) in self._lasting:
+            return _named(self._lasting, request).stop(int(request["acknowledged"]))
+        with self._lock:
+            return _named(self._watches, request).stop()
+
+    def _control(self, request: Request) -> Reply:
+        token = canary.make(bytes.fromhex(request["prefix"]), int(request["number"]), canary.CONTROL)
+        return {"problems": send_control(list(request["devices"]), token, list(request["targets"]))}
+
+    def _serve(self, request: Request) -> Reply:
+        with self._lock:
+            server = self._servers.get(str(request["job"]))
+            if server is None:
+                server = self._servers[str(request["job"])] = Server(request["flows"])
+        return {"errors": server.errors}
+
+    def _serve_stop(self, request: Request) -> Reply:
+        with self._lock:
+            server = _named(self._servers, request)
+            server.stop()
+            return {"flows": server.counts()}
+
+    def _send(self, request: Request) -> Reply:
+        with self._lock:
+            if str(request["job"]) not in self._senders:
+                sender = Sender(request["flows"], float(request["timeout"]))
+                self._senders[str(request["job"])] = sender
+        return {}
+
+    def _collect(self, request: Request) -> Reply:
+        sender = _named(self._senders, request)
+        done = sender.finished.wait(min(float(request["wait"]), _LONGEST_WAIT))
+        return {"done": done, "flows": sender.results() if done else []}
+
+    def _stream_start(self, request: Request) -> Reply:
+        with self._lock:
+            if str(request["job"]) not in self._streams:
+                stream = Stream(request["flows"], float(request["patience"]))
+                self._streams[str(request["job"])] = stream
+        return {}
+
+    def _stream_collect(self, request: Request) -> Reply:
+        return _named(self._streams, request).collect(int(request["acknowledged"]))
+
+    def _stream_stop(self, request: Request) -> Reply:
+        return _named(self._streams, request).stop(int(request["acknowledged"]))
+
+
+def _named(jobs: dict[str, _Job], request: Request) -> _Job:
+    job = str(request["job"])
+    if job not in jobs:
+        raise NoJobError(job)
+    return jobs[job]
+
+
+def _watch_arguments(request: Request) -> tuple[list[str], FlowIndex, int, int, int]:
+    ring = request["ring"]
+    flows = [_flow_row(row) for row in request["flows"]]
+    exclusive = frozenset(_packed(str(address)) for address in request["exclusive"])
+    index = FlowIndex(bytes.fromhex(request["prefix"]), flows, exclusive)
+    devices = [str(device) for device in request["devices"]]
+    return devices, index, int(ring["block_size"]), int(ring["blocks"]), int(request["wireguard_port"])
+
+
+def _pulse(fields: dict[str, Any]) -> Pulse:
+    targets = [str(target) for target in fields["targets"]]
+    return Pulse(int(fields["node"]), int(fields["first"]), float(fields["period"]), targets)
+
+
+def _flow_row(row: list[Any]) -> Any:
+    flow, protocol, source, destination, port = row
+    number = _PROTOCOLS[protocol]
+    if number == ICMP and ":" in source:
+        number = ICMP6
+    return int(flow), number, _packed(source), _packed(destination), int(port)
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)

@@ -1,0 +1,175 @@
+"""All changes that a run can make, in the order in which it makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pytest_ciliumwg.changes import actions
+from pytest_ciliumwg.changes.actions import Action
+
+Kind = Literal[
+    "restart", "churn", "rekey", "outage", "node-restart", "node-gone", "node-back", "drain", "upgrade", "none"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change."""
+
+    name: str
+    kind: Kind
+    """What it means for traffic; see `tolerance`."""
+    does: str
+    """What it will do, for who has to agree to it; `{node}` is the node that it hits."""
+    source: str
+    """Why it is made: where traffic leaked or was lost at such a change."""
+    act: Action
+    levers: tuple[str, ...] = ()
+    """What of `Levers` it needs."""
+    providers: tuple[str, ...] = ("kind", "existing", "lab")
+    fewest_nodes: int = 2
+    needs: str = ""
+    """The change that has to be made before it, and that it undoes."""
+    version: str = ""
+    """The Cilium version that it brings."""
+
+    def left_out(self, provider: str, nodes: int | None) -> str:
+        """Why it is not made with such a cluster; empty when it is."""
+        if provider not in self.providers:
+            return f"it needs a cluster of {' or '.join(self.providers)}"
+        if nodes is not None and nodes < self.fewest_nodes:
+            return f"it needs {self.fewest_nodes} nodes"
+        return ""
+
+
+_OURS = ("kind", "lab")
+
+DISRUPTIONS: tuple[Change, ...] = (
+    Change(
+        name="agent-restart",
+        kind="restart",
+        does="deletes the Cilium agent pod of {node}; its DaemonSet makes a new one",
+        source="recordings: 42 packets of 100 pings in clear with the userspace fallback (1.13); issue 31979",
+        act=actions.restart_agent,
+        levers=("restart_agents",),
+    ),
+    Change(
+        name="agent-restart-all",
+        kind="restart",
+        does="deletes the Cilium agent pods of all nodes under test at once",
+        source="issue 31979: allowed IPs are built anew at every agent's start to 1.16.1",
+        act=actions.restart_all_agents,
+        levers=("restart_agents",),
+    ),
+    Change(
+        name="pod-churn",
+        kind="churn",
+        does=f"makes {actions.CHURN_ROUNDS} pods in the run's namespace and deletes them with grace period 0",
+        source="CVE-2025-32793: the last packets of a deleted pod in clear; issue 33159: drops when pods come and go",
+        act=actions.churn_pods,
+        levers=("create_pod", "delete_pod"),
+    ),
+    Change(
+        name="key-replaced",
+        kind="rekey",
+        does="deletes the WireGuard private key of {node} and its Cilium agent pod; the new agent makes a new key, "
+        "which stays",
+        source="issue 25492: peers that never learn a new key, to 1.13.3",
+        act=actions.replace_key,
+        levers=("replace_key",),
+    ),
+    Change(
+        name="device-down",
+        kind="outage",
+        does=f"sets cilium_wg0 of {{node}} down for {actions.OUT_SECONDS:.0f} s",
+        source="recordings: 75 of 100 packets in clear (1.13), none (1.15)",
+        act=actions.device_down,
+        levers=("device_down", "device_up"),
+    ),
+    Change(
+        name="port-blocked",
+        kind="outage",
+        does=f"drops UDP 51871 in and out of {{node}} for {actions.OUT_SECONDS:.0f} s",
+        source="documentation of the strict mode: what cannot be encrypted shall not be sent",
+        act=actions.block_port,
+        levers=("block_port", "unblock_port"),
+    ),
+    Change(
+        name="node-restart",
+        kind="node-restart",
+        does="restarts {node}; where /run is not kept it gets a new WireGuard key",
+        source="issues 25492 and 35644: after a node's restart its key or its address is missing at its peers",
+        act=actions.restart_node,
+        levers=("restart_node",),
+        providers=_OURS,
+    ),
+    Change(
+        name="node-drained",
+        kind="drain",
+        does="cordons {node} and evicts its pods",
+        source="issue 31921: stale objects of nodes that go",
+        act=actions.drain_node,
+        levers=("drain_node",),
+        providers=_OURS,
+        fewest_nodes=3,
+    ),
+    Change(
+        name="node-removed",
+        kind="node-gone",
+        does="stops {node} and takes it out of the cluster",
+        source="issue 31921: peers that stay though their node is gone",
+        act=actions.remove_node,
+        levers=("remove_node",),
+        providers=_OURS,
+        fewest_nodes=3,
+    ),
+    Change(
+        name="node-added",
+        kind="node-back",
+        does="starts {node} again, which joins the cluster",
+        source="issue 20925: peers that are missing after nodes were added",
+        act=actions.add_node,
+        levers=("remove_node", "add_node"),
+        providers=_OURS,
+        fewest_nodes=3,
+        needs="node-removed",
+    ),
+)
+CHANGE_NAMES = tuple(change.name for change in DISRUPTIONS)
+
+
+def upgrade(version: str, *, back: bool = False) -> Change:
+    """The change to another version of Cilium."""
+    return Change(
+        name=f"{'downgraded' if back else 'upgraded'}-to-{version}",
+        kind="upgrade",
+        does=f"brings Cilium to {version} on all nodes",
+        source="recordings: 92 frames in clear within 9.4 s of an upgrade from 1.13 to 1.15",
+        act=actions.upgrade_to(version),
+        levers=("upgrade",),
+        version=version,
+    )
+
+
+def observation(seconds: float) -> Change:
+    """No change at all, for some time: whoever changes something meanwhile is watched."""
+    return Change(
+        name="observed",
+        kind="none",
+        does=f"changes nothing, and watches for {seconds:.0f} s",
+        source="a leak of seconds is not seen by who does not look in these seconds",
+        act=actions.observe_for(seconds),
+    )
+
+
+def on(change: Change, node: str) -> Change:
+    """A change with its text about one node."""
+    return replace(change, does=change.does.format(node=node))
+
+
+def by_names(names: Sequence[str]) -> tuple[Change, ...]:
+    """Disruptions of these names with what they need, in their order."""
+    wanted = set(names) | {change.needs for change in DISRUPTIONS if change.name in names}
+    return tuple(change for change in DISRUPTIONS if change.name in wanted)

@@ -1,0 +1,96 @@
+"""What a cluster is like, in lines that must be the same again after a change that undoes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_ciliumwg.model.node_state import Link, NodeState
+from pytest_ciliumwg.model.timeline import Snapshot
+from pytest_ciliumwg.providers.base import Cluster
+
+Footprint = Mapping[str, frozenset[str]]
+"""Node (or `cluster`) → a line for each thing there is."""
+
+
+def footprint(cluster: Cluster, snapshot: Snapshot, states: Mapping[str, NodeState]) -> Footprint:
+    """The cluster as it is: nodes, agents, our pods, and what the nodes have for encryption.
+
+    Keys are not in it, nor what changes on its own: other people's pods, and with them routes and allowed IPs.
+    """
+    names = {key: node for node, key in snapshot.keys.items()}
+    lines = {node: frozenset(_lines(state, names)) for node, state in states.items()}
+    return {"cluster": frozenset(_cluster_lines(cluster, snapshot)), **lines}
+
+
+def differences(before: Footprint, after: Footprint) -> Iterator[tuple[str, str, str]]:
+    """(Where, what was there before, what is there now) for each place that is not as it was."""
+    for where in sorted({*before, *after}):
+        was, now = before.get(where, frozenset()), after.get(where, frozenset())
+        if was != now:
+            yield where, _listed(was - now), _listed(now - was)
+
+
+def _listed(lines: frozenset[str]) -> str:
+    return "; ".join(sorted(lines)) or "nothing"
+
+
+def _cluster_lines(cluster: Cluster, snapshot: Snapshot) -> Iterator[str]:
+    for node, ready in snapshot.nodes.items():
+        yield f"node {node} {'Ready' if ready else 'NotReady'}"
+    for node, agent in snapshot.agents.items():
+        yield f"agent of {node} {agent.image} {'ready' if agent.ready else 'not ready'}"
+    ours = {pod.namespace for pod in cluster.test_pods()}
+    counted = [node for pod, node in snapshot.pods.items() if pod.partition("/")[0] in ours]
+    for node in sorted(set(counted)):
+        yield f"{counted.count(node)} test pods on {node}"
+
+
+def _lines(state: NodeState, names: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"{field} cannot be read" for field in state.unread)
+    device = state.link.name if state.link else ""
+    for link in (*([state.link] if state.link else []), *state.native_devices):
+        yield _link(link)
+    for peer in state.real_peers():
+        yield f"peer {names.get(peer.public_key, 'of an unknown key')}"
+    for rule in state.rules:
+        mark = "" if rule.fwmark is None else f" fwmark {rule.fwmark:#x}/{rule.fwmask or 0:#x}"
+        yield f"rule {rule.priority}{mark} from {rule.source} lookup {rule.table} ({rule.family.value})"
+    for route in state.routes:
+        if route.table != "main" or route.device == device:
+            yield f"route {route.destination} dev {route.device} table {route.table}"
+    for redirect in state.redirects:
+        yield f"redirect {redirect.direction} of {redirect.device} by {redirect.program}"
+
+
+def _link(link: Link) -> str:
+    up = "up" if "UP" in link.flags else "down"
+    return f"device {link.name} {up} mtu {link.mtu}"
+
+
+def unsettled(cluster: Cluster, snapshot: Snapshot, states: Mapping[str, NodeState]) -> Iterator[str]:
+    """What is not yet as it has to be in a healthy cluster, a sentence each."""
+    for node in states:
+        agent = snapshot.agents.get(node)
+        if agent is None or not agent.ready:
+            yield f"the Cilium agent on {node} is not ready"
+        if not snapshot.nodes.get(node, False):
+            yield f"node {node} is not Ready"
+    published = {node.name: node.public_key for node in cluster.nodes() if node.public_key}
+    for name, state in states.items():
+        yield from _peers(state, {node: key for node, key in published.items() if node != name})
+        own = state.wireguard.public_key if state.wireguard else None
+        if "wireguard" not in state.unread and own != published.get(name):
+            yield f"{name} publishes another key than that of its device"
+
+
+def _peers(state: NodeState, published: Mapping[str, str]) -> Iterator[str]:
+    if "peers" in state.unread:
+        yield f"the peers of {state.node} cannot be read: {state.unread['peers']}"
+        return
+    keys = {peer.public_key for peer in state.real_peers()}
+    for node, key in published.items():
+        if key not in keys:
+            yield f"{state.node} has no peer with the key of {node}"
+    stale = len(keys - set(published.values()))
+    if stale:
+        yield f"{state.node} has {stale} peers whose key no node publishes"

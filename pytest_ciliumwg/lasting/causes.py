@@ -1,0 +1,82 @@
+"""What a leak can be put down to: the event before it, and the state of a node that it exactly fills."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.timeline import ClearInterval, Event, Timeline
+
+CLOCK_DOUBT = 0.05
+"""Frames and events of two nodes can be put in order no better than this, whatever their offsets are known to be."""
+LINGERING = 1.0
+"""Seconds: a flow may send so late after something has gone, and so early before it is back."""
+_OTHER_FAMILY = {IPFamily.V4: "(IPv6)", IPFamily.V6: "(IPv4)"}
+_OPPOSITES = {"removed": ("added", "created"), "set down": ("set up",)}
+_TOLD = re.compile(r"^(?P<what>.+?) was (?P<verb>removed|added|created|set down|set up)(?P<times> \(x\d+\))?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """A time in which something that encryption needs was missing on a node."""
+
+    node: str
+    what: str
+    """Such as `cilium_wg0 was missing`."""
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What came before cleartext."""
+
+    change: Event | None
+    """The last thing that somebody did to the cluster."""
+    event: Event | None
+    """The last thing that happened on the pair's nodes, as their kernels or the API told."""
+    absence: Absence | None
+    """What was missing on the sending node while all these frames passed."""
+
+
+def cause_of(timeline: Timeline, seen: ClearInterval) -> Cause:
+    """What came before an interval of cleartext."""
+    flow = timeline.flows.get(seen.flow)
+    nodes = flow.pair if flow else (seen.node,)
+    doubt = CLOCK_DOUBT + max((timeline.uncertainty.get(node, 0.0) for node in nodes), default=0.0)
+    family = _OTHER_FAMILY.get(flow.family) if flow else None
+    events = [event for event in timeline.events if family is None or family not in event.what]
+    before = [event for event in events if event.since <= seen.first_at + doubt]
+    changes = [event for event in before if event.kind == "change"]
+    others = [event for event in before if event.kind != "change" and (event.node is None or event.node in nodes)]
+    fitting = [one for one in absences(events, timeline.stopped) if one.node in nodes and _fills(one, seen, doubt)]
+    return Cause(
+        change=changes[-1] if changes else None,
+        event=max(others, key=lambda event: event.since) if others else None,
+        absence=max(fitting, key=lambda one: one.first_at) if fitting else None,
+    )
+
+
+def _fills(absence: Absence, seen: ClearInterval, doubt: float) -> bool:
+    """Whether nothing leaked before it began or after it ended, and nothing was encrypted for long while it lasted."""
+    inside = absence.first_at - doubt <= seen.first_at and seen.last_at <= absence.last_at + doubt
+    return inside and absence.last_at - seen.last_at <= LINGERING and seen.first_at - absence.first_at <= LINGERING
+
+
+def absences(events: Sequence[Event], stopped: float) -> Iterator[Absence]:
+    """From when until when something was missing or down on a node; what did not come back, until the end."""
+    for number, event in enumerate(events):
+        told = _TOLD.match(event.what) if event.kind == "kernel" else None
+        if told is None or told["verb"] not in _OPPOSITES or event.node is None:
+            continue
+        back = (later for later in events[number + 1 :] if later.node == event.node and _undoes(later, told))
+        end = next((later.at for later in back), stopped)
+        state = "down" if told["verb"] == "set down" else "missing"
+        yield Absence(node=event.node, what=f"{told['what']} was {state}", first_at=event.since, last_at=end)
+
+
+def _undoes(later: Event, told: re.Match[str]) -> bool:
+    again = _TOLD.match(later.what)
+    return again is not None and again["what"] == told["what"] and again["verb"] in _OPPOSITES[told["verb"]]

@@ -1,0 +1,98 @@
+"""Control canaries that never stop: the standing proof of what a watch would have seen, and when it proves nothing.
+
+Every node sends a numbered control canary at a steady pace, and every watch logs those that it sees: its own as they
+leave, the others' as they arrive. Where one is missing the watch was deaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_ciliumwg.lasting.clocks import Clocks
+from pytest_ciliumwg.model.timeline import BlindInterval
+
+NUMBER_BITS = 20
+REMEMBERED = 64
+"""Pulses of each node that may still be on their way."""
+
+
+class Pulses:
+    """All pulses of a watch; bounded, however long it lasts. Not thread-safe."""
+
+    def __init__(self, nodes: Sequence[str], clocks: Clocks) -> None:
+        self._nodes = nodes
+        self._clocks = clocks
+        self._sent: dict[str, dict[int, float]] = {node: {} for node in nodes}
+        """Sender → number → when it left, on the sender's clock."""
+        self._arrived: dict[tuple[str, str], dict[int, float]] = {}
+        """(Sender, receiver) → number → when it arrived, on the receiver's clock."""
+        self._last: dict[tuple[str, str, str], float] = {}
+        """(Watch, sender, device) → the last pulse, on our clock; of arriving pulses any device will do: ''."""
+        self._gaps: list[tuple[str, str, str, float, float]] = []
+
+    def add(self, watcher: str, entry: Mapping[str, Any], ours: float) -> None:
+        """A watch saw a pulse; `ours` is when, on our clock."""
+        if entry["node"] >= len(self._nodes):
+            return
+        sender = self._nodes[entry["node"]]
+        own = sender == watcher
+        if own != entry["outgoing"]:
+            return  # a broadcast that came back, or was forwarded
+        self._note_gap((watcher, sender, entry["device"] if own else ""), ours)
+        number, at = entry["number"], entry["at"]
+        _remember(self._sent[sender] if own else self._arrived.setdefault((sender, watcher), {}), number, at)
+        receivers = [node for node in self._nodes if node != sender] if own else [watcher]
+        for receiver in receivers:
+            sent, arrived = self._sent[sender].get(number), self._arrived.get((sender, receiver), {}).get(number)
+            if sent is not None and arrived is not None:
+                self._clocks.frame(ours, sender, receiver, sent, arrived)
+
+    def _note_gap(self, key: tuple[str, str, str], ours: float) -> None:
+        before = self._last.get(key)
+        self._last[key] = max(ours, before or 0.0)
+        if before is not None and ours - before > self.longest_pause:
+            self._gaps.append((*key, before, ours))
+
+    longest_pause = 2.5
+    """Seconds between two pulses that are heard; more is a gap."""
+
+    def heard(self, watcher: str, devices: Sequence[str]) -> bool:
+        """Whether a watch has seen its own pulses on all devices, and those of all others."""
+        own = all((watcher, watcher, device) in self._last for device in devices)
+        return own and all((watcher, node, "") in self._last for node in self._nodes if node != watcher)
+
+    def deaf(self, devices: Mapping[str, Sequence[str]], started: float, stopped: float) -> Iterator[BlindInterval]:
+        """When which watch was deaf between two times of our clock.
+
+        That one node does not hear another counts only while the other's own watch saw that it sent.
+        """
+        own = {node: list(self._own_gaps(node, devices[node], started, stopped)) for node in devices}
+        for node in devices:
+            yield from own[node]
+            for sender in devices:
+                if sender != node:
+                    silences = [(one.first_at, one.last_at) for one in (*own[sender], *own[node])]
+                    for first, last in self._gaps_of((node, sender, ""), started, stopped):
+                        if not any(a < last and first < b for a, b in silences):
+                            why = f"it did not hear the control canaries of {sender}"
+                            yield BlindInterval(node=node, first_at=first, last_at=last, why=why)
+
+    def _own_gaps(self, node: str, devices: Sequence[str], started: float, stopped: float) -> Iterator[BlindInterval]:
+        for device in devices:
+            for first, last in self._gaps_of((node, node, device), started, stopped):
+                why = f"it did not see its own control canaries on {device}"
+                yield BlindInterval(node=node, first_at=first, last_at=last, why=why)
+
+    def _gaps_of(self, key: tuple[str, str, str], started: float, stopped: float) -> Iterator[tuple[float, float]]:
+        found = [(first, last) for *known, first, last in self._gaps if tuple(known) == key]
+        end = self._last.get(key, started)
+        if stopped - end > self.longest_pause:
+            found.append((end, stopped))
+        yield from ((max(first, started), last) for first, last in found if last > started and first < stopped)
+
+
+def _remember(known: dict[int, float], number: int, at: float) -> None:
+    known.setdefault(number, at)
+    while len(known) > REMEMBERED:
+        del known[next(iter(known))]

@@ -1,0 +1,83 @@
+"""One flow's time, cut into what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from pytest_ciliumwg.model.timeline import BlindInterval, Outage, Timeline
+
+SpanKind = Literal["encrypted", "cleartext", "lost", "unwatched"]
+_WORST_FIRST: tuple[SpanKind, ...] = ("cleartext", "lost", "unwatched", "encrypted")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in which one thing is known of a flow."""
+
+    kind: SpanKind
+    first_at: float
+    last_at: float
+
+
+def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
+    """A flow's whole time without gaps: where several things hold, the worst of them counts.
+
+    `encrypted` is what was delivered under two sound watches and not in clear; `unwatched` where one of them was blind.
+    """
+    flow = timeline.flows[flow_id]
+    marks: list[Span] = [
+        Span("cleartext", seen.first_at, seen.last_at) for seen in timeline.clear if seen.flow == flow_id
+    ]
+    marks += [Span("lost", outage.first_at, outage.last_at) for outage in timeline.outages if outage.flow == flow_id]
+    marks += [Span("unwatched", one.first_at, one.last_at) for one in timeline.blind if one.node in flow.pair]
+    if flow_id not in timeline.totals:
+        marks.append(Span("unwatched", timeline.started, timeline.stopped))
+    inside = [
+        Span(one.kind, max(one.first_at, timeline.started), min(one.last_at, timeline.stopped))
+        for one in marks
+        if one.last_at >= timeline.started and one.first_at <= timeline.stopped
+    ]
+    return _without_gaps(inside, timeline.started, timeline.stopped)
+
+
+def _without_gaps(marks: Sequence[Span], started: float, stopped: float) -> tuple[Span, ...]:
+    cuts = sorted({started, stopped, *(at for one in marks for at in (one.first_at, one.last_at))})
+    found: list[Span] = []
+    for first, last in pairwise(cuts):
+        kinds = {one.kind for one in marks if one.first_at <= first and last <= one.last_at}
+        # A single frame lasts no time at all, and is cleartext all the same.
+        found += [Span("cleartext", first, first)] if _moment(marks, first) and "cleartext" not in kinds else []
+        found.append(Span(next((kind for kind in _WORST_FIRST if kind in kinds), "encrypted"), first, last))
+    return tuple(_joined(found))
+
+
+def _moment(marks: Sequence[Span], at: float) -> bool:
+    return any(one.kind == "cleartext" and one.first_at == one.last_at == at for one in marks)
+
+
+def _joined(found: Sequence[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for span in found:
+        if joined and joined[-1].kind == span.kind:
+            joined[-1] = Span(span.kind, joined[-1].first_at, span.last_at)
+        else:
+            joined.append(span)
+    return joined
+
+
+def longest_outage(timeline: Timeline, flow_id: int) -> Outage | None:
+    """The longest time in which nobody answered a flow."""
+    found = [outage for outage in timeline.outages if outage.flow == flow_id]
+    return max(found, key=lambda outage: outage.seconds, default=None)
+
+
+def blind_at(timeline: Timeline, node: str) -> tuple[BlindInterval, ...]:
+    """When a node's watch proved nothing, within the time of the watch."""
+    return tuple(
+        one
+        for one in timeline.blind
+        if one.node == node and one.last_at >= timeline.started and one.first_at <= timeline.stopped
+    )

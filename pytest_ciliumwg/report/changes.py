@@ -1,0 +1,129 @@
+"""What became of the changes: lines for the terminal, rows for report.json, frames for pcaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pytest_ciliumwg.changes.perform import Made
+from pytest_ciliumwg.lasting.reading import leaks, leaks_by_pair, outages
+from pytest_ciliumwg.lasting.spans import spans
+from pytest_ciliumwg.model.timeline import Timeline
+from pytest_ciliumwg.model.watch import EvidenceFrame
+from pytest_ciliumwg.report.record import CheckResult, RunRecord, plain
+
+_PAIRS_SHOWN = 8
+
+
+def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
+    """(Line, whether it is good news) for each change: what it was, what it cost, what leaked."""
+    for made in record.changes:
+        yield _summary(record, made), not made.error and not (made.timeline and made.timeline.clear)
+        pairs = list(leaks_by_pair(made.timeline)) if made.timeline else []
+        yield from ((f"  {pair}: {told}", False) for pair, told in pairs[:_PAIRS_SHOWN])
+        if len(pairs) > _PAIRS_SHOWN:
+            yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in clear", False
+
+
+def _summary(record: RunRecord, made: Made) -> str:
+    if made.timeline is None:
+        return f"{made.change.name}: not made: {made.error}"
+    frames = sum(seen.frames for seen in made.timeline.clear)
+    longest = [outage for _, outage in outages(made.timeline) if outage is not None]
+    worst = max(longest, key=lambda outage: outage.seconds, default=None)
+    parts = [
+        f"{frames} frames in clear",
+        f"longest outage {worst.seconds:.2f} s ({made.timeline.flows[worst.flow]})" if worst else "nothing lost",
+        f"settled after {made.settled_after:.1f} s" if made.settled_after is not None else "did not settle",
+    ]
+    changed = changed_checks(record, made)
+    parts += [f"checks that changed: {', '.join(changed)}"] if changed else []
+    parts += [f"not done: {made.error}"] if made.error else []
+    return f"{made.change.name}: {'; '.join(parts)}"
+
+
+def changed_checks(record: RunRecord, made: Made) -> tuple[str, ...]:
+    """The checks that came to another outcome after a change than in the stage before, as `id before → after`.
+
+    What does not apply in one of the stages is no change.
+    """
+    stages = list(dict.fromkeys(result.params["stage"] for result in record.results if "stage" in result.params))
+    if made.change.name not in stages or stages.index(made.change.name) == 0:
+        return ()
+    after = _outcomes(record.results, made.change.name)
+    before = _outcomes(record.results, stages[stages.index(made.change.name) - 1])
+    return tuple(
+        f"{title} {before[title]} → {outcome}"
+        for title, outcome in after.items()
+        if not title.startswith("change.")
+        and outcome != before.get(title, outcome)
+        and "skip" not in (outcome, before[title])
+    )
+
+
+def _outcomes(results: list[CheckResult], stage: str) -> Mapping[str, str]:
+    found = {}
+    for result in results:
+        if result.params.get("stage") == stage:
+            others = "-".join(value for name, value in result.params.items() if name != "stage")
+            found[f"{result.id}[{others}]" if others else result.id] = result.outcome
+    return found
+
+
+def rows(record: RunRecord) -> list[dict[str, Any]]:
+    """For report.json: each change with its timeline."""
+    return [_row(record, made) for made in record.changes]
+
+
+def _row(record: RunRecord, made: Made) -> dict[str, Any]:
+    return {
+        "name": made.change.name,
+        "does": made.change.does,
+        "source": made.change.source,
+        "version": made.change.version,
+        "node": made.node,
+        "error": made.error,
+        "unavailable": made.unavailable,
+        "settled_after": made.settled_after,
+        "unsettled": list(made.unsettled),
+        "changed_checks": list(changed_checks(record, made)),
+        "timeline": _timeline(made.timeline) if made.timeline else None,
+    }
+
+
+def _timeline(timeline: Timeline) -> dict[str, Any]:
+    return {
+        "started": timeline.started,
+        "stopped": timeline.stopped,
+        "events": [asdict(event) for event in timeline.events],
+        "leaks": [_without_frames(asdict(leak.seen)) | {"told": leak.told} for leak in leaks(timeline)],
+        "blind": [asdict(one) for one in timeline.blind],
+        "unsound": list(timeline.unsound),
+        "clock_offsets": dict(timeline.offsets),
+        "clock_uncertainty": dict(timeline.uncertainty),
+        "flows": [_flow(timeline, number) for number in timeline.flows],
+    }
+
+
+def _without_frames(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "evidence"}
+
+
+def _flow(timeline: Timeline, number: int) -> dict[str, Any]:
+    flow, totals = timeline.flows[number], timeline.totals.get(number)
+    fields: dict[str, Any] = plain(asdict(flow))
+    return fields | {
+        "totals": asdict(totals) if totals else None,
+        "spans": [[span.kind, span.first_at, span.last_at] for span in spans(timeline, number)],
+    }
+
+
+def evidence(record: RunRecord) -> dict[tuple[str, str], list[EvidenceFrame]]:
+    """(Node, device) → frames in clear that were kept."""
+    found: dict[tuple[str, str], list[EvidenceFrame]] = {}
+    for made in record.changes:
+        for seen in made.timeline.clear if made.timeline else ():
+            frames = [EvidenceFrame(at=at, data=data, length=length) for at, data, length in seen.evidence]
+            found.setdefault((seen.node, seen.device), []).extend(frames)
+    return found

@@ -1,0 +1,62 @@
+"""A watch that does not see its pulses is deaf, and from when until when is known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pytest_ciliumwg.lasting.clocks import Clocks
+from pytest_ciliumwg.lasting.pulses import REMEMBERED, Pulses
+
+NODES = ("one", "two")
+DEVICES = {"one": ["eth0"], "two": ["eth0"]}
+
+
+def pulsed(seconds: int, *, missing: Collection[tuple[str, str, int]] = ()) -> Pulses:
+    """Pulses of every second, but those of (watcher, sender, second)."""
+    pulses = Pulses(NODES, Clocks())
+    for second in range(seconds):
+        for watcher in NODES:
+            for number, sender in enumerate(NODES):
+                if (watcher, sender, second) not in missing:
+                    entry = {"node": number, "number": second, "device": "eth0", "outgoing": watcher == sender}
+                    pulses.add(watcher, entry | {"at": float(second)}, float(second))
+    return pulses
+
+
+def test_sound_watches_are_not_deaf() -> None:
+    pulses = pulsed(100)
+    assert pulses.heard("one", ["eth0"])
+    assert not list(pulses.deaf(DEVICES, 0.0, 100.0))
+
+
+def test_a_device_without_its_own_pulse() -> None:
+    assert not pulsed(10).heard("one", ["eth0", "eth1"])
+
+
+def test_own_pulses_missing() -> None:
+    missing = {(watcher, "one", second) for watcher in NODES for second in range(40, 50)}
+    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 100.0))
+    # That the other did not hear what was never sent is not its fault.
+    assert [(one.node, one.first_at, one.last_at) for one in found] == [("one", 39.0, 50.0)]
+    assert "its own control canaries on eth0" in found[0].why
+
+
+def test_others_not_heard() -> None:
+    missing = {("two", "one", second) for second in range(40, 50)}
+    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 100.0))
+    assert [(one.node, one.first_at, one.last_at) for one in found] == [("two", 39.0, 50.0)]
+    assert "of one" in found[0].why
+
+
+def test_one_pulse_lost_on_the_way_is_no_deafness() -> None:
+    assert not list(pulsed(100, missing={("two", "one", 40)}).deaf(DEVICES, 0.0, 100.0))
+
+
+def test_an_end_without_pulses() -> None:
+    found = list(pulsed(90).deaf(DEVICES, 0.0, 100.0))
+    assert {(one.node, one.first_at, one.last_at) for one in found} == {("one", 89.0, 100.0), ("two", 89.0, 100.0)}
+
+
+def test_memory_is_bounded() -> None:
+    pulses = pulsed(5000)
+    assert all(len(known) <= REMEMBERED for known in (*pulses._sent.values(), *pulses._arrived.values()))
