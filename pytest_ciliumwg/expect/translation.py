@@ -58,7 +58,7 @@ def _forward(values: dict[str, Any], change: Renamed, version: str) -> None:
         raise ValueError(_untold(change.old, word, version))
     if _get(values, change.new) in _NOT_SET and (word in change.values or not change.values):
         _set(values, change.new, change.values[word] if change.values else old)
-    if change is siblings[-1] or change == siblings[-1]:
+    if change == siblings[-1]:
         _drop(values, change.old)
 
 

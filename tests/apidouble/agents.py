@@ -7,9 +7,9 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from tests.apidouble import shapes
+from tests.apidouble.backend import Backend
 from tests.apidouble.mishaps import Mishap
 from tests.apidouble.store import Object, Store
 
@@ -20,7 +20,7 @@ _TAG = re.compile(r":v([^@]+)")
 class AgentController:
     """Acts on what clients do to Cilium's DaemonSet and its pods."""
 
-    def __init__(self, store: Store, backend: Any, mishaps: list[Mishap], pool: ThreadPoolExecutor) -> None:
+    def __init__(self, store: Store, backend: Backend, mishaps: list[Mishap], pool: ThreadPoolExecutor) -> None:
         self._store = store
         self._backend = backend
         self._mishaps = mishaps

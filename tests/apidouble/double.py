@@ -6,15 +6,16 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote_plus
 
 from aiohttp import web
 
+from tests.apidouble.backend import Backend
 from tests.apidouble.execution import Execution
-from tests.apidouble.kubelet import Backend, Kubelet
+from tests.apidouble.kubelet import Kubelet
 from tests.apidouble.mishaps import Mishap
 from tests.apidouble.store import Object, Refusal, Store, as_list
 from tests.apidouble.trouble import Trouble
@@ -101,7 +102,9 @@ class ApiDouble:
         self._site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await self._site.start()
         self.port: int = runner.addresses[0][1]
-        self._again = lambda: web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=context)
+        self._again: Callable[[], web.TCPSite] = lambda: web.TCPSite(
+            runner, "127.0.0.1", self.port, ssl_context=context
+        )
         ready.set()
         await self._stopping.wait()
         await runner.cleanup()

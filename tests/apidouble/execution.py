@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from tests.apidouble.kubelet import Backend
+from tests.apidouble.backend import Backend
 from tests.apidouble.store import Object, Refusal
 from tests.apidouble.trouble import Trouble
 

@@ -6,62 +6,13 @@ import itertools
 import secrets
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 from tests.apidouble.agents import AgentController
+from tests.apidouble.backend import Backend
 from tests.apidouble.machines import Machines
 from tests.apidouble.mishaps import Mishap
 from tests.apidouble.store import Object, Refusal, Store
-
-
-class Backend(Protocol):
-    """Where containers really run."""
-
-    def objects(self) -> list[tuple[str, Object]]:
-        """(resource, object) of all that the cluster consists of."""
-        ...
-
-    def refresh(self) -> list[tuple[str, Object]]:
-        """Those of them that may have changed."""
-        ...
-
-    def start(self, pod: Object, files: Mapping[str, Mapping[str, bytes]]) -> list[str]:
-        """Start a pod's container with the files of its ConfigMap volumes; returns the pod's addresses."""
-        ...
-
-    def stop(self, pod: Object) -> None:
-        """End it."""
-        ...
-
-    def stop_agent(self, pod: Object) -> None:
-        """End a Cilium agent and all that runs in its container."""
-        ...
-
-    def restart_agent(self, node: str) -> None:
-        """Start an agent anew, and wait until it is well."""
-        ...
-
-    def machine(self, verb: str, node: str) -> None:
-        """Stop, start or restart a node's machine."""
-        ...
-
-    def upgrade_node(self, node: str, version: str) -> None:
-        """Start an agent of another version, and wait until it is well."""
-        ...
-
-    def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:
-        """The CiliumEndpoint of a pod, if it has one."""
-        ...
-
-    def serve(self, cluster_ip: str, address: str) -> None:
-        """Lead a Service's ClusterIP to a pod, as kube-proxy does."""
-        ...
-
-    def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
-        """The command line that runs a command in a container."""
-        ...
 
 
 class Kubelet:

@@ -192,25 +192,24 @@ def test_interrupted_anywhere_and_restored_it_is_as_before(
             getattr(cluster.levers, lever)(*arguments)
         left[0] = -1
     cluster.levers.restore()
-    settled(double, pods)
-    assert condition(double) == before
+    settled(double, pods, before)
     assert all(agent.ready for agent in cluster.snapshot().agents.values())
     assert len(cluster.test_pods()) == 2
     cluster.levers.restore()
     assert pings(cluster, double)
 
 
-def settled(double: ApiDouble, pods: int) -> None:
-    """Wait until there are so many pods as there were, all of them ready."""
+def settled(double: ApiDouble, pods: int, before: str) -> None:
+    """Wait until the node is as it was, and there are so many pods as there were, all of them ready."""
     deadline = time.monotonic() + 15
     while True:
         found = double.store.select("pods")
         well = all(
             one["status"]["phase"] == "Running" and not one["metadata"].get("deletionTimestamp") for one in found
         )
-        if len(found) == pods and well:
+        if len(found) == pods and well and condition(double) == before:
             return
-        assert time.monotonic() < deadline, [one["metadata"]["name"] for one in found]
+        assert time.monotonic() < deadline, ([one["metadata"]["name"] for one in found], condition(double))
         time.sleep(0.05)
 
 
