@@ -1,7 +1,8 @@
 """Control canaries that never stop: the standing proof of what a watch would have seen, and when it proves nothing.
 
 Every node sends a numbered control canary at a steady pace, and every watch logs those that it sees: its own as they
-leave, the others' as they arrive. Where one is missing the watch was deaf.
+leave, the others' as they arrive. Where a number is missing the watch was deaf. A pulse that comes late proves nothing
+against it: on a busy node the sender had to wait, while the kernel went on capturing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 from pytest_ciliumwg.lasting.clocks import Clocks
 from pytest_ciliumwg.model.timeline import BlindInterval
 
-NUMBER_BITS = 20
+_Way = tuple[str, str, str]
+"""Watch, sender, and the device on which a watch sees its own pulses; those of others may arrive on any: ''."""
 REMEMBERED = 64
 """Pulses of each node that may still be on their way."""
 
@@ -27,9 +29,9 @@ class Pulses:
         """Sender → number → when it left, on the sender's clock."""
         self._arrived: dict[tuple[str, str], dict[int, float]] = {}
         """(Sender, receiver) → number → when it arrived, on the receiver's clock."""
-        self._last: dict[tuple[str, str, str], float] = {}
-        """(Watch, sender, device) → the last pulse, on our clock; of arriving pulses any device will do: ''."""
-        self._gaps: list[tuple[str, str, str, float, float]] = []
+        self._last: dict[_Way, tuple[int, float]] = {}
+        """The last pulse of each way, and when it was, on our clock."""
+        self._gaps: list[tuple[_Way, float, float]] = []
 
     def add(self, watcher: str, entry: Mapping[str, Any], ours: float) -> None:
         """A watch saw a pulse; `ours` is when, on our clock."""
@@ -39,8 +41,9 @@ class Pulses:
         own = sender == watcher
         if own != entry["outgoing"]:
             return  # a broadcast that came back, or was forwarded
-        self._note_gap((watcher, sender, entry["device"] if own else ""), ours)
         number, at = entry["number"], entry["at"]
+        # One that is lost on the way is the network's; that a watch does not see its own is the watch's.
+        self._note_gap((watcher, sender, entry["device"] if own else ""), number, ours, missing=0 if own else 1)
         _remember(self._sent[sender] if own else self._arrived.setdefault((sender, watcher), {}), number, at)
         receivers = [node for node in self._nodes if node != sender] if own else [watcher]
         for receiver in receivers:
@@ -48,14 +51,16 @@ class Pulses:
             if sent is not None and arrived is not None:
                 self._clocks.frame(ours, sender, receiver, sent, arrived)
 
-    def _note_gap(self, key: tuple[str, str, str], ours: float) -> None:
-        before = self._last.get(key)
-        self._last[key] = max(ours, before or 0.0)
-        if before is not None and ours - before > self.longest_pause:
-            self._gaps.append((*key, before, ours))
+    def _note_gap(self, way: _Way, number: int, ours: float, *, missing: int) -> None:
+        known, before = self._last.get(way, (number, ours))
+        if number < known or (number == known and way in self._last):
+            return  # a second copy of it, on another device
+        self._last[way] = (number, ours)
+        if number - known > 1 + missing or ours - before > self.longest_pause:
+            self._gaps.append((way, before, ours))
 
-    longest_pause = 2.5
-    """Seconds between two pulses that are heard; more is a gap."""
+    longest_pause = 10.0
+    """Seconds between two pulses, however busy a node is; more is a gap whatever their numbers."""
 
     def heard(self, watcher: str, devices: Sequence[str]) -> bool:
         """Whether a watch has seen its own pulses on all devices, and those of all others."""
@@ -84,9 +89,9 @@ class Pulses:
                 why = f"it did not see its own control canaries on {device}"
                 yield BlindInterval(node=node, first_at=first, last_at=last, why=why)
 
-    def _gaps_of(self, key: tuple[str, str, str], started: float, stopped: float) -> Iterator[tuple[float, float]]:
-        found = [(first, last) for *known, first, last in self._gaps if tuple(known) == key]
-        end = self._last.get(key, started)
+    def _gaps_of(self, key: _Way, started: float, stopped: float) -> Iterator[tuple[float, float]]:
+        found = [(first, last) for way, first, last in self._gaps if way == key]
+        end = self._last[key][1] if key in self._last else started
         if stopped - end > self.longest_pause:
             found.append((end, stopped))
         yield from ((max(first, started), last) for first, last in found if last > started and first < stopped)

@@ -52,9 +52,28 @@ def test_one_pulse_lost_on_the_way_is_no_deafness() -> None:
     assert not list(pulsed(100, missing={("two", "one", 40)}).deaf(DEVICES, 0.0, 100.0))
 
 
+def test_a_late_pulse_is_no_deafness() -> None:
+    pulses = Pulses(NODES, Clocks())
+    for number, second in enumerate((1.0, 2.0, 8.0, 9.0)):
+        for node in (0, 1):
+            for watcher in NODES:
+                entry = {"node": node, "number": number, "device": "eth0", "outgoing": NODES[node] == watcher}
+                pulses.add(watcher, entry | {"at": second}, second)
+    assert not list(pulses.deaf(DEVICES, 1.0, 9.0))
+
+
+def test_copies_on_another_device_are_no_gap() -> None:
+    pulses = Pulses(NODES, Clocks())
+    for number in range(20):
+        for device in ("eth0", "eth1"):
+            entry = {"node": 0, "number": number, "device": device, "outgoing": False, "at": float(number)}
+            pulses.add("two", entry, float(number))
+    assert not pulses._gaps
+
+
 def test_an_end_without_pulses() -> None:
-    found = list(pulsed(90).deaf(DEVICES, 0.0, 100.0))
-    assert {(one.node, one.first_at, one.last_at) for one in found} == {("one", 89.0, 100.0), ("two", 89.0, 100.0)}
+    found = list(pulsed(80).deaf(DEVICES, 0.0, 100.0))
+    assert {(one.node, one.first_at, one.last_at) for one in found} == {("one", 79.0, 100.0), ("two", 79.0, 100.0)}
 
 
 def test_memory_is_bounded() -> None:
