@@ -196,10 +196,14 @@ class Kubelet:
                 }
             ],
         }
-        self._put_inside(made, "pods", pod)
-        endpoint = self.backend.endpoint(pod, addresses)
-        if endpoint is not None:
-            self._put_inside(made, "ciliumendpoints", endpoint)
+        try:
+            self._put_inside(made, "pods", pod)
+            endpoint = self.backend.endpoint(pod, addresses)
+            if endpoint is not None:
+                self._put_inside(made, "ciliumendpoints", endpoint)
+        except Refusal:
+            self.backend.stop(pod)  # the namespace went away while the container was started
+            raise
 
     def start_again(self, pod: Object) -> None:
         """A pod's container starts anew."""
