@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_ciliumwg.lasting.causes import cause_of
+from pytest_ciliumwg.lasting.causes import Causes
 from pytest_ciliumwg.lasting.reading import leaks
 from pytest_ciliumwg.lasting.watch import LastingWatch
 from pytest_ciliumwg.model.cluster import IPFamily
@@ -140,7 +140,7 @@ def _wrong_with(one: Injected, mine: list[ClearInterval], timeline: Timeline) ->
         if frames != one.packets:
             wrong.append(f"{one}: {frames} frames at {node}")
     for seen in mine:
-        change = cause_of(timeline, seen).change
+        change = Causes(timeline).of(seen).change
         if str(change) != one.change:
             wrong.append(f"{one}: put down to {change}")
     return wrong

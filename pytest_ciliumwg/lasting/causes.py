@@ -41,17 +41,34 @@ class Cause:
     """What was missing on the sending node while all these frames passed."""
 
 
-def cause_of(timeline: Timeline, seen: ClearInterval) -> Cause:
-    """What came before an interval of cleartext."""
-    flow = timeline.flows.get(seen.flow)
-    nodes = flow.pair if flow else (seen.node,)
-    doubt = CLOCK_DOUBT + max((timeline.uncertainty.get(node, 0.0) for node in nodes), default=0.0)
-    family = _OTHER_FAMILY.get(flow.family) if flow else None
-    events = [event for event in timeline.events if family is None or family not in event.what]
-    before = [event for event in events if event.since <= seen.first_at + doubt]
+class Causes:
+    """The causes of all cleartext of a timeline."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._known: dict[IPFamily | None, tuple[Sequence[Event], Sequence[Absence]]] = {}
+
+    def of(self, seen: ClearInterval) -> Cause:
+        """What came before an interval of cleartext."""
+        flow = self._timeline.flows.get(seen.flow)
+        nodes = flow.pair if flow else (seen.node,)
+        doubt = CLOCK_DOUBT + max((self._timeline.uncertainty.get(node, 0.0) for node in nodes), default=0.0)
+        events, missing = self._about(flow.family if flow else None)
+        before = [event for event in events if event.since <= seen.first_at + doubt]
+        return _cause(nodes, before, [one for one in missing if one.node in nodes and _fills(one, seen, doubt)])
+
+    def _about(self, family: IPFamily | None) -> tuple[Sequence[Event], Sequence[Absence]]:
+        """What happened, without what happened to the other family alone."""
+        if family not in self._known:
+            other = _OTHER_FAMILY.get(family) if family else None
+            events = [event for event in self._timeline.events if other is None or other not in event.what]
+            self._known[family] = events, tuple(absences(events, self._timeline.stopped))
+        return self._known[family]
+
+
+def _cause(nodes: Sequence[str], before: Sequence[Event], fitting: Sequence[Absence]) -> Cause:
     changes = [event for event in before if event.kind == "change"]
     others = [event for event in before if event.kind != "change" and (event.node is None or event.node in nodes)]
-    fitting = [one for one in absences(events, timeline.stopped) if one.node in nodes and _fills(one, seen, doubt)]
     return Cause(
         change=changes[-1] if changes else None,
         event=max(others, key=lambda event: event.since) if others else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class WatchFollower:
     period: float
     trouble: str = ""
     """Why it cannot be asked now."""
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
+    """What two requests took at once would count twice."""
     _acknowledged: int = 0
     _seen_alive: float = 0.0
     _first_pulse: int = 0
@@ -57,23 +60,29 @@ class WatchFollower:
 
     def poll(self) -> None:
         """Fetch what is new."""
-        try:
-            asked = time.time()
-            reply = self._agent().collect_watch(self.run, self._acknowledged)
-        except JobGoneError:
-            self._begin_again()
-        except (AgentError, ProviderError) as error:
-            self.trouble = str(error)
-        else:
-            self._take(asked, reply)
+        with self._one_at_a_time:
+            try:
+                asked = time.time()
+                reply = self._agent().collect_watch(self.run, self._acknowledged)
+            except JobGoneError:
+                self._begin_again()
+            except (AgentError, ProviderError) as error:
+                self.trouble = str(error)
+            else:
+                self._take(asked, reply)
 
     def stop(self) -> None:
         """End the watch and take the rest."""
-        try:
-            asked = time.time()
-            self._take(asked, self._agent().stop_lasting_watch(self.run, self._acknowledged))
-        except (AgentError, ProviderError) as error:
-            self._went_blind(time.time(), f"its watch gave no result: {error}")
+        with self._one_at_a_time:
+            try:
+                more = True
+                while more:
+                    asked = time.time()
+                    reply = self._agent().stop_lasting_watch(self.run, self._acknowledged)
+                    self._take(asked, reply)
+                    more = bool(reply["entries"])  # an answer holds so many at most
+            except (AgentError, ProviderError) as error:
+                self._went_blind(time.time(), f"its watch gave no result: {error}")
 
     def _agent(self) -> Agent:
         return Agent(self.cluster.node_agent(self.node))
@@ -117,6 +126,7 @@ class StreamFollower:
     errors: list[str] = field(default_factory=list)
     life: int = 0
     """Counts its beginnings: each is a job of its own."""
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
     _acknowledged: int = 0
 
     @property
@@ -157,33 +167,38 @@ class StreamFollower:
 
     def poll(self) -> None:
         """Fetch what is new."""
-        try:
-            asked = time.time()
-            reply = Agent(self.port_of(self.pod)).collect_stream(self.run, self._job, self._acknowledged)
-        except JobGoneError:
-            self.begin_again()
-        except (AgentError, ProviderError) as error:
-            self.trouble = str(error)
-        else:
-            self._take(asked, reply)
+        with self._one_at_a_time:
+            try:
+                self._take(Agent(self.port_of(self.pod)).collect_stream(self.run, self._job, self._acknowledged))
+            except JobGoneError:
+                self.begin_again()
+            except (AgentError, ProviderError) as error:
+                self.trouble = str(error)
 
     def begin_again(self) -> None:
         """Serve and send anew, in an agent that was restarted or to addresses that changed."""
-        self.ledger.sender_gone([flow.id for flow in self.flows])
-        self.life += 1
-        try:
-            self.serve()
-            self.start()
-            self.trouble = ""
-        except (AgentError, ProviderError) as error:
-            self.trouble = str(error)
+        with self._one_at_a_time:
+            self.ledger.sender_gone([flow.id for flow in self.flows])
+            self.life += 1
+            try:
+                self.serve()
+                self.start()
+                self.trouble = ""
+            except (AgentError, ProviderError) as error:
+                self.trouble = str(error)
 
     def stop(self) -> None:
         """End sending and take the rest."""
+        with self._one_at_a_time:
+            self._stop()
+
+    def _stop(self) -> None:
         try:
-            asked = time.time()
-            reply = Agent(self.port_of(self.pod)).stop_stream(self.run, self._job, self._acknowledged)
-            self._take(asked, reply)
+            more = True
+            while more:
+                reply = Agent(self.port_of(self.pod)).stop_stream(self.run, self._job, self._acknowledged)
+                self._take(reply)
+                more = bool(reply["entries"])
         except (AgentError, ProviderError) as error:
             why = f"the sender in {self.pod.key} gave no account of its last moments: {error}"
             now = time.time()
@@ -196,8 +211,7 @@ class StreamFollower:
         except (AgentError, ProviderError):
             return  # its account is not needed: what was answered the senders know
 
-    def _take(self, asked: float, reply: Mapping[str, object]) -> None:
-        del asked
+    def _take(self, reply: Mapping[str, object]) -> None:
         self.ledger.streamed(self.pod.node, reply)
         self._acknowledged = last_of(reply, self._acknowledged)
         self.trouble = ""

@@ -51,7 +51,7 @@ class Ledger:
     devices: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     """Node → each life of its agent → what it counted on its devices."""
     overflowed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Kind → how many were not kept."""
+    """What was not kept → how many of it."""
     clocks: Clocks = field(default_factory=Clocks)
     lock: threading.RLock = field(default_factory=threading.RLock)
     pulses: Pulses = field(init=False)
@@ -84,7 +84,7 @@ class Ledger:
             for entry in reply["entries"]:
                 self._entry(node, entry)
             if reply["overflow"]:
-                self.overflowed[f"entries of the watch on {node}"] = int(reply["overflow"])
+                self.overflowed[f"entries of the watch on {node} for which it had no room"] = int(reply["overflow"])
             lives = self.devices[node]
             if not lives or lives[-1]["started"] != reply["started"]:
                 lives.append({})
@@ -137,11 +137,11 @@ class Ledger:
                 if entry["kind"] == "outage":
                     self.keep("outages", self.outages, self._outage(node, entry))
                 else:
-                    self.overflowed[f"times of the sender on {node} ({entry['what']})"] += 1
+                    self.keep_count(f"interruptions of the sender on {node} ({entry['what']})")
             for entry in reply["open"]:
                 self._open[entry["flow"]] = self._outage(node, entry)
             if reply["overflow"]:
-                self.overflowed[f"outages of the sender on {node}"] = int(reply["overflow"])
+                self.overflowed[f"outages of the sender on {node} for which it had no room"] = int(reply["overflow"])
 
     def _outage(self, node: str, entry: Row) -> Outage:
         return Outage(
@@ -171,7 +171,12 @@ class Ledger:
             if len(kept) < MOST:
                 kept.append(one)
             else:
-                self.overflowed[kind] += 1
+                self.keep_count(f"{kind} for which there was no room")
+
+    def keep_count(self, what: str) -> None:
+        """Count something of which nothing can be kept; it makes the whole watch unsound."""
+        with self.lock:
+            self.overflowed[what] += 1
 
     def totals(self) -> dict[int, FlowTotals]:
         """Every flow's account."""

@@ -40,7 +40,19 @@ def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
         for one in marks
         if one.last_at >= timeline.started and one.first_at <= timeline.stopped
     ]
-    return _without_gaps(inside, timeline.started, timeline.stopped)
+    return _without_gaps(_united(inside), timeline.started, timeline.stopped)
+
+
+def _united(marks: Sequence[Span]) -> list[Span]:
+    """The same times with as few marks as possible: both ends of a pair see the same leak."""
+    united: list[Span] = []
+    for mark in sorted(marks, key=lambda one: (one.kind, one.first_at)):
+        last = united[-1] if united else None
+        if last is not None and last.kind == mark.kind and mark.first_at <= last.last_at:
+            united[-1] = Span(mark.kind, last.first_at, max(last.last_at, mark.last_at))
+        else:
+            united.append(mark)
+    return united
 
 
 def _without_gaps(marks: Sequence[Span], started: float, stopped: float) -> tuple[Span, ...]:

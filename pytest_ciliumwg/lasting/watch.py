@@ -80,6 +80,7 @@ class LastingWatch:
         self._streams = {pod.node: self._follow_stream(pod, rate) for pod in self._pods}
         self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes])
         self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg-lasting")
+        self._moving = threading.Lock()
         self._sending = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._poll_all, name="ciliumwg-lasting", daemon=True)
@@ -145,12 +146,12 @@ class LastingWatch:
         self._progress(f"watching {len(self._watches)} nodes continuously, {len(self.flows)} flows")
         self._each("the watch on a node did not start", [one.start for one in self._watches.values()])
         self._thread.start()
-        self._until(self._all_heard, self._who_is_deaf)
+        self._until(self._who_is_deaf)
         streams = self._streams.values()
         self._each("a test pod cannot serve", [one.serve for one in streams])
         self._each("a test pod cannot send", [one.start for one in streams])
         self._sending.set()
-        self._until(self._all_answered, self._who_is_silent)
+        self._until(self._who_is_silent)
         self.started = time.time()
 
     def note(self, what: str, node: str | None = None) -> None:
@@ -189,7 +190,7 @@ class LastingWatch:
             self._end(None)
         ledger, window = self.ledger, (self.started or self._stopped, self._stopped)
         offsets = ledger.offsets()
-        lost = [f"{count} {kind}, for which there was no room" for kind, count in ledger.overflowed.items()]
+        lost = [f"{count} {what}" for what, count in ledger.overflowed.items()]
         return Timeline(
             started=window[0],
             stopped=window[1],
@@ -223,7 +224,14 @@ class LastingWatch:
                     continue
                 if time.monotonic() >= due[number]:
                     due[number] = time.monotonic() + PERIOD
-                    running[number] = self._pool.submit(task)
+                    running[number] = self._pool.submit(self._safely, task)
+
+    def _safely(self, task: Callable[[], None]) -> None:
+        """Run a task; whatever goes wrong in it makes the watch unsound, and never passes unnoticed."""
+        try:
+            task()
+        except Exception as error:
+            self.ledger.keep_count(f"answers that could not be understood ({error!r})")
 
     def _poll_stream(self, stream: StreamFollower) -> None:
         if not self._sending.is_set():
@@ -241,14 +249,14 @@ class LastingWatch:
         pod = now.get(stream.pod.node)
         if pod is None or pod == stream.pod:
             return
-        old, stream.pod = stream.pod, pod
-        for flow in list(self.flows.values()):
-            moved = _moved(flow, old, pod)
-            self.flows[flow.id] = moved
-        for one in self._streams.values():
-            one.flows = [self.flows[flow.id] for flow in one.flows]
-            one.served = [self.flows[flow.id] for flow in one.served]
-            one.begin_again()
+        with self._moving:
+            old, stream.pod = stream.pod, pod
+            for flow in list(self.flows.values()):
+                self.flows[flow.id] = _moved(flow, old, pod)
+            for one in self._streams.values():
+                one.flows = [self.flows[flow.id] for flow in one.flows]
+                one.served = [self.flows[flow.id] for flow in one.served]
+                one.begin_again()
 
     # --- the beginning ------------------------------------------------------------------------------------------
 
@@ -264,37 +272,25 @@ class LastingWatch:
         if failed:
             raise NotSteadyError(f"{what}: {failed[0]}")
 
-    def _until(self, condition: Callable[[], bool], why: Callable[[], str]) -> None:
+    def _until(self, why_not: Callable[[], str]) -> None:
+        """Wait until there is no reason any more why it cannot go on."""
         deadline = time.monotonic() + READY_SECONDS + self.cluster.settle_seconds
-        while not condition():
+        while why := why_not():
             if time.monotonic() > deadline:
-                raise NotSteadyError(why())
+                raise NotSteadyError(why)
             self._ending.wait(_TICK)
 
-    def _all_heard(self) -> bool:
-        with self.ledger.lock:
-            return all(self.ledger.pulses.heard(name, self.devices[name]) for name in self._watches)
-
     def _who_is_deaf(self) -> str:
-        deaf = [name for name in self._watches if not self.ledger.pulses.heard(name, self.devices[name])]
-        return f"the watch on {deaf[0] if deaf else 'a node'} does not see the control canaries of all nodes"
-
-    def _all_answered(self) -> bool:
-        totals = self.ledger.totals()
-        wanted = [flow.id for stream in self._streams.values() for flow in stream.flows]
-        answered = all(flow in totals and totals[flow].answered for flow in wanted)
-        return answered and not self.ledger.open_outages()
+        with self.ledger.lock:
+            deaf = [name for name in self._watches if not self.ledger.pulses.heard(name, self.devices[name])]
+        return f"the watch on {deaf[0]} does not see the control canaries of all nodes" if deaf else ""
 
     def _who_is_silent(self) -> str:
         totals = self.ledger.totals()
-        silent = [
-            flow
-            for stream in self._streams.values()
-            for flow in stream.flows
-            if flow.id not in totals or not totals[flow.id].answered
-        ]
+        flows = [flow for stream in self._streams.values() for flow in stream.flows]
+        silent = [flow for flow in flows if flow.id not in totals or not totals[flow.id].answered]
         silent += [self.flows[one.flow] for one in self.ledger.open_outages()]
-        return f"nobody answers {silent[0] if silent else 'all flows'}, before anything was changed"
+        return f"nobody answers {silent[0]}, before anything was changed" if silent else ""
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,15 @@ from pytest_ciliumwg.providers.lab.lab import Lab
 from tests.apidouble import ApiDouble, LabBackend
 from tests.existing.conftest import MakeDouble
 
-CHANGES = ("agent-restart", "agent-restart-all", "pod-churn", "key-replaced", "device-down", "port-blocked")
+CHANGES = {
+    "agent-restart": "1.13.18",
+    "agent-restart-all": "1.18.3",
+    "pod-churn": "1.13.18",
+    "key-replaced": "1.18.3",
+    "device-down": "1.13.18",
+    "port-blocked": "1.18.3",
+}
+"""Each change, with the version in which it is interrupted."""
 LONGEST = 4.0
 """Seconds from the beginning of a change within which it is interrupted."""
 SETTLE_SECONDS = 20.0
@@ -74,8 +82,7 @@ def begin(tmp_path: Path) -> Callable[[ApiDouble, str], subprocess.Popen[str]]:
     return run
 
 
-@pytest.mark.parametrize("version", ["1.13.18", "1.18.3"])
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(("change", "version"), CHANGES.items())
 def test_interrupted(
     lab_double: MakeDouble, begin: Callable[[ApiDouble, str], subprocess.Popen[str]], change: str, version: str
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.lasting.causes import absences, cause_of
+from pytest_ciliumwg.lasting.causes import Causes, absences
 from pytest_ciliumwg.lasting.events import differences, peer_differences
 from pytest_ciliumwg.lasting.reading import answered_without_tunnel, blind_intervals, clock, leaks, outages, unwatchable
 from pytest_ciliumwg.lasting.spans import Span, spans
@@ -25,7 +25,7 @@ def test_the_event_before() -> None:
         event(151.5, "cilium_wg0 was created", "one"),
         event(170.0, "draining the node", kind="change"),
     )
-    cause = cause_of(timeline(events=events), clear())
+    cause = Causes(timeline(events=events)).of(clear())
     assert cause.change == CHANGE
     assert str(cause.event) == "cilium_wg0 was removed on one"
     assert cause.absence is not None
@@ -49,8 +49,8 @@ def test_told_in_words() -> None:
 def test_what_stays_away_while_all_is_encrypted_again_is_no_cause() -> None:
     # A migration to another steering takes the rule away for good.
     events = (event(149.9, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was removed"),)
-    assert cause_of(timeline(events=events), clear()).absence is None
-    until_the_end = cause_of(timeline(events=events), clear(last=199.9))
+    assert Causes(timeline(events=events)).of(clear()).absence is None
+    until_the_end = Causes(timeline(events=events)).of(clear(last=199.9))
     assert until_the_end.absence is not None
 
 
@@ -60,7 +60,7 @@ def test_what_happens_to_the_other_family_is_no_cause() -> None:
         event(149.9, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv6) was removed"),
         event(151.1, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was added"),
     )
-    cause = cause_of(timeline(events=events), clear())
+    cause = Causes(timeline(events=events)).of(clear())
     assert cause.event == events[0]
     assert cause.absence is not None
 
@@ -68,7 +68,7 @@ def test_what_happens_to_the_other_family_is_no_cause() -> None:
 @pytest.mark.parametrize(("first", "last"), [(149.0, 151.0), (150.0, 153.0)])
 def test_a_leak_that_does_not_fit_into_the_absence_has_no_proven_cause(first: float, last: float) -> None:
     events = (event(149.9, "cilium_wg0 was removed"), event(151.5, "cilium_wg0 was created"))
-    assert cause_of(timeline(events=events), clear(0, first, last)).absence is None
+    assert Causes(timeline(events=events)).of(clear(0, first, last)).absence is None
 
 
 def test_absences() -> None:
@@ -137,14 +137,15 @@ def test_blind_intervals_of_nodes_that_are_away_are_expected() -> None:
         )
     )
     assert len(list(blind_intervals(line, frozenset()))) == 3
+    assert len(list(blind_intervals(line, frozenset({"on"})))) == 3, "a node's name may begin like another's"
     assert [why for _, why in blind_intervals(line, frozenset({"one"}))] == [
         f"blind from {clock(130.0)} to {clock(131.0)}: its node agent was restarted"
     ]
 
 
-def counted(messages: int) -> dict[str, Any]:
+def counted(messages: int, drops: int = 0) -> dict[str, Any]:
     row = {"count": messages, "kind": 4, "outgoing": True, "keepalive": False, "source": "1", "destination": "2"}
-    life = {"started": 1.0, "devices": {"eth0": {"wireguard": {"messages": [row]}}}}
+    life = {"started": 1.0, "devices": {"eth0": {"wireguard": {"messages": [row], "drops": drops}}}}
     addresses = {"one": frozenset({"1"}), "two": frozenset({"2"}), "three": frozenset({"3"})}
     return {"counted": {"one": (life,)}, "addresses": addresses}
 
@@ -154,6 +155,7 @@ def test_what_was_delivered_must_have_passed_the_tunnel() -> None:
     doubts = dict(answered_without_tunnel(timeline(**counted(999))))
     assert "1000 messages were delivered, but one saw only 999" in doubts["one → two"]
     assert "one → two" not in dict(answered_without_tunnel(timeline(**counted(1000))))
+    assert not dict(answered_without_tunnel(timeline(**counted(999, drops=1)))), "then the count is a floor"
 
 
 def test_differences_of_snapshots() -> None:
