@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,10 +127,10 @@ class Conformance:
         self.record.describe(cluster)
         for line in cluster.description:
             self.progress(line)
-        self._hit = hit_node([pod.node for pod in cluster.test_pods()])
-        for line in announcement(self.settings, self._hit):
-            self.progress(line)
         try:
+            self._hit = hit_node([pod.node for pod in cluster.test_pods()])
+            for line in announcement(self.settings, self._hit):
+                self.progress(line)
             if self.settings.upgrade:
                 cluster.levers.check_upgrade(way_of(self.settings))
         except ProviderError as error:
@@ -158,10 +159,23 @@ class Conformance:
         failed = [one for one in self.made.values() if one.error and one.change.kind == "upgrade"]
         if failed and change.kind == "upgrade":
             return not_made(change, self._hit, expected, f"{failed[0].change.name} was not done: {failed[0].error}")
-        states = {pod.node: cluster.state(pod.node) for pod in cluster.test_pods()}
-        made = perform(cluster, change, self._hit, states, expected, self.progress, self.settings.rate)
-        if change.kind == "upgrade" and not made.error:
+        try:
+            states = {pod.node: cluster.state(pod.node) for pod in cluster.test_pods()}
+            made = perform(cluster, change, self._hit, states, expected, self.progress, self.settings.rate)
+        except ProviderError as error:
+            return not_made(change, self._hit, expected, str(error))
+        if change.kind == "node-back":
+            away = [one for one in self.made.values() if one.change.kind in ("drain", "node-gone")]
+            made = replace(made, back_to=away[0].before if away else None)
+        return self._with_new_pods(cluster, made) if change.kind == "upgrade" and not made.error else made
+
+    @staticmethod
+    def _with_new_pods(cluster: Cluster, made: Made) -> Made:
+        """A new version counts for pods that are made by it: give the suite such ones."""
+        try:
             cluster.levers.renew_pods()
+        except ProviderError as error:
+            return replace(made, error=f"the test pods could not be made anew: {error}")
         return made
 
     def progress(self, line: str) -> None:

@@ -18,7 +18,7 @@ from pytest_ciliumwg.lasting.reading import (
 )
 from pytest_ciliumwg.verifying import LEAK
 
-UNDONE = ("restart", "churn", "rekey", "outage", "node-restart")
+UNDONE = ("restart", "churn", "rekey", "outage", "node-restart", "node-back")
 
 
 def need_timeline(change: Made, verify: Verify) -> bool:
@@ -83,9 +83,8 @@ def test_loss(change: Made, verify: Verify) -> None:
     """No flow is unanswered for longer than this change may take in this version, and no other flow at all."""
     if not need_timeline(change, verify) or change.timeline is None or change.tolerance is None:
         return
-    hit = {change.node} if change.change.does.find("{node}") >= 0 or change.node in change.change.does else set()
     for flow, longest in outages(change.timeline):
-        touched = not hit or bool(hit & set(flow.pair))
+        touched = change.change.everywhere or change.node in flow.pair
         limit = change.tolerance.outage_of(flow, touched)
         if limit is None:
             continue
@@ -122,16 +121,17 @@ def test_settled(change: Made, verify: Verify) -> None:
     "change.restored", profile="disruptive", source="design: everything that a check changes is restored"
 )
 def test_restored(change: Made, verify: Verify) -> None:
-    """After a change that undoes itself devices, rules, routes, redirects, peers, agents and nodes are as before."""
+    """After a change that undoes itself, or earlier ones, nodes, agents, devices, rules, routes, peers are as before."""
     if not need_timeline(change, verify):
         return
     if change.change.kind not in UNDONE:
         verify.not_told(change.change.name, "it is meant to leave the cluster in another state")
         return
-    if change.before is None or change.after is None:
-        verify.cannot(change.change.name, "the cluster could not be looked at afterwards (see change.settled)")
+    before = change.back_to or change.before
+    if before is None or change.after is None:
+        verify.cannot(change.change.name, "the cluster could not be looked at (see change.settled)")
         return
-    changed = list(differences(change.before.footprint, change.after.footprint))
+    changed = list(differences(before.footprint, change.after.footprint))
     for where, was, now in changed:
         verify(False, where=where, expected=was, seen=now, meaning="The change has left something behind.")
     for where in change.after.footprint.keys() - {where for where, _, _ in changed}:

@@ -26,6 +26,8 @@ class Change:
     source: str
     """Why it is made: where traffic leaked or was lost at such a change."""
     act: Action
+    everywhere: bool = False
+    """Whether it hits all nodes under test, not one."""
     levers: tuple[str, ...] = ()
     """What of `Levers` it needs."""
     providers: tuple[str, ...] = ("kind", "existing", "lab")
@@ -61,6 +63,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does="deletes the Cilium agent pods of all nodes under test at once",
         source="issue 31979: allowed IPs are built anew at every agent's start to 1.16.1",
         act=actions.restart_all_agents,
+        everywhere=True,
         levers=("restart_agents",),
     ),
     Change(
@@ -69,6 +72,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does=f"makes {actions.CHURN_ROUNDS} pods in the run's namespace and deletes them with grace period 0",
         source="CVE-2025-32793: the last packets of a deleted pod in clear; issue 33159: drops when pods come and go",
         act=actions.churn_pods,
+        everywhere=True,
         levers=("create_pod", "delete_pod"),
     ),
     Change(
@@ -148,6 +152,7 @@ def upgrade(version: str, *, back: bool = False) -> Change:
         does=f"brings Cilium to {version} on all nodes",
         source="recordings: 92 frames in clear within 9.4 s of an upgrade from 1.13 to 1.15",
         act=actions.upgrade_to(version),
+        everywhere=True,
         levers=("upgrade",),
         version=version,
     )
@@ -161,6 +166,7 @@ def observation(seconds: float) -> Change:
         does=f"changes nothing, and watches for {seconds:.0f} s",
         source="a leak of seconds is not seen by who does not look in these seconds",
         act=actions.observe_for(seconds),
+        everywhere=True,
     )
 
 

@@ -46,6 +46,8 @@ class Made:
     """The node that it hit."""
     error: str
     """Why it could not be made; empty when it was."""
+    back_to: Look | None = None
+    """How the cluster was before the earlier changes that this one undoes."""
     unavailable: bool = False
     """Whether this cluster cannot have it, by its nature."""
     timeline: Timeline | None

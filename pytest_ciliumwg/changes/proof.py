@@ -33,7 +33,7 @@ def _new_agents(made: Made, timeline: Timeline) -> Iterator[Proof]:
     if made.before is None or made.after is None:
         return
     before, after = made.before.snapshot.agents, made.after.snapshot.agents
-    for node in before if made.node not in made.change.does else [made.node]:
+    for node in before if made.change.everywhere else [made.node]:
         was, now = before.get(node), after.get(node)
         yield Proof(
             holds=now is not None and now.ready and (was is None or now.name != was.name),
