@@ -121,7 +121,7 @@ def test_settled(change: Made, verify: Verify) -> None:
     "change.restored", profile="disruptive", source="design: everything that a check changes is restored"
 )
 def test_restored(change: Made, verify: Verify) -> None:
-    """After a change that undoes itself, or earlier ones, nodes, agents, devices, rules, routes, peers are as before."""
+    """After a change that undoes itself, or others, nodes, agents, devices, rules, routes and peers are as before."""
     if not need_timeline(change, verify):
         return
     if change.change.kind not in UNDONE:

@@ -64,9 +64,10 @@ def test_a_checkout_leaves_no_credentials_and_no_script_is_made_of_expressions(p
         assert "${{" not in step.get("run", "")
 
 
-def test_the_night_s_settings_are_options() -> None:
+@pytest.mark.parametrize("name", ["nightly", "upgrade"])
+def test_settings_are_options(name: str) -> None:
     known = {option.env for option in OPTIONS}
-    for step in steps(GITHUB / "workflows" / "nightly.yml"):
+    for step in steps(GITHUB / "workflows" / f"{name}.yml"):
         assert {name for name in step.get("env", {}) if name.startswith("CILIUMWG_")} <= known
 
 
