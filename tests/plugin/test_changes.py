@@ -106,7 +106,10 @@ FAULTY: dict[tuple[str, ...], dict[str, str]] = {
         "change.settled[node-removed]": "peer-stays",
     },
     (DISRUPTIVE, "--ciliumwg-change=agent-restart"): {"change.no-cleartext[agent-restart]": "restart-leak@lab-worker2"},
-    (DISRUPTIVE, "--ciliumwg-change=agent-restart-all"): {"change.done[agent-restart-all]": "agents-stay@lab-worker"},
+    (DISRUPTIVE, "--ciliumwg-change=agent-restart-all"): {
+        "change.done[agent-restart-all]": "agents-stay@lab-worker",
+        "change.restored[agent-restart-all]": "restart-shrinks@lab-worker2",
+    },
 }
 
 

@@ -17,6 +17,7 @@ from pytest_ciliumwg.providers.lab.steering import no_redirects_script, no_rules
 from pytest_ciliumwg.providers.lab.wireguard import peer_arguments
 
 GAP_SECONDS = 0.05
+SMALL_MTU = 1300
 OFF_SECONDS = 0.1
 LOSS_SECONDS = 3.0
 TAIL_SECONDS = 0.1
@@ -208,3 +209,17 @@ def churn_leak(lab: Lab, node: LabNode) -> None:
 def agents_stay(lab: Lab, node: LabNode) -> None:
     """Keep it from ending."""
     lab.hooks.setdefault("agent-ends", []).append(lambda name: name != node.name)
+
+
+@fault(
+    "restart-shrinks",
+    description=f"after a restart of the node's agent its device has an MTU of {SMALL_MTU}",
+    shows="all well before the restart; after it the device is not as it was",
+    source="cilium/cilium issues 33303 and 33304: an MTU that another start computes otherwise",
+    catcher="change.restored",
+    also=["device.*", "size.*"],
+    during="restart_agents",
+)
+def restart_shrinks(lab: Lab, node: LabNode) -> None:
+    """Set another MTU when the agent has started."""
+    _when(lab, "agent-started", node.name, lambda: lab.run_in(node, f"ip link set {lab.device} mtu {SMALL_MTU}"))
