@@ -113,6 +113,9 @@ class LastingWatch(Capture):
             self._sample(now)
 
     def _finish(self) -> None:
+        # The last pulse says that the watch could see until now.
+        self._next_pulse = 0.0
+        self._beat()
         for problem in self._drain():
             self._log.error(problem)
         self._intervals.close()

@@ -14,15 +14,13 @@ from pytest_ciliumwg.changes.tolerance import Tolerance, tolerance
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.lasting.followers import PATIENCE
-from pytest_ciliumwg.lasting.watch import PERIOD, LastingWatch
+from pytest_ciliumwg.lasting.watch import LastingWatch
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
 from pytest_ciliumwg.providers.base import Cluster, Progress
 
 MARGIN_SECONDS = 1.0
 """How long the watch goes on before the change."""
-LASTING_SECONDS = PATIENCE + PERIOD + 0.2
-"""How long all has to be well before it counts: messages that are lost now show so much later."""
 SETTLE_FACTOR = 3
 """A cluster has three times as long as usual to settle after a change; nobody promises a limit."""
 _PAUSE = 0.2
@@ -164,7 +162,7 @@ class _Performance:
                 good_since, self._unsettled = None, tuple(wrong)
             elif good_since is None:
                 good_since = now
-            if good_since is not None and now - good_since > LASTING_SECONDS:
+            if good_since is not None and now - good_since > PATIENCE + watch.poll_seconds + _PAUSE:
                 self._settled_after, self._unsettled = good_since - began, ()
                 return
             if good_since is None and now - began > self._settle_limit:

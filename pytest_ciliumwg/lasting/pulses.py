@@ -85,14 +85,17 @@ class Pulses:
 
     def _own_gaps(self, node: str, devices: Sequence[str], started: float, stopped: float) -> Iterator[BlindInterval]:
         for device in devices:
-            for first, last in self._gaps_of((node, node, device), started, stopped):
+            # An agent that ends its watch sends a last pulse, so that here lateness is no excuse.
+            for first, last in self._gaps_of((node, node, device), started, stopped, late=0.0):
                 why = f"it did not see its own control canaries on {device}"
                 yield BlindInterval(node=node, first_at=first, last_at=last, why=why)
 
-    def _gaps_of(self, key: _Way, started: float, stopped: float) -> Iterator[tuple[float, float]]:
+    def _gaps_of(
+        self, key: _Way, started: float, stopped: float, late: float | None = None
+    ) -> Iterator[tuple[float, float]]:
         found = [(first, last) for way, first, last in self._gaps if way == key]
         end = self._last[key][1] if key in self._last else started
-        if stopped - end > self.longest_pause:
+        if stopped - end > (self.longest_pause if late is None else late):
             found.append((end, stopped))
         yield from ((max(first, started), last) for first, last in found if last > started and first < stopped)
 

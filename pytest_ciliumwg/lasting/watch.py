@@ -28,7 +28,9 @@ from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.wire.agents import Run
 
 PERIOD = 1.0
-"""Seconds between two questions to an agent, and between two control canaries of a small cluster."""
+"""Seconds between two questions to an agent, and between two control canaries, of a small cluster."""
+NODES_ASKED_PER_SECOND = 5
+"""In a real cluster a question is an exec into a pod: large ones are asked more slowly."""
 LATE_PULSES = 10
 """A pulse may be so many periods late: then somebody else has had the node's processors."""
 NODES_PER_PULSE_SECOND = 20
@@ -85,6 +87,8 @@ class LastingWatch:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._poll_all, name="ciliumwg-lasting", daemon=True)
         self.started = self._stopped = 0.0
+        self.poll_seconds = max(PERIOD, len(self._nodes) / NODES_ASKED_PER_SECOND)
+        """Seconds between two questions to an agent."""
 
     def _churn(self, families: frozenset[IPFamily], first: int) -> list[Flow]:
         """From each node to the next one a flow of each family for pods that come and go."""
@@ -223,7 +227,7 @@ class LastingWatch:
                 if number in running and not running[number].done():
                     continue
                 if time.monotonic() >= due[number]:
-                    due[number] = time.monotonic() + PERIOD
+                    due[number] = time.monotonic() + self.poll_seconds
                     running[number] = self._pool.submit(self._safely, task)
 
     def _safely(self, task: Callable[[], None]) -> None:

@@ -26,7 +26,7 @@ def pulsed(seconds: int, *, missing: Collection[tuple[str, str, int]] = ()) -> P
 def test_sound_watches_are_not_deaf() -> None:
     pulses = pulsed(100)
     assert pulses.heard("one", ["eth0"])
-    assert not list(pulses.deaf(DEVICES, 0.0, 100.0))
+    assert not list(pulses.deaf(DEVICES, 0.0, 99.0))
 
 
 def test_a_device_without_its_own_pulse() -> None:
@@ -35,7 +35,7 @@ def test_a_device_without_its_own_pulse() -> None:
 
 def test_own_pulses_missing() -> None:
     missing = {(watcher, "one", second) for watcher in NODES for second in range(40, 50)}
-    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 100.0))
+    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
     # That the other did not hear what was never sent is not its fault.
     assert [(one.node, one.first_at, one.last_at) for one in found] == [("one", 39.0, 50.0)]
     assert "its own control canaries on eth0" in found[0].why
@@ -43,13 +43,13 @@ def test_own_pulses_missing() -> None:
 
 def test_others_not_heard() -> None:
     missing = {("two", "one", second) for second in range(40, 50)}
-    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 100.0))
+    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
     assert [(one.node, one.first_at, one.last_at) for one in found] == [("two", 39.0, 50.0)]
     assert "of one" in found[0].why
 
 
 def test_one_pulse_lost_on_the_way_is_no_deafness() -> None:
-    assert not list(pulsed(100, missing={("two", "one", 40)}).deaf(DEVICES, 0.0, 100.0))
+    assert not list(pulsed(100, missing={("two", "one", 40)}).deaf(DEVICES, 0.0, 99.0))
 
 
 def test_a_late_pulse_is_no_deafness() -> None:

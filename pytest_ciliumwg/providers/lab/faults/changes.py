@@ -28,7 +28,7 @@ def _keeps_peers(expected: Expectations) -> bool:
     return not expected.restart_loss
 
 
-def _when(lab: Lab, moment: str, name: str | None, act: Callable[[], None]) -> None:
+def _when(lab: Lab, moment: str, name: str | None, act: Callable[[], object]) -> None:
     """Do something at a moment of one node or pod, or of any."""
 
     def hook(at: str) -> bool:
