@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,8 +40,16 @@ def leaks_by_pair(timeline: Timeline) -> Iterator[tuple[str, str]]:
         flow = timeline.flows.get(leak.seen.flow)
         pairs.setdefault(" → ".join(flow.pair) if flow else leak.where, []).append(leak)
     for pair, found in pairs.items():
-        frames, flows = sum(leak.seen.frames for leak in found), len({leak.seen.flow for leak in found})
-        yield pair, f"{frames} sightings of {flows} flows in clear; the first: {found[0].where}: {found[0].told}"
+        frames, flows = frames_in_clear(leak.seen for leak in found), len({leak.seen.flow for leak in found})
+        yield pair, f"{frames} frames of {flows} flows in clear; the first: {found[0].where}: {found[0].told}"
+
+
+def frames_in_clear(seen: Iterable[ClearInterval]) -> int:
+    """How many frames there were at least: most are seen twice, as they leave a node and as they enter the other."""
+    both: Counter[bool] = Counter()
+    for one in seen:
+        both[one.outgoing] += one.frames
+    return max(both.values(), default=0)
 
 
 def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[str, str]]:
@@ -76,7 +84,7 @@ def _after(cause: Cause, seen: ClearInterval) -> Iterator[str]:
 
 
 def _later(seen: ClearInterval, at: float) -> str:
-    return f"{seen.first_at - at:.3f} s after" if seen.first_at > at else "just when it was noticed:"
+    return f"{seen.first_at - at:.3f} s after" if seen.first_at > at else "at the time of:"
 
 
 def clock(at: float) -> str:

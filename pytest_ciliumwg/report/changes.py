@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pytest_ciliumwg.changes.perform import Made
-from pytest_ciliumwg.lasting.reading import leaks, leaks_by_pair, outages
+from pytest_ciliumwg.lasting.reading import frames_in_clear, leaks, leaks_by_pair, outages
 from pytest_ciliumwg.lasting.spans import spans
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.watch import EvidenceFrame
@@ -29,7 +29,7 @@ def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
 def _summary(record: RunRecord, made: Made) -> str:
     if made.timeline is None:
         return f"{made.change.name}: not made: {made.error}"
-    frames = sum(seen.frames for seen in made.timeline.clear)
+    frames = frames_in_clear(made.timeline.clear)
     longest = [outage for _, outage in outages(made.timeline) if outage is not None]
     worst = max(longest, key=lambda outage: outage.seconds, default=None)
     parts = [
