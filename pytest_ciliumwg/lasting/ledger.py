@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import heapq
+import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +25,8 @@ MOST = 50_000
 """Of each kind; what comes after that is counted and makes the watch unsound, but is not kept."""
 UNSENT = "control canary"
 """How the agent's errors about control canaries begin: which of them are missing, the watches tell themselves."""
+OUTAGES = 200
+"""Of each flow so many are kept, the longest; all of them are counted."""
 EVIDENCE = 200
 """So many intervals keep frames as evidence."""
 
@@ -45,7 +49,6 @@ class Ledger:
     nodes: Sequence[str]
     """In the order of their control canaries."""
     clear: list[ClearInterval] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
     blind: list[BlindInterval] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     devices: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
@@ -57,6 +60,9 @@ class Ledger:
     pulses: Pulses = field(init=False)
     _totals: dict[int, _Totals] = field(default_factory=lambda: defaultdict(_Totals))
     _open: dict[int, Outage] = field(default_factory=dict)
+    _outages: dict[int, list[tuple[float, int, Outage]]] = field(default_factory=lambda: defaultdict(list))
+    """Flow → a heap of its longest outages, the shortest of them first."""
+    _outage_numbers: Iterator[int] = field(default_factory=itertools.count)
     _offsets: dict[str, Offset] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,7 +141,7 @@ class Ledger:
                 self._open.pop(flow, None)
             for entry in reply["entries"]:
                 if entry["kind"] == "outage":
-                    self.keep("outages", self.outages, self._outage(node, entry))
+                    self._lost(self._outage(node, entry))
                 else:
                     self.keep_count(f"interruptions of the sender on {node} ({entry['what']})")
             for entry in reply["open"]:
@@ -159,7 +165,13 @@ class Ledger:
                 known = self._totals[flow]
                 known.gone, known.now = known.sum(), (0, 0, 0, 0)
                 if flow in self._open:
-                    self.keep("outages", self.outages, self._open.pop(flow))
+                    self._lost(self._open.pop(flow))
+
+    def _lost(self, outage: Outage) -> None:
+        kept = self._outages[outage.flow]
+        heapq.heappush(kept, (outage.seconds, next(self._outage_numbers), outage))
+        if len(kept) > OUTAGES:
+            heapq.heappop(kept)
 
     def happened(self, kind: Any, what: str, node: str | None, since: float, at: float) -> None:
         """Keep an event."""
@@ -186,6 +198,12 @@ class Ledger:
                 for flow, totals in self._totals.items()
                 for sent, answered, lost, connections in [totals.sum()]
             }
+
+    def outages(self) -> tuple[Outage, ...]:
+        """The longest outages of each flow, those that go on included, in the order of time."""
+        with self.lock:
+            ended = [outage for kept in self._outages.values() for _, _, outage in kept]
+            return tuple(sorted((*ended, *self._open.values()), key=lambda outage: outage.first_at))
 
     def open_outages(self) -> tuple[Outage, ...]:
         """The flows that are not answered now."""

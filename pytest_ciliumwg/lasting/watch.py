@@ -201,7 +201,7 @@ class LastingWatch:
             flows=dict(self.flows),
             totals=ledger.totals(),
             clear=tuple(sorted(ledger.clear, key=lambda one: one.first_at)),
-            outages=tuple(one for one in (*ledger.outages, *ledger.open_outages()) if one.last_at >= window[0]),
+            outages=tuple(one for one in ledger.outages() if one.last_at >= window[0]),
             blind=(*ledger.blind, *ledger.pulses.deaf(self.devices, *window)),
             events=in_order(ledger.events),
             counted={node: tuple(lives) for node, lives in ledger.devices.items()},
