@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -132,10 +133,20 @@ def pinging(lab: Lab, node: LabNode, peer: LabNode, family: IPFamily = IPFamily.
             assert process.poll() is None
         yield stream
     finally:
-        os.killpg(process.pid, signal.SIGINT)
-        output = process.communicate()[0].decode()
+        output = _interrupted(process)
     words = next(line for line in output.splitlines() if "packets transmitted" in line).split()
     stream.sent, stream.answered = int(words[0]), int(words[3])
+
+
+def _interrupted(process: subprocess.Popen[bytes]) -> str:
+    """What a ping says when it is interrupted; one that is about to wait for an answer overhears the first time."""
+    for _ in range(5):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=1)[0].decode()
+    os.killpg(process.pid, signal.SIGKILL)
+    raise AssertionError("a ping could not be interrupted: this process was started with SIGINT ignored")
 
 
 def reach_each_other(lab: Lab) -> None:
