@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.errors import AgentError, ProviderError
@@ -13,9 +13,10 @@ from pytest_ciliumwg.lasting.flows import interval
 from pytest_ciliumwg.lasting.ledger import Ledger
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.model.timeline import BlindInterval
-from pytest_ciliumwg.model.traffic import Flow
+from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.providers.base import AgentPort, Cluster
 from pytest_ciliumwg.wire.agents import Agent, JobGoneError, Pulse, Run
+from pytest_ciliumwg.wire.measure import FIRST_SECONDS, INTERVAL
 
 PATIENCE = 1.0
 """Seconds after which a message without an answer is lost."""
@@ -141,6 +142,23 @@ class StreamFollower:
         """
         refused = Agent(self.port_of(self.pod)).serve(self.run, self.served, part=self._job)
         self.errors += [f"{self.pod.key} cannot serve flow {flow}: {why}" for flow, why in refused.items()]
+
+    def open_sessions(self) -> None:
+        """Send one echo request to each node that comes after this one, and wait for the answers for a while.
+
+        Two nodes that begin at the same moment cross their handshakes, and back off for 5 s.
+
+        Raises:
+            AgentError: the agent does not answer.
+        """
+        pairs = {
+            flow.destination_pod: replace(flow, purpose="first", count=1)
+            for flow in self.flows
+            if flow.protocol is Protocol.ICMP and flow.source_pod < flow.destination_pod
+        }
+        agent = Agent(self.port_of(self.pod))
+        agent.send(self.run, "first", pairs.values(), interval=INTERVAL, timeout=FIRST_SECONDS)
+        agent.collect(self.run, "first", wait=FIRST_SECONDS)
 
     def start(self) -> None:
         """Begin to send.

@@ -153,6 +153,7 @@ class LastingWatch:
         self._until(self._who_is_deaf)
         streams = self._streams.values()
         self._each("a test pod cannot serve", [one.serve for one in streams])
+        self._each("a test pod cannot open WireGuard sessions", [one.open_sessions for one in streams])
         self._each("a test pod cannot send", [one.start for one in streams])
         self._sending.set()
         self._until(self._who_is_silent)

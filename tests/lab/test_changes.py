@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from pytest_ciliumwg.model.cluster import IPFamily
@@ -57,7 +60,7 @@ def test_leaks_of_a_change(raise_lab: Raise, version: str, fault: str) -> None:
             process.stdout.readline()
             process.stdout.readline()
             cluster.levers.delete_pod(pod)
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # the ping and what has brought it into its namespace
             process.communicate()
     else:
         with sniffing(lab, node) as seen, pinging(lab, node, peer):
