@@ -34,7 +34,7 @@ SETTLE_SECONDS = 20.0
 _LOOKS = (
     "ip -br link; ip -4 rule; ip -6 rule; ip -4 route show table all; ip -6 route show table all; "
     "nft list tables | grep -v ' proxy$' | while read -r _ family name; do nft -s list table $family $name; done"
-    " | grep -vE '^[[:space:]]*(table|chain|type|})'; "
+    " | { grep -vE '^[[:space:]]*(table|chain|type|})' || true; }; "
     "tc filter show dev eth0 egress; wg show cilium_wg0 allowed-ips; wg show cilium_wg0 fwmark"
 )
 
