@@ -106,7 +106,7 @@ def test_disruptions(lab_double: MakeDouble, run_suite: Any) -> None:
     assert done.ret == 0, done.stdout.str()
     stages = {one["params"].get("stage") for one in report["checks"]}
     assert stages == {
-        "initial", "agent-restart", "agent-restart-all", "pod-churn", "key-replaced", "device-down", "port-blocked",
+        "agent-restart", "agent-restart-all", "pod-churn", "key-replaced", "device-down", "port-blocked",
     }  # fmt: skip
     assert not {"fail", "inconclusive"} & set(outcomes(report).values())
     done.stdout.fnmatch_lines(
