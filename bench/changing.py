@@ -22,7 +22,8 @@ from pytest_ciliumwg.lasting.causes import Causes
 from pytest_ciliumwg.lasting.reading import leaks
 from pytest_ciliumwg.lasting.watch import LastingWatch
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.model.timeline import ClearInterval, Timeline
+from pytest_ciliumwg.model.timeline import Timeline
+from pytest_ciliumwg.model.traffic import Sighting
 from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab
 from pytest_ciliumwg.providers.lab.faults.window import leak_packets
 
@@ -133,7 +134,7 @@ def mistakes(injected: list[Injected], timeline: Timeline) -> list[str]:
     return [*wrong, *(f"seen, but never let out: {seen}" for seen in left), *_doubts(timeline)]
 
 
-def _wrong_with(one: Injected, mine: list[ClearInterval], timeline: Timeline) -> list[str]:
+def _wrong_with(one: Injected, mine: list[Sighting], timeline: Timeline) -> list[str]:
     wrong = [f"{one}: a frame of {timeline.flows.get(seen.flow)}" for seen in mine if not _fits(one, seen, timeline)]
     for node, outgoing in ((one.source, True), (one.destination, False)):
         frames = sum(seen.frames for seen in mine if (seen.node, seen.outgoing) == (node, outgoing))
@@ -146,7 +147,7 @@ def _wrong_with(one: Injected, mine: list[ClearInterval], timeline: Timeline) ->
     return wrong
 
 
-def _fits(one: Injected, seen: ClearInterval, timeline: Timeline) -> bool:
+def _fits(one: Injected, seen: Sighting, timeline: Timeline) -> bool:
     flow = timeline.flows.get(seen.flow)
     if flow is None or flow.family is not one.family:
         return False

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.changes.catalogue import Change
-from pytest_ciliumwg.changes.perform import Made, not_made, perform
+from pytest_ciliumwg.changes.perform import Made, perform
 from pytest_ciliumwg.changes.stages import INITIAL, Stage, announcement, hit_node, stages_of, way_of
 from pytest_ciliumwg.checks import MARKER, Check, InconclusiveError, Outcome, Verify, params_of
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
@@ -155,18 +155,15 @@ class Conformance:
         self.record.changes.append(made)
 
     def _make(self, cluster: Cluster, change: Change) -> Made:
-        expected = expectations_for(cluster.declared)
         failed = [one for one in self.made.values() if one.error and one.change.kind == "upgrade"]
         if failed and change.kind == "upgrade":
-            return not_made(change, self._hit, expected, f"{failed[0].change.name} was not done: {failed[0].error}")
-        try:
-            states = {pod.node: cluster.state(pod.node) for pod in cluster.test_pods()}
-            made = perform(cluster, change, self._hit, states, expected, self.progress, self.settings.rate)
-        except ProviderError as error:
-            return not_made(change, self._hit, expected, str(error))
+            why = f"{failed[0].change.name} was not done: {failed[0].error}"
+            return Made(change=change, node=self._hit, error=why)
+        expected = expectations_for(cluster.declared)
+        made = perform(cluster, change, self._hit, expected, self.progress, self.settings.rate)
         if change.kind == "node-back":
-            away = [one for one in self.made.values() if one.change.kind in ("drain", "node-gone")]
-            made = replace(made, back_to=away[0].before if away else None)
+            away = [one.watched for one in self.made.values() if one.change.kind in ("drain", "node-gone")]
+            made = replace(made, back_to=away[0].before if away and away[0] else None)
         return self._with_new_pods(cluster, made) if change.kind == "upgrade" and not made.error else made
 
     @staticmethod

@@ -16,7 +16,7 @@ from pytest_ciliumwg.expect import Expectations, expectations_for
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Protocol
-from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.providers.base import Cluster, states_of
 from pytest_ciliumwg.verifying import Observed
 from pytest_ciliumwg.wire.agents import Agent
 from pytest_ciliumwg.wire.judge import Judge
@@ -87,17 +87,13 @@ def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ..
         keys = {node.name for node in nodes if node.public_key}
         return all(len(state.real_peers()) == len(keys - {name}) for name, state in found.items())
 
-    def observe() -> Mapping[str, NodeState]:
-        with ThreadPoolExecutor(_CONCURRENCY) as pool:
-            return dict(zip(names, pool.map(cluster.state, names), strict=True))
-
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_delay(cluster.settle_seconds),
         wait=tenacity.wait_fixed(_POLL_SECONDS),
         retry=tenacity.retry_if_result(lambda found: not settled(found)),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else {},
     )
-    found: Mapping[str, NodeState] = retrying(observe)
+    found: Mapping[str, NodeState] = retrying(states_of, cluster, names)
     return found
 
 

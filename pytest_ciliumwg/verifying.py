@@ -88,11 +88,7 @@ def judged(judge: Judge, purpose: Purpose, family: IPFamily, protocol: Protocol)
 
 def seen_in_clear(sightings: Sequence[Sighting]) -> str:
     """Sightings in words."""
-    return "; ".join(
-        f"{seen.frames} frames of the {seen.direction} {'leaving' if seen.outgoing else 'entering'} {seen.node} "
-        f"{seen.device} in clear ({seen.layers}, by {seen.how})"
-        for seen in sightings
-    )
+    return "; ".join(seen.told() for seen in sightings)
 
 
 def wireguard_messages(judge: Judge, verify: Verify) -> Iterator[tuple[str, str, WireGuardMessages]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ciliumwg.changes.footprint import differences
-from pytest_ciliumwg.changes.perform import Made
+from pytest_ciliumwg.changes.perform import Made, Watched
 from pytest_ciliumwg.changes.proof import proof_of
 from pytest_ciliumwg.checks import Verify
 from pytest_ciliumwg.lasting.reading import (
@@ -21,13 +21,13 @@ from pytest_ciliumwg.verifying import LEAK
 UNDONE = ("restart", "churn", "rekey", "outage", "node-restart", "node-back")
 
 
-def need_timeline(change: Made, verify: Verify) -> bool:
-    """Whether there is anything to verify."""
+def watched(change: Made, verify: Verify) -> Watched | None:
+    """What was seen of the change; None is noted as unmeasured."""
     if change.unavailable:
         verify.not_told(change.change.name, change.error)
-    elif change.timeline is None:
+    elif change.watched is None:
         verify.cannot(change.change.name, f"it was not made: {change.error}")
-    return change.timeline is not None
+    return change.watched
 
 
 @pytest.mark.ciliumwg_check(
@@ -57,20 +57,20 @@ def test_done(change: Made, verify: Verify) -> None:
 )
 def test_no_cleartext(change: Made, verify: Verify) -> None:
     """At no time, before, during and after the change, a packet between pods is in clear on any native device."""
-    if not need_timeline(change, verify) or change.timeline is None or change.tolerance is None:
+    if (seen := watched(change, verify)) is None:
         return
-    found = list(leaks_by_flow(change.timeline))
+    timeline, tolerance = seen.timeline, seen.tolerance
+    found = list(leaks_by_flow(timeline))
     for where, told in found:
-        if change.tolerance.clear_reported:
-            verify.not_told(where, f"in clear: {told}; {change.tolerance.reason}")
+        if tolerance.clear_reported:
+            verify.not_told(where, f"in clear: {told}; {tolerance.reason}")
         else:
             verify(False, where=where, expected="encrypted all the time", seen=told, meaning=LEAK)
-    for where, why in (*unwatchable(change.timeline), *blind_intervals(change.timeline, _away(change))):
-        verify.cannot(where, why)
-    for where, why in answered_without_tunnel(change.timeline):
+    away = frozenset({change.node}) if tolerance.away else frozenset()
+    for where, why in (*unwatchable(timeline), *blind_intervals(timeline, away), *answered_without_tunnel(timeline)):
         verify.cannot(where, why)
     if not found:
-        for flow in sounding(change.timeline):
+        for flow in sounding(timeline):
             verify(True, where=str(flow), expected="encrypted all the time", seen="nothing in clear")
 
 
@@ -81,18 +81,18 @@ def test_no_cleartext(change: Made, verify: Verify) -> None:
 )
 def test_loss(change: Made, verify: Verify) -> None:
     """No flow is unanswered for longer than this change may take in this version, and no other flow at all."""
-    if not need_timeline(change, verify) or change.timeline is None or change.tolerance is None:
+    if (seen := watched(change, verify)) is None:
         return
-    for flow, longest in outages(change.timeline):
+    for flow, longest in outages(seen.timeline):
         touched = change.change.everywhere or change.node in flow.pair
-        limit = change.tolerance.outage_of(flow, touched)
+        limit = seen.tolerance.outage_of(flow, touched)
         if limit is None:
             continue
         seconds = longest.seconds if longest else 0.0
         verify(
             seconds <= limit,
             where=str(flow),
-            expected=f"unanswered for at most {limit:g} s" + (f": {change.tolerance.reason}" if touched else ""),
+            expected=f"unanswered for at most {limit:g} s" + (f": {seen.tolerance.reason}" if touched else ""),
             seen=""
             if longest is None
             else f"{longest.lost} messages in {seconds:.2f} s ({longest.error or 'no answer'})",
@@ -107,13 +107,14 @@ def test_loss(change: Made, verify: Verify) -> None:
 )
 def test_settled(change: Made, verify: Verify) -> None:
     """Soon after the change every node has each other node's published key as a peer, no more, and all flows pass."""
-    if not need_timeline(change, verify):
+    if (seen := watched(change, verify)) is None:
         return
+    settling = seen.settling
     verify(
-        change.settled_after is not None,
+        settling.after is not None,
         where=change.change.name,
-        expected=f"all as it has to be within {change.settle_limit:g} s",
-        seen="; ".join(change.unsettled[:5]) or f"after {change.settled_after or 0:.1f} s",
+        expected=f"all as it has to be within {settling.limit:g} s",
+        seen="; ".join(settling.wrong[:5]) or f"after {settling.after or 0:.1f} s",
     )
 
 
@@ -122,23 +123,17 @@ def test_settled(change: Made, verify: Verify) -> None:
 )
 def test_restored(change: Made, verify: Verify) -> None:
     """After a change that undoes itself, or others, nodes, agents, devices, rules, routes and peers are as before."""
-    if not need_timeline(change, verify):
+    if (seen := watched(change, verify)) is None:
         return
     if change.change.kind not in UNDONE:
         verify.not_told(change.change.name, "it is meant to leave the cluster in another state")
         return
-    before = change.back_to or change.before
-    if before is None or change.after is None:
+    if seen.after is None:
         verify.cannot(change.change.name, "the cluster could not be looked at (see change.settled)")
         return
-    changed = list(differences(before.footprint, change.after.footprint))
+    before = change.back_to or seen.before
+    changed = list(differences(before.footprint, seen.after.footprint))
     for where, was, now in changed:
         verify(False, where=where, expected=was, seen=now, meaning="The change has left something behind.")
-    for where in change.after.footprint.keys() - {where for where, _, _ in changed}:
+    for where in seen.after.footprint.keys() - {where for where, _, _ in changed}:
         verify(True, where=where, expected="as before", seen="as before")
-
-
-def _away(change: Made) -> frozenset[str]:
-    """The nodes that may be blind, because they were away."""
-    away = change.tolerance is not None and change.tolerance.away
-    return frozenset({change.node}) if away else frozenset()

@@ -32,6 +32,8 @@ class Hands:
 
 
 Action = Callable[[Hands], None]
+_Pull = Callable[[str], None]
+"""Pulls a lever on a node."""
 
 
 def restart_agent(hands: Hands) -> None:
@@ -66,20 +68,25 @@ def replace_key(hands: Hands) -> None:
 
 def device_down(hands: Hands) -> None:
     """Set the WireGuard device down for some seconds."""
-    hands.note("setting cilium_wg0 down", hands.node)
-    hands.levers.device_down(hands.node)
-    time.sleep(OUT_SECONDS)
-    hands.note("setting cilium_wg0 up", hands.node)
-    hands.levers.device_up(hands.node)
+    _for_some_seconds(
+        hands, ("setting cilium_wg0 down", hands.levers.device_down), ("setting cilium_wg0 up", hands.levers.device_up)
+    )
 
 
 def block_port(hands: Hands) -> None:
     """Drop WireGuard's packets for some seconds."""
-    hands.note("blocking WireGuard's UDP port", hands.node)
-    hands.levers.block_port(hands.node)
-    time.sleep(OUT_SECONDS)
-    hands.note("unblocking WireGuard's UDP port", hands.node)
-    hands.levers.unblock_port(hands.node)
+    _for_some_seconds(
+        hands,
+        ("blocking WireGuard's UDP port", hands.levers.block_port),
+        ("unblocking WireGuard's UDP port", hands.levers.unblock_port),
+    )
+
+
+def _for_some_seconds(hands: Hands, first: tuple[str, _Pull], then: tuple[str, _Pull]) -> None:
+    for (what, pull), pause in ((first, OUT_SECONDS), (then, 0.0)):
+        hands.note(what, hands.node)
+        pull(hands.node)
+        time.sleep(pause)
 
 
 def restart_node(hands: Hands) -> None:

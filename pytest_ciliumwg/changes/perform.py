@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pytest_ciliumwg.changes.actions import Hands
 from pytest_ciliumwg.changes.catalogue import Change, on
@@ -17,14 +16,13 @@ from pytest_ciliumwg.lasting.followers import PATIENCE
 from pytest_ciliumwg.lasting.watch import LastingWatch
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
-from pytest_ciliumwg.providers.base import Cluster, Progress
+from pytest_ciliumwg.providers.base import Cluster, Progress, states_of
 
 MARGIN_SECONDS = 1.0
 """How long the watch goes on before the change."""
 SETTLE_FACTOR = 3
 """A cluster has three times as long as usual to settle after a change; nobody promises a limit."""
 _PAUSE = 0.2
-_CONCURRENCY = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,41 +34,48 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """Whether a cluster came to rest after a change."""
+
+    after: float | None
+    """Seconds from the end of the change until the cluster was as it has to be; None: it never was."""
+    limit: float
+    """How many seconds it had."""
+    wrong: tuple[str, ...]
+    """What was still wrong when the time was over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """All that was seen of a change."""
+
+    timeline: Timeline
+    tolerance: Tolerance
+    before: Look
+    after: Look | None
+    """None where the cluster could not be looked at again."""
+    settling: Settling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """A change that was made, or tried, and all that was seen meanwhile."""
 
     change: Change
     node: str
     """The node that it hit."""
-    error: str
+    error: str = ""
     """Why it could not be made; empty when it was."""
-    back_to: Look | None = None
-    """How the cluster was before the earlier changes that this one undoes."""
     unavailable: bool = False
     """Whether this cluster cannot have it, by its nature."""
-    timeline: Timeline | None
-    """None when nothing could be watched."""
-    tolerance: Tolerance | None
-    before: Look | None
-    after: Look | None
-    settled_after: float | None
-    """Seconds from the end of the change until the cluster was as it has to be; None: it never was."""
-    unsettled: tuple[str, ...]
-    """What was still wrong when the time was over."""
-    settle_limit: float
-    """How many seconds it had."""
-    expected: Expectations
-    """What held when the change began."""
+    watched: Watched | None = None
+    """None when it was not even begun, or could not be watched."""
+    back_to: Look | None = None
+    """How the cluster was before the earlier changes that this one undoes."""
 
 
 def perform(
-    cluster: Cluster,
-    change: Change,
-    node: str,
-    states: Mapping[str, NodeState],
-    expected: Expectations,
-    progress: Progress,
-    rate: float,
+    cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, rate: float
 ) -> Made:
     """Make a change while everything is watched.
 
@@ -80,12 +85,11 @@ def perform(
         cluster: The cluster.
         change: The change.
         node: The node that it hits, where it hits one.
-        states: The nodes under test, as they are.
         expected: What holds before the change.
         progress: Told of every step.
         rate: Messages a second of each flow.
     """
-    return _Performance(cluster, on(change, node), node, expected, progress, rate).make(states)
+    return _Performance(cluster, on(change, node), node, expected, progress, rate).make()
 
 
 class _Performance:
@@ -98,18 +102,15 @@ class _Performance:
         self._expected = expected
         self._progress = progress
         self._rate = rate
-        self._settle_limit = SETTLE_FACTOR * cluster.settle_seconds
-        self._settled_after: float | None = None
-        self._unsettled: tuple[str, ...] = ()
 
-    def make(self, states: Mapping[str, NodeState]) -> Made:
-        if missing := [why for lever in self._change.levers if (why := self._cluster.levers.unavailable(lever))]:
-            return replace(self._made(missing[0], None, None, None), unavailable=True)
-        self._progress(f"change {self._change.name}: {self._change.does}")
+    def make(self) -> Made:
         try:
-            return self._watched(states)
+            if missing := [why for lever in self._change.levers if (why := self._cluster.levers.unavailable(lever))]:
+                return self._made(missing[0], unavailable=True)
+            self._progress(f"change {self._change.name}: {self._change.does}")
+            return self._watched()
         except CiliumwgError as error:
-            return self._made(f"{error}{self._put_back()}", None, None, None)
+            return self._made(f"{error}{self._put_back()}")
         except BaseException:
             self._progress("putting back what was changed")
             if left := self._put_back():
@@ -124,7 +125,8 @@ class _Performance:
             return f"; and it cannot be undone: {error}"
         return ""
 
-    def _watched(self, states: Mapping[str, NodeState]) -> Made:
+    def _watched(self) -> Made:
+        states = self._states()
         devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
         before = self._look(states)
         watch = LastingWatch(self._cluster, devices, self._expected.listen_port, self._progress, rate=self._rate)
@@ -133,14 +135,24 @@ class _Performance:
             error = self._act(watch)
             if error:
                 error += self._put_back()
-            self._settle(watch)
+            settling = self._settle(watch)
             timeline = watch.stop()
-        return self._made(error, timeline, before, self._look_again())
+        watched = Watched(
+            timeline=timeline,
+            tolerance=tolerance(self._change, self._expected, timeline),
+            before=before,
+            after=self._look_again(),
+            settling=settling,
+        )
+        return self._made(error, watched=watched)
 
     def _act(self, watch: LastingWatch) -> str:
-        nodes = [pod.node for pod in self._cluster.test_pods()]
         hands = Hands(
-            levers=self._cluster.levers, node=self._node, nodes=nodes, note=watch.note, send_from=watch.send_from
+            levers=self._cluster.levers,
+            node=self._node,
+            nodes=self._nodes(),
+            note=watch.note,
+            send_from=watch.send_from,
         )
         try:
             self._change.act(hands)
@@ -148,78 +160,50 @@ class _Performance:
             return str(error)
         return ""
 
-    def _settle(self, watch: LastingWatch) -> None:
+    def _settle(self, watch: LastingWatch) -> Settling:
         """Wait until the cluster is as it has to be, every flow is answered again, and both last.
 
         That a message is not answered shows only after the patience of its sender.
         """
+        limit = SETTLE_FACTOR * self._cluster.settle_seconds
         began = time.monotonic()
         good_since: float | None = None
+        last_wrong: tuple[str, ...] = ()
         while True:
             wrong = self._wrong(watch)
             now = time.monotonic()
             if wrong:
-                good_since, self._unsettled = None, tuple(wrong)
+                good_since, last_wrong = None, tuple(wrong)
             elif good_since is None:
                 good_since = now
             if good_since is not None and now - good_since > PATIENCE + watch.poll_seconds + _PAUSE:
-                self._settled_after, self._unsettled = good_since - began, ()
-                return
-            if good_since is None and now - began > self._settle_limit:
-                return
+                return Settling(after=good_since - began, limit=limit, wrong=())
+            if good_since is None and now - began > limit:
+                return Settling(after=None, limit=limit, wrong=last_wrong)
             time.sleep(_PAUSE)
 
     def _wrong(self, watch: LastingWatch) -> list[str]:
         try:
-            look, states = self._now()
+            states, snapshot = self._states(), self._cluster.snapshot()
         except ProviderError as error:
             return [str(error)]
-        return [*unsettled(self._cluster, look.snapshot, states), *watch.troubles(tuple(states))]
+        return [*unsettled(self._cluster, snapshot, states), *watch.troubles(tuple(states))]
 
     def _look_again(self) -> Look | None:
         try:
-            return self._now()[0]
+            return self._look(self._states())
         except ProviderError:
             return None  # what is wrong is on record as unsettled
 
-    def _now(self) -> tuple[Look, Mapping[str, NodeState]]:
-        nodes = [pod.node for pod in self._cluster.test_pods()]
-        with ThreadPoolExecutor(_CONCURRENCY) as pool:
-            states = dict(zip(nodes, pool.map(self._cluster.state, nodes), strict=True))
-        return self._look(states), states
+    def _nodes(self) -> list[str]:
+        return [pod.node for pod in self._cluster.test_pods()]
+
+    def _states(self) -> Mapping[str, NodeState]:
+        return states_of(self._cluster, self._nodes())
 
     def _look(self, states: Mapping[str, NodeState]) -> Look:
         snapshot = self._cluster.snapshot()
         return Look(snapshot=snapshot, footprint=footprint(self._cluster, snapshot, states))
 
-    def _made(self, error: str, timeline: Timeline | None, before: Look | None, after: Look | None) -> Made:
-        return Made(
-            change=self._change,
-            node=self._node,
-            error=error,
-            timeline=timeline,
-            tolerance=tolerance(self._change, self._expected, timeline) if timeline else None,
-            before=before,
-            after=after,
-            settled_after=self._settled_after,
-            unsettled=self._unsettled,
-            settle_limit=self._settle_limit,
-            expected=self._expected,
-        )
-
-
-def not_made(change: Change, node: str, expected: Expectations, why: str) -> Made:
-    """A change that was not even tried."""
-    return Made(
-        change=change,
-        node=node,
-        error=why,
-        timeline=None,
-        tolerance=None,
-        before=None,
-        after=None,
-        settled_after=None,
-        unsettled=(),
-        settle_limit=0.0,
-        expected=expected,
-    )
+    def _made(self, error: str, *, unavailable: bool = False, watched: Watched | None = None) -> Made:
+        return Made(change=self._change, node=self._node, error=error, unavailable=unavailable, watched=watched)

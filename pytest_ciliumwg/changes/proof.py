@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pytest_ciliumwg.changes.actions import CHURN_ROUNDS
-from pytest_ciliumwg.changes.catalogue import Kind
+from pytest_ciliumwg.changes.catalogue import Change, Kind
 from pytest_ciliumwg.changes.perform import Made
-from pytest_ciliumwg.model.timeline import Timeline
+from pytest_ciliumwg.model.timeline import Snapshot, Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,19 +21,35 @@ class Proof:
     seen: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A change that was made, and what there is to prove it."""
+
+    change: Change
+    node: str
+    before: Snapshot
+    after: Snapshot
+    timeline: Timeline
+
+
 def proof_of(made: Made) -> tuple[Proof, ...]:
-    """What shows that a change was made; empty where it was not, or needs no proof."""
-    if made.error or made.before is None or made.after is None or made.timeline is None:
+    """What shows that a change was made; empty where it was not, or the cluster could not be looked at again."""
+    seen = made.watched
+    if made.error or seen is None or seen.after is None:
         return ()
-    return tuple(_BY_KIND[made.change.kind](made, made.timeline))
+    case = _Case(
+        change=made.change,
+        node=made.node,
+        before=seen.before.snapshot,
+        after=seen.after.snapshot,
+        timeline=seen.timeline,
+    )
+    return tuple(_BY_KIND[made.change.kind](case))
 
 
-def _new_agents(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    del timeline
-    if made.before is None or made.after is None:
-        return
-    before, after = made.before.snapshot.agents, made.after.snapshot.agents
-    for node in before if made.change.everywhere else [made.node]:
+def _new_agents(case: _Case) -> Iterator[Proof]:
+    before, after = case.before.agents, case.after.agents
+    for node in before if case.change.everywhere else [case.node]:
         was, now = before.get(node), after.get(node)
         yield Proof(
             holds=now is not None and now.ready and (was is None or now.name != was.name),
@@ -43,29 +59,27 @@ def _new_agents(made: Made, timeline: Timeline) -> Iterator[Proof]:
         )
 
 
-def _new_key(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    yield from _new_agents(made, timeline)
-    if made.before is None or made.after is None:
-        return
-    was, now = made.before.snapshot.keys.get(made.node), made.after.snapshot.keys.get(made.node)
-    yield Proof(holds=now not in (None, was), where=made.node, expected=f"another key than {was}", seen=str(now))
+def _new_key(case: _Case) -> Iterator[Proof]:
+    yield from _new_agents(case)
+    was, now = case.before.keys.get(case.node), case.after.keys.get(case.node)
+    yield Proof(holds=now not in (None, was), where=case.node, expected=f"another key than {was}", seen=str(now))
 
 
-def _traffic_met_it(made: Made, timeline: Timeline) -> Iterator[Proof]:
+def _traffic_met_it(case: _Case) -> Iterator[Proof]:
     """What took the tunnel away was noticed by packets: they were lost, or they were in clear."""
-    lost = sum(one.lost for one in timeline.outages if made.node in timeline.flows[one.flow].pair)
+    timeline = case.timeline
+    lost = sum(one.lost for one in timeline.outages if case.node in timeline.flows[one.flow].pair)
     clear = sum(one.frames for one in timeline.clear)
     yield Proof(
         holds=lost + clear > 0,
-        where=made.node,
+        where=case.node,
         expected="packets that were lost or in clear meanwhile",
         seen=f"{lost} lost, {clear} in clear",
     )
 
 
-def _pods_came_and_went(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    del made
-    deleted = sum(event.kind == "change" and event.what.startswith("deleting") for event in timeline.events)
+def _pods_came_and_went(case: _Case) -> Iterator[Proof]:
+    deleted = sum(event.kind == "change" and event.what.startswith("deleting") for event in case.timeline.events)
     yield Proof(
         holds=deleted >= CHURN_ROUNDS,
         where="all nodes",
@@ -74,52 +88,42 @@ def _pods_came_and_went(made: Made, timeline: Timeline) -> Iterator[Proof]:
     )
 
 
-def _was_away(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    again = [event for event in timeline.events if event.node == made.node and event.kind == "watch-restarted"]
-    yield Proof(holds=bool(again), where=made.node, expected="its agents were restarted", seen=f"{len(again)} restarts")
+def _was_away(case: _Case) -> Iterator[Proof]:
+    again = [event for event in case.timeline.events if event.node == case.node and event.kind == "watch-restarted"]
+    yield Proof(holds=bool(again), where=case.node, expected="its agents were restarted", seen=f"{len(again)} restarts")
 
 
-def _drained(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    del timeline
-    if made.before is None or made.after is None:
-        return
-    before = {pod for pod, node in made.before.snapshot.pods.items() if node == made.node}
-    after = {pod for pod, node in made.after.snapshot.pods.items() if node == made.node}
+def _drained(case: _Case) -> Iterator[Proof]:
+    before = {pod for pod, node in case.before.pods.items() if node == case.node}
+    after = {pod for pod, node in case.after.pods.items() if node == case.node}
     yield Proof(
         holds=before != after or len(before) <= 1,
-        where=made.node,
+        where=case.node,
         expected="fewer pods than before",
         seen=f"{len(before)} before, {len(after)} now",
     )
 
 
-def _is_gone(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    del timeline
-    there = made.after is not None and made.node in made.after.snapshot.nodes
+def _is_gone(case: _Case) -> Iterator[Proof]:
+    there = case.node in case.after.nodes
     yield Proof(
-        holds=not there, where=made.node, expected="it left the cluster", seen="it is there" if there else "gone"
+        holds=not there, where=case.node, expected="it left the cluster", seen="it is there" if there else "gone"
     )
 
 
-def _is_back(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    del timeline
-    back = made.after is not None and made.after.snapshot.nodes.get(made.node, False)
+def _is_back(case: _Case) -> Iterator[Proof]:
+    back = case.after.nodes.get(case.node, False)
     yield Proof(
-        holds=back, where=made.node, expected="it is in the cluster, and Ready", seen="so" if back else "not so"
+        holds=back, where=case.node, expected="it is in the cluster, and Ready", seen="so" if back else "not so"
     )
 
 
-def _upgraded(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    yield from _new_agents(made, timeline)
-
-
-def _none(made: Made, timeline: Timeline) -> Iterator[Proof]:
-    del made
-    seconds = timeline.stopped - timeline.started
+def _watched(case: _Case) -> Iterator[Proof]:
+    seconds = case.timeline.stopped - case.timeline.started
     yield Proof(holds=seconds > 0, where="all nodes", expected="they were watched", seen=f"for {seconds:.0f} s")
 
 
-_BY_KIND: dict[Kind, Callable[[Made, Timeline], Iterator[Proof]]] = {
+_BY_KIND: dict[Kind, Callable[[_Case], Iterator[Proof]]] = {
     "restart": _new_agents,
     "churn": _pods_came_and_went,
     "rekey": _new_key,
@@ -128,6 +132,6 @@ _BY_KIND: dict[Kind, Callable[[Made, Timeline], Iterator[Proof]]] = {
     "drain": _drained,
     "node-gone": _is_gone,
     "node-back": _is_back,
-    "upgrade": _upgraded,
-    "none": _none,
+    "upgrade": _new_agents,
+    "none": _watched,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_ciliumwg.changes.actions import OUT_SECONDS
@@ -49,7 +48,13 @@ class Tolerance:
 
 def tolerance(change: Change, expected: Expectations, timeline: Timeline) -> Tolerance:
     """What a change may cost, by the version and by what is seen to happen to the device."""
-    return _BY_KIND[change.kind](expected, timeline)
+    if change.kind == "restart":
+        return _restart(expected, timeline)
+    if change.kind == "churn":
+        return _churn(expected)
+    if change.kind == "outage":
+        return _outage(expected)
+    return _ALWAYS[change.kind]
 
 
 def _restart(expected: Expectations, timeline: Timeline) -> Tolerance:
@@ -62,25 +67,13 @@ def _restart(expected: Expectations, timeline: Timeline) -> Tolerance:
     return _hit(NO_LOSS, "from 1.16.2 an agent's restart keeps the allowed IPs (PR 34095)")
 
 
-def _hit(seconds: float, reason: str) -> Tolerance:
-    return Tolerance(hit_outage=seconds, other_outage=NO_LOSS, clear_reported=False, reason=reason)
+def _churn(expected: Expectations) -> Tolerance:
+    if expected.churn_loss:
+        return _all(CHURN_SECONDS, "to 1.16.2 allowed IPs are replaced whenever a pod comes or goes (issue 33159)")
+    return _all(NO_LOSS, "")
 
 
-def _churn(expected: Expectations, timeline: Timeline) -> Tolerance:
-    del timeline
-    lossy = expected.churn_loss
-    seconds = CHURN_SECONDS if lossy else NO_LOSS
-    reason = "to 1.16.2 allowed IPs are replaced whenever a pod comes or goes (issue 33159)" if lossy else ""
-    return Tolerance(hit_outage=seconds, other_outage=seconds, clear_reported=False, reason=reason)
-
-
-def _rekey(expected: Expectations, timeline: Timeline) -> Tolerance:
-    del expected, timeline
-    return _hit(RESTART_SECONDS, "until its peers have learned the new key nobody can reach the node")
-
-
-def _outage(expected: Expectations, timeline: Timeline) -> Tolerance:
-    del timeline
+def _outage(expected: Expectations) -> Tolerance:
     return Tolerance(
         hit_outage=OUT_SECONDS + RECOVERY_SECONDS,
         other_outage=NO_LOSS,
@@ -89,38 +82,22 @@ def _outage(expected: Expectations, timeline: Timeline) -> Tolerance:
     )
 
 
-def _away(expected: Expectations, timeline: Timeline) -> Tolerance:
-    del expected, timeline
-    reason = "the node was away"
-    return Tolerance(hit_outage=None, other_outage=NO_LOSS, clear_reported=False, away=True, reason=reason)
+def _hit(seconds: float | None, reason: str, *, away: bool = False) -> Tolerance:
+    return Tolerance(hit_outage=seconds, other_outage=NO_LOSS, clear_reported=False, away=away, reason=reason)
 
 
-def _nothing(expected: Expectations, timeline: Timeline) -> Tolerance:
-    del expected, timeline
-    return _hit(NO_LOSS, "nothing was changed that carries traffic")
+def _all(seconds: float, reason: str) -> Tolerance:
+    return Tolerance(hit_outage=seconds, other_outage=seconds, clear_reported=False, reason=reason)
 
 
-def _upgrade(expected: Expectations, timeline: Timeline) -> Tolerance:
-    del expected, timeline
-    reason = "every agent is replaced, and with it the datapath"
-    return Tolerance(hit_outage=RESTART_SECONDS, other_outage=RESTART_SECONDS, clear_reported=False, reason=reason)
-
-
-def _observed(expected: Expectations, timeline: Timeline) -> Tolerance:
-    del expected, timeline
-    reason = "what others changed meanwhile is not known here"
-    return Tolerance(hit_outage=RESTART_SECONDS, other_outage=RESTART_SECONDS, clear_reported=False, reason=reason)
-
-
-_BY_KIND: dict[Kind, Callable[[Expectations, Timeline], Tolerance]] = {
-    "restart": _restart,
-    "churn": _churn,
-    "rekey": _rekey,
-    "outage": _outage,
-    "node-restart": _away,
-    "node-gone": _away,
-    "node-back": _away,
-    "drain": _nothing,
-    "upgrade": _upgrade,
-    "none": _observed,
+_AWAY = _hit(None, "the node was away", away=True)
+_ALWAYS: dict[Kind, Tolerance] = {
+    "rekey": _hit(RESTART_SECONDS, "until its peers have learned the new key nobody can reach the node"),
+    "node-restart": _AWAY,
+    "node-gone": _AWAY,
+    "node-back": _AWAY,
+    "drain": _hit(NO_LOSS, "nothing was changed that carries traffic"),
+    "upgrade": _all(RESTART_SECONDS, "every agent is replaced, and with it the datapath"),
+    "none": _all(RESTART_SECONDS, "what others changed meanwhile is not known here"),
 }
+"""Of the other kinds of changes, in every version."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.model.timeline import ClearInterval, Event, Timeline
+from pytest_ciliumwg.model.timeline import Event, Timeline
+from pytest_ciliumwg.model.traffic import Sighting
 
 CLOCK_DOUBT = 0.05
 """Frames and events of two nodes can be put in order no better than this, whatever their offsets are known to be."""
@@ -48,7 +49,7 @@ class Causes:
         self._timeline = timeline
         self._known: dict[IPFamily | None, tuple[Sequence[Event], Sequence[Absence]]] = {}
 
-    def of(self, seen: ClearInterval) -> Cause:
+    def of(self, seen: Sighting) -> Cause:
         """What came before an interval of cleartext."""
         flow = self._timeline.flows.get(seen.flow)
         nodes = flow.pair if flow else (seen.node,)
@@ -76,7 +77,7 @@ def _cause(nodes: Sequence[str], before: Sequence[Event], fitting: Sequence[Abse
     )
 
 
-def _fills(absence: Absence, seen: ClearInterval, doubt: float) -> bool:
+def _fills(absence: Absence, seen: Sighting, doubt: float) -> bool:
     """Whether nothing leaked before it began or after it ended, and nothing was encrypted for long while it lasted."""
     inside = absence.first_at - doubt <= seen.first_at and seen.last_at <= absence.last_at + doubt
     return inside and absence.last_at - seen.last_at <= LINGERING and seen.first_at - absence.first_at <= LINGERING

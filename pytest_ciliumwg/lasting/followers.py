@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.errors import AgentError, ProviderError
 from pytest_ciliumwg.lasting.flows import interval
 from pytest_ciliumwg.lasting.ledger import Ledger
@@ -166,21 +165,8 @@ class StreamFollower:
         Raises:
             AgentError: the agent does not answer.
         """
-        rows = [
-            {
-                "id": flow.id,
-                "protocol": flow.protocol.value,
-                "source": str(flow.source),
-                "destination": str(flow.destination),
-                "port": flow.port,
-                "token": self.run.token(flow, canary.REQUEST),
-                "payload_size": flow.payload_size,
-                "interval": interval(flow, self.rate),
-                "fresh": flow.fresh,
-            }
-            for flow in self.flows
-        ]
-        Agent(self.port_of(self.pod)).start_stream(self.run, self._job, rows, PATIENCE)
+        agent = Agent(self.port_of(self.pod))
+        agent.start_stream(self.run, self._job, self.flows, lambda flow: interval(flow, self.rate), PATIENCE)
         self._acknowledged = 0
 
     def poll(self) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import heapq
 import itertools
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.lasting.clocks import Clocks, Offset
-from pytest_ciliumwg.lasting.pulses import Pulses
-from pytest_ciliumwg.model.timeline import BlindInterval, ClearInterval, Event, FlowTotals, Outage
-from pytest_ciliumwg.model.traffic import Direction
+from pytest_ciliumwg.lasting.pulses import LONGEST_PAUSE, Pulses
+from pytest_ciliumwg.model.timeline import BlindInterval, Event, EventKind, FlowTotals, Outage
+from pytest_ciliumwg.model.traffic import Sighting
+from pytest_ciliumwg.wire.replies import sighting
 
 Row = Mapping[str, Any]
 
@@ -48,7 +47,9 @@ class Ledger:
 
     nodes: Sequence[str]
     """In the order of their control canaries."""
-    clear: list[ClearInterval] = field(default_factory=list)
+    longest_pause: float = LONGEST_PAUSE
+    """Seconds between two control canaries of a node; more is a gap whatever their numbers."""
+    clear: list[Sighting] = field(default_factory=list)
     blind: list[BlindInterval] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     devices: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
@@ -66,7 +67,7 @@ class Ledger:
     _offsets: dict[str, Offset] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.pulses = Pulses(self.nodes, self.clocks)
+        self.pulses = Pulses(self.nodes, self.clocks, self.longest_pause)
 
     def answered(self, node: str, asked: float, told: float, received: float) -> None:
         """Learn from an agent's answer what its clock says."""
@@ -114,22 +115,13 @@ class Ledger:
             at = self.ours(node, entry["at"])
             self.keep("errors", self.blind, BlindInterval(node=node, first_at=at, last_at=at, why=entry["what"]))
 
-    def _sighting(self, node: str, entry: Row) -> ClearInterval:
-        direction: Direction = "reply" if entry["mark"] == canary.REPLY else "request"
-        how: Literal["canary", "header"] = entry["how"]
-        frames = entry["frames"] if len(self.clear) < EVIDENCE else ()
-        return ClearInterval(
-            flow=entry["flow"],
-            direction=direction,
-            node=node,
-            device=entry["device"],
-            outgoing=entry["outgoing"],
-            how=how,
-            frames=entry["count"],
-            first_at=self.ours(node, entry["first"]),
-            last_at=self.ours(node, entry["last"]),
-            layers=entry["layers"],
-            evidence=tuple((at, base64.b64decode(data), length) for at, data, length in frames),
+    def _sighting(self, node: str, entry: Row) -> Sighting:
+        seen = sighting(node, entry)
+        return replace(
+            seen,
+            first_at=self.ours(node, seen.first_at),
+            last_at=self.ours(node, seen.last_at),
+            evidence=seen.evidence if len(self.clear) < EVIDENCE else (),
         )
 
     def streamed(self, node: str, reply: Row) -> None:
@@ -173,7 +165,7 @@ class Ledger:
         if len(kept) > OUTAGES:
             heapq.heappop(kept)
 
-    def happened(self, kind: Any, what: str, node: str | None, since: float, at: float) -> None:
+    def happened(self, kind: EventKind, what: str, node: str | None, since: float, at: float) -> None:
         """Keep an event."""
         self.keep("events", self.events, Event(kind=kind, what=what, node=node, at=at, since=since))
 

@@ -25,7 +25,7 @@ class Observer:
     nodes: Sequence[str]
     _last: Snapshot | None = None
     _looked_at: float = 0.0
-    _silent_since: float | None = None
+    _silent: bool = False
     _peers: dict[str, frozenset[str]] = field(default_factory=dict)
     _peers_at: float = 0.0
 
@@ -35,12 +35,12 @@ class Observer:
         try:
             found = self.cluster.snapshot()
         except ProviderError as error:
-            if self._silent_since is None:
-                self._silent_since = asked
+            if not self._silent:
+                self._silent = True
                 self.ledger.happened("api-silent", f"the API stopped answering: {error}", None, self._looked_at, asked)
             return
-        if self._silent_since is not None:
-            self._silent_since = None
+        if self._silent:
+            self._silent = False
             self.ledger.happened("api-answers", "the API answered again", None, self._looked_at, time.time())
         if self._last is not None:
             for kind, what, node in differences(self._last, found):

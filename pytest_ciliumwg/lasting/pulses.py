@@ -15,6 +15,8 @@ from pytest_ciliumwg.model.timeline import BlindInterval
 
 _Way = tuple[str, str, str]
 """Watch, sender, and the device on which a watch sees its own pulses; those of others may arrive on any: ''."""
+LONGEST_PAUSE = 10.0
+"""Seconds between two pulses, however busy a node is; more is a gap whatever their numbers."""
 REMEMBERED = 64
 """Pulses of each node that may still be on their way."""
 
@@ -22,9 +24,10 @@ REMEMBERED = 64
 class Pulses:
     """All pulses of a watch; bounded, however long it lasts. Not thread-safe."""
 
-    def __init__(self, nodes: Sequence[str], clocks: Clocks) -> None:
+    def __init__(self, nodes: Sequence[str], clocks: Clocks, longest_pause: float = LONGEST_PAUSE) -> None:
         self._nodes = nodes
         self._clocks = clocks
+        self._longest_pause = longest_pause
         self._sent: dict[str, dict[int, float]] = {node: {} for node in nodes}
         """Sender → number → when it left, on the sender's clock."""
         self._arrived: dict[tuple[str, str], dict[int, float]] = {}
@@ -56,11 +59,8 @@ class Pulses:
         if number < known or (number == known and way in self._last):
             return  # a second copy of it, on another device
         self._last[way] = (number, ours)
-        if number - known > 1 + missing or ours - before > self.longest_pause:
+        if number - known > 1 + missing or ours - before > self._longest_pause:
             self._gaps.append((way, before, ours))
-
-    longest_pause = 10.0
-    """Seconds between two pulses, however busy a node is; more is a gap whatever their numbers."""
 
     def heard(self, watcher: str, devices: Sequence[str]) -> bool:
         """Whether a watch has seen its own pulses on all devices, and those of all others."""
@@ -95,7 +95,7 @@ class Pulses:
     ) -> Iterator[tuple[float, float]]:
         found = [(first, last) for way, first, last in self._gaps if way == key]
         end = self._last[key][1] if key in self._last else started
-        if stopped - end > (self.longest_pause if late is None else late):
+        if stopped - end > (self._longest_pause if late is None else late):
             found.append((end, stopped))
         yield from ((max(first, started), last) for first, last in found if last > started and first < stopped)
 

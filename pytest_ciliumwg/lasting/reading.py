@@ -6,20 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pytest_ciliumwg.lasting.causes import Cause, Causes
 from pytest_ciliumwg.lasting.spans import longest_outage
-from pytest_ciliumwg.model.timeline import ClearInterval, Outage, Timeline
-from pytest_ciliumwg.model.traffic import Flow
-from pytest_ciliumwg.model.watch import MessageKind
+from pytest_ciliumwg.model.timeline import Outage, Timeline
+from pytest_ciliumwg.model.traffic import Flow, Sighting
+from pytest_ciliumwg.model.watch import DeviceReport, WireGuardMessages, data_packets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leak:
     """One interval of cleartext, in words."""
 
-    seen: ClearInterval
+    seen: Sighting
     cause: Cause
     where: str
     """The flow."""
@@ -44,7 +43,7 @@ def leaks_by_pair(timeline: Timeline) -> Iterator[tuple[str, str]]:
         yield pair, f"{frames} frames of {flows} flows in clear; the first: {found[0].where}: {found[0].told}"
 
 
-def frames_in_clear(seen: Iterable[ClearInterval]) -> int:
+def frames_in_clear(seen: Iterable[Sighting]) -> int:
     """How many frames there were at least: most are seen twice, as they leave a node and as they enter the other."""
     both: Counter[bool] = Counter()
     for one in seen:
@@ -62,18 +61,14 @@ def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[str, str]]:
         yield where, found[0].told + more
 
 
-def _leak(timeline: Timeline, seen: ClearInterval, cause: Cause) -> Leak:
+def _leak(timeline: Timeline, seen: Sighting, cause: Cause) -> Leak:
     flow = timeline.flows.get(seen.flow)
-    way = "leaving" if seen.outgoing else "entering"
-    told = (
-        f"{seen.frames} frames of the {seen.direction} {way} {seen.node} {seen.device} in clear at "
-        f"{clock(seen.first_at)} for {seen.last_at - seen.first_at:.3f} s ({seen.layers}, by {seen.how})"
-    )
+    told = seen.told(f" at {clock(seen.first_at)} for {seen.last_at - seen.first_at:.3f} s")
     where = str(flow) if flow else f"{seen.node} {seen.device}, of which flow cannot be told"
     return Leak(seen=seen, cause=cause, where=where, told="".join([told, *_after(cause, seen)]))
 
 
-def _after(cause: Cause, seen: ClearInterval) -> Iterator[str]:
+def _after(cause: Cause, seen: Sighting) -> Iterator[str]:
     for event in (cause.change, cause.event):
         if event is not None:
             yield f"; {_later(seen, event.at)} {event}"
@@ -83,7 +78,7 @@ def _after(cause: Cause, seen: ClearInterval) -> Iterator[str]:
         yield f"; all of it while {absence.what} on {absence.node} ({when})"
 
 
-def _later(seen: ClearInterval, at: float) -> str:
+def _later(seen: Sighting, at: float) -> str:
     return f"{seen.first_at - at:.3f} s after" if seen.first_at > at else "at the time of:"
 
 
@@ -144,24 +139,16 @@ def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[str, str]]:
     in_clear = {timeline.flows[seen.flow].pair for seen in timeline.clear if seen.flow in timeline.flows}
     for (source, destination), count in delivered.items():
         lives = timeline.counted.get(source, ())
-        if len(lives) != 1 or _uncounted(lives[0]) or {(source, destination), (destination, source)} & in_clear:
+        if len(lives) != 1 or {(source, destination), (destination, source)} & in_clear:
             continue
-        passed = _data_messages(lives[0], timeline.addresses[source], timeline.addresses[destination])
+        if any(device.wireguard_drops for device in lives[0].values()):
+            continue  # then the counts are floors
+        addresses = timeline.addresses[source], timeline.addresses[destination]
+        passed, _ = data_packets(_outgoing(lives[0]), *addresses)
         if passed < count:
             why = f"{count} messages were delivered, but {source} saw only {passed} WireGuard data messages"
             yield f"{source} → {destination}", why
 
 
-def _uncounted(life: Mapping[str, Any]) -> bool:
-    """Whether the counts of WireGuard messages are too low."""
-    return any(device["wireguard"]["drops"] for device in life["devices"].values())
-
-
-def _data_messages(life: Mapping[str, Any], source: frozenset[str], destination: frozenset[str]) -> int:
-    return sum(
-        row["count"]
-        for device in life["devices"].values()
-        for row in device["wireguard"]["messages"]
-        if row["kind"] == MessageKind.DATA.value and row["outgoing"] and not row["keepalive"]
-        if row["source"] in source and row["destination"] in destination
-    )
+def _outgoing(life: Mapping[str, DeviceReport]) -> list[WireGuardMessages]:
+    return [messages for device in life.values() for messages in device.wireguard if messages.outgoing]

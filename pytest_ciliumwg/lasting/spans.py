@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from pytest_ciliumwg.model.timeline import BlindInterval, Outage, Timeline
+from pytest_ciliumwg.model.timeline import Outage, Timeline
 
 SpanKind = Literal["encrypted", "cleartext", "lost", "unwatched"]
 _WORST_FIRST: tuple[SpanKind, ...] = ("cleartext", "lost", "unwatched", "encrypted")
@@ -84,12 +84,3 @@ def longest_outage(timeline: Timeline, flow_id: int) -> Outage | None:
     """The longest time in which nobody answered a flow."""
     found = [outage for outage in timeline.outages if outage.flow == flow_id]
     return max(found, key=lambda outage: outage.seconds, default=None)
-
-
-def blind_at(timeline: Timeline, node: str) -> tuple[BlindInterval, ...]:
-    """When a node's watch proved nothing, within the time of the watch."""
-    return tuple(
-        one
-        for one in timeline.blind
-        if one.node == node and one.last_at >= timeline.started and one.first_at <= timeline.stopped
-    )

@@ -17,15 +17,16 @@ from typing import Self
 
 from pytest_ciliumwg.errors import AgentError, CiliumwgError, ProviderError
 from pytest_ciliumwg.lasting.events import in_order
-from pytest_ciliumwg.lasting.flows import RATE, churn_flow, lasting_flows
-from pytest_ciliumwg.lasting.followers import StreamFollower, WatchFollower
+from pytest_ciliumwg.lasting.flows import RATE, churn_flows, interval, lasting_flows
+from pytest_ciliumwg.lasting.followers import PATIENCE, StreamFollower, WatchFollower
 from pytest_ciliumwg.lasting.ledger import Ledger
 from pytest_ciliumwg.lasting.observer import Observer
-from pytest_ciliumwg.model.cluster import IPFamily, Node, Pod
+from pytest_ciliumwg.model.cluster import Node, Pod
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.providers.base import Cluster, Progress
-from pytest_ciliumwg.wire.agents import Run
+from pytest_ciliumwg.wire.agents import Agent, Run
+from pytest_ciliumwg.wire.replies import device_reports
 
 PERIOD = 1.0
 """Seconds between two questions to an agent, and between two control canaries, of a small cluster."""
@@ -76,9 +77,11 @@ class LastingWatch:
         self._pods: Sequence[Pod] = cluster.test_pods()
         families = cluster.declared.families
         flows = lasting_flows(self._pods, families)
-        self.flows: dict[int, Flow] = {flow.id: flow for flow in (*flows, *self._churn(families, len(flows)))}
-        self.ledger = Ledger([node.name for node in self._nodes])
-        self._watches = self._follow_watches(port)
+        flows += churn_flows(self._pods, families, len(flows))
+        self.flows: dict[int, Flow] = {flow.id: flow for flow in flows}
+        pulse_period = max(PERIOD, len(self._nodes) / NODES_PER_PULSE_SECOND)
+        self.ledger = Ledger([node.name for node in self._nodes], longest_pause=LATE_PULSES * pulse_period)
+        self._watches = self._follow_watches(port, pulse_period)
         self._streams = {pod.node: self._follow_stream(pod, rate) for pod in self._pods}
         self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes])
         self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg-lasting")
@@ -90,18 +93,7 @@ class LastingWatch:
         self.poll_seconds = max(PERIOD, len(self._nodes) / NODES_ASKED_PER_SECOND)
         """Seconds between two questions to an agent."""
 
-    def _churn(self, families: frozenset[IPFamily], first: int) -> list[Flow]:
-        """From each node to the next one a flow of each family for pods that come and go."""
-        found: list[Flow] = []
-        for pod, following in zip(self._pods, [*self._pods[1:], *self._pods[:1]], strict=True):
-            for family in sorted(families, key=lambda one: one.value):
-                flow = churn_flow(first + len(found), pod, following, family)
-                found += [flow] if flow is not None else []
-        return found
-
-    def _follow_watches(self, port: int) -> dict[str, WatchFollower]:
-        period = max(PERIOD, len(self._nodes) / NODES_PER_PULSE_SECOND)
-        self.ledger.pulses.longest_pause = LATE_PULSES * period
+    def _follow_watches(self, port: int, period: float) -> dict[str, WatchFollower]:
         return {
             node.name: WatchFollower(
                 cluster=self.cluster,
@@ -177,8 +169,9 @@ class LastingWatch:
             for address in [pod.address(flow.family)]
             if address is not None
         ]
-        # Its account is of no interest: it ends in the middle of a sentence.
-        StreamFollower(self.run, Ledger(()), pod, self.cluster.pod_agent, mine, [], CHURN_RATE).start()
+        # Nobody follows it: its account ends in the middle of a sentence.
+        agent = Agent(self.cluster.pod_agent(pod))
+        agent.start_stream(self.run, "churn", mine, lambda flow: interval(flow, CHURN_RATE), PATIENCE)
 
     def troubles(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """What does not work now between these nodes, a sentence each: agents that cannot be asked, silent flows."""
@@ -205,10 +198,10 @@ class LastingWatch:
             outages=tuple(one for one in ledger.outages() if one.last_at >= window[0]),
             blind=(*ledger.blind, *ledger.pulses.deaf(self.devices, *window)),
             events=in_order(ledger.events),
-            counted={node: tuple(lives) for node, lives in ledger.devices.items()},
-            addresses={
-                node.name: frozenset(map(str, (*node.addresses, *node.external_addresses))) for node in self._nodes
+            counted={
+                node: tuple(device_reports(life["devices"]) for life in lives) for node, lives in ledger.devices.items()
             },
+            addresses={node.name: node.tunnel_addresses for node in self._nodes},
             unsound=(*lost, *(error for one in self._streams.values() for error in one.errors)),
             offsets={node: offset.ahead for node, offset in offsets.items()},
             uncertainty={node: offset.uncertainty for node, offset in offsets.items()},

@@ -24,6 +24,11 @@ class IPFamily(enum.Enum):
         return cls.V4 if address.version == 4 else cls.V6
 
 
+def sorted_families(families: Iterable[IPFamily]) -> list[IPFamily]:
+    """IPv4 first."""
+    return sorted(families, key=lambda family: family.value)
+
+
 def first_of(addresses: Iterable[IPAddress], family: IPFamily) -> IPAddress | None:
     """The first address of a family, None without one."""
     return next((ip for ip in addresses if IPFamily.of(ip) is family), None)
@@ -50,6 +55,11 @@ class Node:
     def address(self, family: IPFamily) -> IPAddress | None:
         """The node's first address of a family."""
         return first_of(self.addresses, family)
+
+    @property
+    def tunnel_addresses(self) -> frozenset[IPAddress]:
+        """The addresses at which the node's tunnel may end."""
+        return frozenset((*self.addresses, *self.external_addresses))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from pytest_ciliumwg.model.traffic import Direction, Flow
+from pytest_ciliumwg.model.cluster import IPAddress
+from pytest_ciliumwg.model.traffic import Flow, Sighting
+from pytest_ciliumwg.model.watch import DeviceReport
 
 EventKind = Literal[
     "change",
@@ -78,24 +80,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClearInterval:
-    """Frames of one flow and direction in clear, close to each other in time, on one device."""
-
-    flow: int
-    direction: Direction
-    node: str
-    device: str
-    outgoing: bool
-    how: Literal["canary", "header"]
-    frames: int
-    first_at: float
-    last_at: float
-    layers: str
-    evidence: tuple[tuple[float, bytes, int], ...] = ()
-    """Some of the frames: time, bytes, length on the wire."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """Messages of one flow that nobody answered, from the first to the last in a row."""
 
@@ -144,14 +128,15 @@ class Timeline:
     flows: Mapping[int, Flow]
     totals: Mapping[int, FlowTotals]
     """By flow; a flow whose sender gave no account is missing."""
-    clear: tuple[ClearInterval, ...]
+    clear: tuple[Sighting, ...]
+    """Frames in clear, those close to each other in time as one."""
     outages: tuple[Outage, ...]
     blind: tuple[BlindInterval, ...]
     events: tuple[Event, ...]
     """In the order of time."""
-    counted: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
-    """Node → each life of its agent → `started`, and what it counted on its `devices`."""
-    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    counted: Mapping[str, tuple[Mapping[str, DeviceReport], ...]] = field(default_factory=dict)
+    """Node → each life of its agent → what it counted on its devices."""
+    addresses: Mapping[str, frozenset[IPAddress]] = field(default_factory=dict)
     """Node → the addresses at which its tunnel may end."""
     unsound: tuple[str, ...] = ()
     """Why nothing at all can be concluded, such as a log that had no room; a sentence each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
@@ -103,6 +103,17 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFrame:
+    """One captured frame of ours in clear."""
+
+    at: float
+    """Seconds since the epoch, on the node's clock."""
+    data: bytes
+    length: int
+    """Bytes on the wire; more than `data` holds when the evidence was cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """Frames of one flow and direction, seen in clear by one node's watch on one device."""
 
@@ -116,10 +127,20 @@ class Sighting:
     """The canary itself was read, or the flow's addresses and ports in a frame too short for one."""
     frames: int
     first_at: float
-    """Seconds since the epoch, on the node's clock."""
+    """Seconds since the epoch, on the node's clock; in a timeline on the controller's."""
     last_at: float
     layers: str
     """How the frame was wrapped, such as `eth/ipv4/udp:8472/eth/ipv4/icmp`."""
+    evidence: tuple[EvidenceFrame, ...] = field(default=(), repr=False)
+    """Some of the frames, the first of them first."""
+
+    def told(self, when: str = "") -> str:
+        """It in words, with a time in words or without."""
+        way = "leaving" if self.outgoing else "entering"
+        return (
+            f"{self.frames} frames of the {self.direction} {way} {self.node} {self.device} in clear{when} "
+            f"({self.layers}, by {self.how})"
+        )
 
 
 class Verdict(enum.Enum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.traffic import Sighting
@@ -37,6 +37,21 @@ class WireGuardMessages:
     """UDP payload bytes."""
 
 
+def data_packets(
+    messages: Iterable[WireGuardMessages], sources: Collection[IPAddress], destinations: Collection[IPAddress]
+) -> tuple[int, int]:
+    """(count, bytes) of the packets in WireGuard from some addresses to others; keepalives carry none."""
+    found = [
+        (one.count, one.bytes)
+        for one in messages
+        if one.kind is MessageKind.DATA
+        and not one.keepalive
+        and one.source in sources
+        and one.destination in destinations
+    ]
+    return sum(count for count, _ in found), sum(size for _, size in found)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReport:
     """One native device during a watch."""
@@ -65,16 +80,6 @@ class ControlSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceFrame:
-    """One captured frame of ours in clear."""
-
-    at: float
-    data: bytes
-    length: int
-    """Bytes on the wire; more than `data` holds when the evidence was cut."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchReport:
     """One node's watch."""
 
@@ -85,6 +90,5 @@ class WatchReport:
     devices: Mapping[str, DeviceReport]
     controls: frozenset[ControlSeen]
     sightings: tuple[Sighting, ...]
-    evidence: Mapping[Sighting, tuple[EvidenceFrame, ...]] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
     """Why the watch was blind, or never began."""

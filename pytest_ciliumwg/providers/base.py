@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
@@ -11,6 +12,8 @@ from pytest_ciliumwg.model.timeline import Snapshot
 
 SERVICE_PORT = 21000
 """The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
+
+_CONCURRENCY = 16
 
 Progress = Callable[[str], None]
 """Called with one line for each step that a user waits for."""
@@ -195,3 +198,14 @@ class Cluster(Protocol):
     def close(self) -> None:
         """Take down what this run made, unless it is kept. Safe to call twice."""
         ...
+
+
+def states_of(cluster: Cluster, nodes: Iterable[str]) -> dict[str, NodeState]:
+    """Nodes from the inside, many at once.
+
+    Raises:
+        ProviderError: one of them cannot be observed at all.
+    """
+    names = list(nodes)
+    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
+        return dict(zip(names, pool.map(cluster.state, names), strict=True))

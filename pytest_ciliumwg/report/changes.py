@@ -10,8 +10,8 @@ from pytest_ciliumwg.changes.perform import Made
 from pytest_ciliumwg.lasting.reading import frames_in_clear, leaks, leaks_by_pair, outages
 from pytest_ciliumwg.lasting.spans import spans
 from pytest_ciliumwg.model.timeline import Timeline
-from pytest_ciliumwg.model.watch import EvidenceFrame
-from pytest_ciliumwg.report.record import CheckResult, RunRecord, plain
+from pytest_ciliumwg.model.traffic import EvidenceFrame
+from pytest_ciliumwg.report.record import RunRecord, plain, sighting_fields
 
 _PAIRS_SHOWN = 8
 
@@ -19,23 +19,24 @@ _PAIRS_SHOWN = 8
 def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
     """(Line, whether it is good news) for each change: what it was, what it cost, what leaked."""
     for made in record.changes:
-        yield _summary(record, made), not made.error and not (made.timeline and made.timeline.clear)
-        pairs = list(leaks_by_pair(made.timeline)) if made.timeline else []
+        pairs = list(leaks_by_pair(made.watched.timeline)) if made.watched else []
+        yield _summary(record, made), not made.error and not pairs
         yield from ((f"  {pair}: {told}", False) for pair, told in pairs[:_PAIRS_SHOWN])
         if len(pairs) > _PAIRS_SHOWN:
             yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in clear", False
 
 
 def _summary(record: RunRecord, made: Made) -> str:
-    if made.timeline is None:
+    if made.watched is None:
         return f"{made.change.name}: not made: {made.error}"
-    frames = frames_in_clear(made.timeline.clear)
-    longest = [outage for _, outage in outages(made.timeline) if outage is not None]
+    timeline, settling = made.watched.timeline, made.watched.settling
+    frames = frames_in_clear(timeline.clear)
+    longest = [outage for _, outage in outages(timeline) if outage is not None]
     worst = max(longest, key=lambda outage: outage.seconds, default=None)
     parts = [
         f"{frames} frames in clear",
-        f"longest outage {worst.seconds:.2f} s ({made.timeline.flows[worst.flow]})" if worst else "nothing lost",
-        f"settled after {made.settled_after:.1f} s" if made.settled_after is not None else "did not settle",
+        f"longest outage {worst.seconds:.2f} s ({timeline.flows[worst.flow]})" if worst else "nothing lost",
+        f"settled after {settling.after:.1f} s" if settling.after is not None else "did not settle",
     ]
     changed = changed_checks(record, made)
     parts += [f"checks that changed: {', '.join(changed)}"] if changed else []
@@ -51,8 +52,8 @@ def changed_checks(record: RunRecord, made: Made) -> tuple[str, ...]:
     stages = list(dict.fromkeys(result.params["stage"] for result in record.results if "stage" in result.params))
     if made.change.name not in stages or stages.index(made.change.name) == 0:
         return ()
-    after = _outcomes(record.results, made.change.name)
-    before = _outcomes(record.results, stages[stages.index(made.change.name) - 1])
+    after = _outcomes(record, made.change.name)
+    before = _outcomes(record, stages[stages.index(made.change.name) - 1])
     return tuple(
         f"{title} {before[title]} → {outcome}"
         for title, outcome in after.items()
@@ -62,13 +63,9 @@ def changed_checks(record: RunRecord, made: Made) -> tuple[str, ...]:
     )
 
 
-def _outcomes(results: list[CheckResult], stage: str) -> Mapping[str, str]:
-    found = {}
-    for result in results:
-        if result.params.get("stage") == stage:
-            others = "-".join(value for name, value in result.params.items() if name != "stage")
-            found[f"{result.id}[{others}]" if others else result.id] = result.outcome
-    return found
+def _outcomes(record: RunRecord, stage: str) -> Mapping[str, str]:
+    """The outcome of each test of a stage, by what it is called in any stage."""
+    return {one.title_in_any_stage: one.outcome for one in record.results if one.params.get("stage") == stage}
 
 
 def rows(record: RunRecord) -> list[dict[str, Any]]:
@@ -85,10 +82,10 @@ def _row(record: RunRecord, made: Made) -> dict[str, Any]:
         "node": made.node,
         "error": made.error,
         "unavailable": made.unavailable,
-        "settled_after": made.settled_after,
-        "unsettled": list(made.unsettled),
+        "settled_after": made.watched.settling.after if made.watched else None,
+        "unsettled": list(made.watched.settling.wrong) if made.watched else [],
         "changed_checks": list(changed_checks(record, made)),
-        "timeline": _timeline(made.timeline) if made.timeline else None,
+        "timeline": _timeline(made.watched.timeline) if made.watched else None,
     }
 
 
@@ -97,17 +94,13 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
         "started": timeline.started,
         "stopped": timeline.stopped,
         "events": [asdict(event) for event in timeline.events],
-        "leaks": [_without_frames(asdict(leak.seen)) | {"told": leak.told} for leak in leaks(timeline)],
+        "leaks": [sighting_fields(leak.seen) | {"told": leak.told} for leak in leaks(timeline)],
         "blind": [asdict(one) for one in timeline.blind],
         "unsound": list(timeline.unsound),
         "clock_offsets": dict(timeline.offsets),
         "clock_uncertainty": dict(timeline.uncertainty),
         "flows": [_flow(timeline, number) for number in timeline.flows],
     }
-
-
-def _without_frames(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name != "evidence"}
 
 
 def _flow(timeline: Timeline, number: int) -> dict[str, Any]:
@@ -123,7 +116,6 @@ def evidence(record: RunRecord) -> dict[tuple[str, str], list[EvidenceFrame]]:
     """(Node, device) → frames in clear that were kept."""
     found: dict[tuple[str, str], list[EvidenceFrame]] = {}
     for made in record.changes:
-        for seen in made.timeline.clear if made.timeline else ():
-            frames = [EvidenceFrame(at=at, data=data, length=length) for at, data, length in seen.evidence]
-            found.setdefault((seen.node, seen.device), []).extend(frames)
+        for seen in made.watched.timeline.clear if made.watched else ():
+            found.setdefault((seen.node, seen.device), []).extend(seen.evidence)
     return found

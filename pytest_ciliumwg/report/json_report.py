@@ -13,7 +13,7 @@ from pytest_ciliumwg import __version__
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
-from pytest_ciliumwg.report.record import RunRecord, plain
+from pytest_ciliumwg.report.record import RunRecord, plain, sighting_fields
 from pytest_ciliumwg.wire.judge import Judge, Judgement
 
 SCHEMA = 1
@@ -76,7 +76,7 @@ def _flow(judgement: Judgement) -> dict[str, Any]:
         "verdict": judgement.verdict.value,
         "reason": judgement.reason,
         "delivery": plain(asdict(judgement.delivery)),
-        "sightings": [plain(asdict(sighting)) for sighting in judgement.sightings],
+        "sightings": [sighting_fields(seen) for seen in judgement.sightings],
     }
 
 

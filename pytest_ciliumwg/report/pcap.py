@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_ciliumwg.model.watch import EvidenceFrame
+from pytest_ciliumwg.model.traffic import EvidenceFrame
 from pytest_ciliumwg.wire.judge import Judge
 
 _MAGIC_NANOSECONDS = 0xA1B23C4D
@@ -23,9 +23,9 @@ def evidence_of(judge: Judge) -> Frames:
     unpromised = {flow.id for flow in judge.measurement.flows if not flow.promised}
     frames: Frames = {}
     for watch in judge.measurement.watches.values():
-        for sighting, evidence in watch.evidence.items():
-            if sighting.flow not in unpromised:
-                frames.setdefault((watch.node, sighting.device), []).extend(evidence)
+        for seen in watch.sightings:
+            if seen.flow not in unpromised:
+                frames.setdefault((watch.node, seen.device), []).extend(seen.evidence)
     return frames
 
 

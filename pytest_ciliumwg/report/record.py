@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pytest_ciliumwg.changes.perform import Made
 from pytest_ciliumwg.model.cluster import CiliumConfig
-from pytest_ciliumwg.model.traffic import Verdict
+from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.wire.judge import Judge, Judgement
 
@@ -37,7 +37,16 @@ class CheckResult:
     @property
     def title(self) -> str:
         """The id with its parameters, such as `wire.no-cleartext[v4-udp]`."""
-        return f"{self.id}[{'-'.join(self.params.values())}]" if self.params else self.id
+        return self._with(self.params.values())
+
+    @property
+    def title_in_any_stage(self) -> str:
+        """The title without the stage."""
+        return self._with(value for name, value in self.params.items() if name != "stage")
+
+    def _with(self, values: Iterable[str]) -> str:
+        joined = "-".join(values)
+        return f"{self.id}[{joined}]" if joined else self.id
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +108,13 @@ class RunRecord:
         if counts["inconclusive"]:
             return f"INCONCLUSIVE: {counts['inconclusive']} checks could not be measured; nothing is proven"
         return f"conformant: {counts['pass']} checks passed on {len(self.nodes)} nodes"
+
+
+def sighting_fields(seen: Sighting) -> dict[str, Any]:
+    """A sighting as JSON has it; its frames are in the pcaps."""
+    fields: dict[str, Any] = plain(asdict(replace(seen, evidence=())))
+    del fields["evidence"]
+    return fields
 
 
 def plain(value: Any) -> Any:

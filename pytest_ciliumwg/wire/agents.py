@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -114,9 +114,12 @@ class Agent:
         """End a lasting watch and fetch the rest of its log."""
         return self.ask("watch-stop", job=run.job, acknowledged=acknowledged)
 
-    def start_stream(self, run: Run, part: str, rows: Sequence[Mapping[str, Any]], patience: float) -> None:
-        """Begin to send lasting flows; a repeated call changes nothing."""
-        self.ask("stream-start", job=f"{run.job}-{part}", flows=list(rows), patience=patience)
+    def start_stream(
+        self, run: Run, part: str, flows: Iterable[Flow], interval: Callable[[Flow], float], patience: float
+    ) -> None:
+        """Begin to send flows that last, each at its interval in seconds; a repeated call changes nothing."""
+        rows = [_sent(run, flow) | {"interval": interval(flow), "fresh": flow.fresh} for flow in flows]
+        self.ask("stream-start", job=f"{run.job}-{part}", flows=rows, patience=patience)
 
     def collect_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
         """What became of lasting flows since; what is acknowledged is forgotten there."""
@@ -166,14 +169,8 @@ class Agent:
     def send(self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float) -> None:
         """Begin to send flows; `part` tells several sendings of one run apart."""
         rows = [
-            {
-                "id": flow.id,
-                "protocol": flow.protocol.value,
-                "source": str(flow.source),
-                "destination": str(flow.destination),
-                "port": flow.port,
-                "token": run.token(flow, canary.REQUEST),
-                "payload_size": flow.payload_size,
+            _sent(run, flow)
+            | {
                 "count": flow.count,
                 "interval": interval,
                 "dont_fragment": flow.dont_fragment,
@@ -188,6 +185,19 @@ class Agent:
         """The accounts of a sending, None while it goes on after `wait` seconds."""
         reply = self.ask("collect", takes=wait, wait=wait, job=f"{run.job}-{part}")
         return list(reply["flows"]) if reply["done"] else None
+
+
+def _sent(run: Run, flow: Flow) -> dict[str, Any]:
+    """What a sender needs to know of any flow."""
+    return {
+        "id": flow.id,
+        "protocol": flow.protocol.value,
+        "source": str(flow.source),
+        "destination": str(flow.destination),
+        "port": flow.port,
+        "token": run.token(flow, canary.REQUEST),
+        "payload_size": flow.payload_size,
+    }
 
 
 def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pytest_ciliumwg.model.cluster import IPAddress, Node
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
-from pytest_ciliumwg.model.watch import MessageKind, WatchReport, WireGuardMessages
+from pytest_ciliumwg.model.watch import WatchReport, WireGuardMessages, data_packets
 from pytest_ciliumwg.wire.measure import Measurement
 
 PHASES = {0: "before the flows", 1: "after the flows"}
@@ -61,8 +61,8 @@ class Judge:
     def ends(self, seen: Sighting) -> tuple[str, ...]:
         """The test pods' addresses that the first frame of a sighting holds."""
         addresses = {address for flow in self.measurement.flows for address in (flow.source, flow.destination)}
-        frames = self.measurement.watches[seen.node].evidence.get(seen, ())
-        found = [(frames[0].data.find(address.packed), str(address)) for address in addresses if frames]
+        first = seen.evidence[0].data if seen.evidence else b""
+        found = [(first.find(address.packed), str(address)) for address in addresses]
         return tuple(address for at, address in sorted(found) if at >= 0)
 
     def uncovered(self, flow: Flow) -> str | None:
@@ -88,20 +88,12 @@ class Judge:
 
     def data_messages(self, node: str, source: str, destination: str) -> tuple[int, int]:
         """(count, bytes) of the packets in WireGuard that `node` saw from one node's addresses to another's."""
-        found = [
-            (messages.count, messages.bytes)
-            for _, messages in self.messages(node)
-            if messages.kind is MessageKind.DATA
-            and not messages.keepalive
-            and messages.source in self.addresses(source)
-            and messages.destination in self.addresses(destination)
-        ]
-        return sum(count for count, _ in found), sum(size for _, size in found)
+        messages = (messages for _, messages in self.messages(node))
+        return data_packets(messages, self.addresses(source), self.addresses(destination))
 
     def addresses(self, node: str) -> frozenset[IPAddress]:
         """The addresses at which a node's tunnel may end."""
-        published = self._nodes[node]
-        return frozenset((*published.addresses, *published.external_addresses))
+        return self._nodes[node].tunnel_addresses
 
     @property
     def _watches(self) -> Sequence[WatchReport]:

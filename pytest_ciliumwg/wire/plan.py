@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod, first_of
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod, first_of, sorted_families
 from pytest_ciliumwg.model.traffic import Flow, Path, Protocol, Purpose
 from pytest_ciliumwg.providers.base import SERVICE_PORT
 
@@ -53,7 +53,7 @@ def plan_paths(
     numbers = itertools.count(first_id)
     by_name = {node.name: node for node in nodes}
     flows: list[Flow] = []
-    for source, destination in zip(pods, [*pods[1:], *pods[:1]], strict=True):
+    for source, destination in with_next(pods):
         ends: tuple[_Ends, ...] = (
             ("pod-to-node", _pod(source), _host(by_name[destination.node])),
             ("node-to-pod", _host(by_name[source.node]), _pod(destination)),
@@ -105,7 +105,7 @@ def _host(node: Node) -> _End:
 def _path(
     path: Path, source: _End, destination: _End, families: frozenset[IPFamily], promised: bool, numbers: Iterator[int]
 ) -> Iterator[Flow]:
-    for family in sorted(families, key=lambda one: one.value):
+    for family in sorted_families(families):
         if source.address(family) is None or destination.address(family) is None:
             continue
         for protocol in Protocol:
@@ -114,45 +114,67 @@ def _path(
             yield replace(flow, path=path, promised=promised)
 
 
+def with_next(pods: Sequence[Pod]) -> Iterator[tuple[Pod, Pod]]:
+    """Each pod with the next one, the last with the first."""
+    return zip(pods, [*pods[1:], *pods[:1]], strict=True)
+
+
 def size_pairs(pods: Sequence[Pod]) -> tuple[tuple[Pod, Pod], ...]:
     """The directed pairs on which sizes are probed: each node with the next one, both ways."""
-    following = [*pods[1:], *pods[:1]]
-    both = [pair for one, other in zip(pods, following, strict=True) for pair in ((one, other), (other, one))]
+    both = [pair for one, other in with_next(pods) for pair in ((one, other), (other, one))]
     return tuple(dict.fromkeys(pair for pair in both if pair[0] is not pair[1]))
 
 
 def _first(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
     family = IPFamily.V4 if IPFamily.V4 in families else IPFamily.V6
     for source, destination in itertools.combinations(pods, 2):
-        yield _flow(next(numbers), "first", _pod(source), _pod(destination), family, Protocol.ICMP, DATAGRAM_SIZE, 1)
+        yield pod_flow(next(numbers), "first", source, destination, family, Protocol.ICMP, DATAGRAM_SIZE, 1)
 
 
 def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
     for source, destination in itertools.permutations(pods, 2):
-        for family in sorted(families, key=lambda one: one.value):
+        for family in sorted_families(families):
             for protocol in Protocol:
                 size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
-                yield _flow(next(numbers), "pair", _pod(source), _pod(destination), family, protocol, size, MESSAGES)
+                yield pod_flow(next(numbers), "pair", source, destination, family, protocol, size, MESSAGES)
 
 
 def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: Iterator[int]) -> Iterator[Flow]:
     for source, destination in size_pairs(pods):
-        for family in sorted(families, key=lambda one: one.value):
+        for family in sorted_families(families):
             address = destination.address(family)
             if address is None:
                 continue
             fits = mtu_of(source, address) - HEADERS[family]
             for protocol in (Protocol.ICMP, Protocol.UDP):
                 for size, whole in ((1, False), (fits - 1, False), (fits, True), (fits + 1, False), (2 * fits, False)):
-                    ends = _pod(source), _pod(destination)
-                    yield _flow(next(numbers), "size", *ends, family, protocol, size, 2, whole)
+                    flow = pod_flow(next(numbers), "size", source, destination, family, protocol, size, 2)
+                    yield replace(flow, dont_fragment=whole)
 
 
 def _load(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
     for source, destination in size_pairs(pods):
-        for family in sorted(families, key=lambda one: one.value):
-            ends = _pod(source), _pod(destination)
-            yield _flow(next(numbers), "load", *ends, family, Protocol.UDP, DATAGRAM_SIZE, LOAD_MESSAGES)
+        for family in sorted_families(families):
+            size, count = DATAGRAM_SIZE, LOAD_MESSAGES
+            yield pod_flow(next(numbers), "load", source, destination, family, Protocol.UDP, size, count)
+
+
+def pod_flow(
+    number: int,
+    purpose: Purpose,
+    source: Pod,
+    destination: Pod,
+    family: IPFamily,
+    protocol: Protocol,
+    size: int,
+    count: int,
+) -> Flow:
+    """A flow between two test pods; its number tells its port.
+
+    Raises:
+        ProviderError: one of them has no address of the family.
+    """
+    return _flow(number, purpose, _pod(source), _pod(destination), family, protocol, size, count)
 
 
 def _flow(
@@ -164,7 +186,6 @@ def _flow(
     protocol: Protocol,
     size: int,
     count: int,
-    dont_fragment: bool = False,
 ) -> Flow:
     addresses = source.address(family), destination.address(family)
     if addresses[0] is None or addresses[1] is None:
@@ -183,5 +204,4 @@ def _flow(
         port=FIRST_PORT + number % PORTS,
         payload_size=size,
         count=count,
-        dont_fragment=dont_fragment,
     )

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.errors import AgentError
-from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting
+from pytest_ciliumwg.model.traffic import Delivery, Direction, EvidenceFrame, Flow, Sighting
 from pytest_ciliumwg.model.watch import (
     ControlSeen,
     DeviceReport,
-    EvidenceFrame,
     MessageKind,
     WatchReport,
     WireGuardMessages,
@@ -54,22 +53,20 @@ def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: S
         return WatchReport(
             node=node, started=0.0, stopped=0.0, devices={}, controls=frozenset(), sightings=(), errors=errors
         )
-    flows = [row for row in reply["seen"] if row["mark"] != canary.CONTROL]
-    sightings = [_sighting(node, row) for row in flows]
     return WatchReport(
         node=node,
         started=reply["started"],
         stopped=reply["stopped"],
-        devices={name: _device(report) for name, report in reply["devices"].items()},
+        devices=device_reports(reply["devices"]),
         controls=frozenset(_control(row, nodes) for row in reply["seen"] if row["mark"] == canary.CONTROL),
-        sightings=tuple(sightings),
-        evidence={sighting: _evidence(row) for sighting, row in zip(sightings, flows, strict=True)},
+        sightings=tuple(sighting(node, row) for row in reply["seen"] if row["mark"] != canary.CONTROL),
         errors=(*([blind] if blind else []), *reply["errors"]),
     )
 
 
-def _sighting(node: str, row: Row) -> Sighting:
-    direction: Literal["request", "reply"] = "reply" if row["mark"] == canary.REPLY else "request"
+def sighting(node: str, row: Row) -> Sighting:
+    """Frames in clear, as a watch tells of them."""
+    direction: Direction = "reply" if row["mark"] == canary.REPLY else "request"
     return Sighting(
         flow=row["flow"],
         direction=direction,
@@ -81,11 +78,8 @@ def _sighting(node: str, row: Row) -> Sighting:
         first_at=row["first"],
         last_at=row["last"],
         layers=row["layers"],
+        evidence=tuple(EvidenceFrame(at=at, data=base64.b64decode(data), length=n) for at, data, n in row["frames"]),
     )
-
-
-def _evidence(row: Row) -> tuple[EvidenceFrame, ...]:
-    return tuple(EvidenceFrame(at=at, data=base64.b64decode(data), length=n) for at, data, n in row["frames"])
 
 
 def _control(row: Row, nodes: Sequence[str]) -> ControlSeen:
@@ -94,15 +88,19 @@ def _control(row: Row, nodes: Sequence[str]) -> ControlSeen:
     return ControlSeen(sender=sender, phase=phase, device=row["device"], outgoing=row["outgoing"])
 
 
-def _device(report: Row) -> DeviceReport:
-    return DeviceReport(
-        frames=report["frames"],
-        kernel_frames=report["kernel_frames"],
-        drops=report["drops"],
-        truncated=report["truncated"],
-        wireguard=tuple(_messages(row) for row in report["wireguard"]["messages"]),
-        wireguard_drops=report["wireguard"]["drops"],
-    )
+def device_reports(devices: Row) -> dict[str, DeviceReport]:
+    """What a watch counted, by device."""
+    return {
+        name: DeviceReport(
+            frames=report["frames"],
+            kernel_frames=report["kernel_frames"],
+            drops=report["drops"],
+            truncated=report["truncated"],
+            wireguard=tuple(_messages(row) for row in report["wireguard"]["messages"]),
+            wireguard_drops=report["wireguard"]["drops"],
+        )
+        for name, report in devices.items()
+    }
 
 
 def _messages(row: Row) -> WireGuardMessages:

@@ -7,8 +7,8 @@ from typing import Any
 
 from pytest_ciliumwg.lasting.flows import lasting_flows
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
-from pytest_ciliumwg.model.timeline import BlindInterval, ClearInterval, Event, FlowTotals, Outage, Timeline
-from pytest_ciliumwg.model.traffic import Flow
+from pytest_ciliumwg.model.timeline import BlindInterval, Event, FlowTotals, Outage, Timeline
+from pytest_ciliumwg.model.traffic import Flow, Sighting
 
 PODS = tuple(
     Pod(name=f"test-{name}", namespace="t", node=name, addresses=(ip_address(f"10.0.{number}.1"),))
@@ -27,10 +27,10 @@ def timeline(**parts: Any) -> Timeline:
     return Timeline(**{**given, "clear": (), "outages": (), "blind": (), "events": ()} | parts)
 
 
-def clear(flow: int = 0, first: float = 150.0, last: float = 151.0, **other: Any) -> ClearInterval:
+def clear(flow: int = 0, first: float = 150.0, last: float = 151.0, **other: Any) -> Sighting:
     given: dict[str, Any] = {"direction": "request", "node": "one", "device": "eth0", "outgoing": True, "how": "canary"}
     given |= {"frames": 20, "layers": "eth/ipv4/icmp"}
-    return ClearInterval(**given | {"flow": flow, "first_at": first, "last_at": last} | other)
+    return Sighting(**given | {"flow": flow, "first_at": first, "last_at": last} | other)
 
 
 def outage(flow: int, first: float, last: float) -> Outage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_ciliumwg.lasting.events import differences, peer_differences
 from pytest_ciliumwg.lasting.reading import answered_without_tunnel, blind_intervals, clock, leaks, outages, unwatchable
 from pytest_ciliumwg.lasting.spans import Span, spans
 from pytest_ciliumwg.model.timeline import AgentPod, Snapshot
+from pytest_ciliumwg.model.watch import DeviceReport, MessageKind, WireGuardMessages
 from tests.lasting.made import blind, clear, event, flows, outage, timeline
 
 CHANGE = event(140.0, "restarting the Cilium agent", kind="change")
@@ -144,10 +146,21 @@ def test_blind_intervals_of_nodes_that_are_away_are_expected() -> None:
 
 
 def counted(messages: int, drops: int = 0) -> dict[str, Any]:
-    row = {"count": messages, "kind": 4, "outgoing": True, "keepalive": False, "source": "1", "destination": "2"}
-    life = {"started": 1.0, "devices": {"eth0": {"wireguard": {"messages": [row], "drops": drops}}}}
-    addresses = {"one": frozenset({"1"}), "two": frozenset({"2"}), "three": frozenset({"3"})}
-    return {"counted": {"one": (life,)}, "addresses": addresses}
+    node = {name: ip_address(f"192.0.2.{number}") for number, name in enumerate(("one", "two", "three"))}
+    row = WireGuardMessages(
+        outgoing=True,
+        source=node["one"],
+        destination=node["two"],
+        kind=MessageKind.DATA,
+        keepalive=False,
+        fragmented=False,
+        count=messages,
+        bytes=100 * messages,
+    )
+    device = DeviceReport(
+        frames=messages, kernel_frames=messages, drops=0, truncated=0, wireguard=(row,), wireguard_drops=drops
+    )
+    return {"counted": {"one": ({"eth0": device},)}, "addresses": {name: frozenset({ip}) for name, ip in node.items()}}
 
 
 def test_what_was_delivered_must_have_passed_the_tunnel() -> None:

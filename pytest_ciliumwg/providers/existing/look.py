@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.cluster import IPFamily, Node, sorted_families
 from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, Rule, WireGuardDevice
 from pytest_ciliumwg.observe.cilium import wireguard_from_debuginfo
 from pytest_ciliumwg.observe.iproute import links_from_ip, routes_from_ip, rules_from_ip
@@ -44,7 +44,7 @@ filters() {
 def look_script(families: Iterable[IPFamily]) -> str:
     """The script that prints everything of one node; it changes nothing and leaves nothing."""
     lines = [SHOW, AGENT_TOOL, _TC, "show clock date +%s.%N", "show links ip -j -d addr show"]
-    for family in sorted(families, key=lambda one: one.value):
+    for family in sorted_families(families):
         flag = _flag(family)
         lines.append(f"show rules{flag} ip -j {flag} rule show")
         lines += [f"show routes{flag}-{table} ip -j {flag} route show table {table}" for table in TABLES]
@@ -57,7 +57,7 @@ def look_script(families: Iterable[IPFamily]) -> str:
 
 def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable[IPFamily]) -> NodeState:
     """What the script's output says of a node; what it does not say is named in `unread`."""
-    order = sorted(families, key=lambda one: one.value)
+    order = sorted_families(families)
     reader = Reader(text)
     no_links: tuple[Link, ...] = ()
     no_routes: tuple[Route, ...] = ()
@@ -158,10 +158,10 @@ def _natives(
     for needed in ("link", "routes"):
         if needed in reader.unread:
             raise ObservationError(reader.unread[needed])
-    own = (*node.addresses, *node.external_addresses)
     peers = tuple(others)
     addresses = [ip for peer in peers for ip in peer.addresses]
-    found = native_devices(links, routes, own, addresses, [cidr for peer in peers for cidr in peer.pod_cidrs])
+    pod_cidrs = [cidr for peer in peers for cidr in peer.pod_cidrs]
+    found = native_devices(links, routes, node.tunnel_addresses, addresses, pod_cidrs)
     if not found:
         raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
     return found

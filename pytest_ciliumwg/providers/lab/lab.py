@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.cluster import IPFamily, Node, sorted_families
 from pytest_ciliumwg.model.timeline import AgentPod
 from pytest_ciliumwg.providers.base import AgentPort, Progress
 from pytest_ciliumwg.providers.lab.agents import Launcher
@@ -20,7 +20,7 @@ from pytest_ciliumwg.providers.lab.requirements import (
 )
 from pytest_ciliumwg.providers.lab.sandbox import Sandbox
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec, plan_nodes
-from pytest_ciliumwg.providers.lab.steering import sorted_families, steering_script
+from pytest_ciliumwg.providers.lab.steering import steering_script
 from pytest_ciliumwg.providers.lab.topology import topology_script
 from pytest_ciliumwg.providers.lab.undone import Undone
 from pytest_ciliumwg.providers.lab.wireguard import (

@@ -5,11 +5,11 @@ All scripts run in a node's network namespace and can be repeated. What steers a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.expect.expectations import ExpectedRule
-from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.cluster import IPFamily, sorted_families
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec
 from pytest_ciliumwg.providers.lab.topology import OVERLAY_PORT
 
@@ -19,11 +19,6 @@ FILTER_PREFERENCE = 10
 """The lowest preference of the redirecting tc filters; a fault's come before them."""
 ACTION = 51
 """The tc action that all redirecting filters share: to change it changes them all at once."""
-
-
-def sorted_families(families: Iterable[IPFamily]) -> list[IPFamily]:
-    """IPv4 first."""
-    return sorted(families, key=lambda family: family.value)
 
 
 def steering_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations) -> str:

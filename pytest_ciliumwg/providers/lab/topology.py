@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, sorted_families
 from pytest_ciliumwg.providers.lab.spec import UNDERLAY, LabNode, LabPod, LabSpec
 
 # Written before any device exists, so that devices are born with them: no second of duplicate address detection, no
@@ -173,7 +173,7 @@ def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[st
     """The routes to other nodes' pods, and in a tunnel the addresses behind it."""
     commands = []
     for peer in peers:
-        for family in sorted(spec.families, key=lambda family: family.value):
+        for family in sorted_families(spec.families):
             if peer.name == node.name:
                 continue
             if not spec.tunnel:

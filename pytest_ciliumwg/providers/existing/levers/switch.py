@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.cluster import IPFamily, sorted_families
 
 DEAD_MAN = 60
 """Seconds after which a change undoes itself."""
@@ -82,7 +82,8 @@ def device_switch(expected: Expectations, families: Iterable[IPFamily]) -> Switc
     if rule is not None:
         # As the agent does at its start; from 1.14 on there is no such table.
         undo += [
-            f"ip {_flag(family)} route replace default dev {device} table {rule.table}" for family in _sorted(families)
+            f"ip {_flag(family)} route replace default dev {device} table {rule.table}"
+            for family in sorted_families(families)
         ]
     return Switch(name="device", tools=("ip",), change=[f"ip link set {device} down"], undo=undo)
 
@@ -90,7 +91,8 @@ def device_switch(expected: Expectations, families: Iterable[IPFamily]) -> Switc
 def port_switch(port: int, families: Iterable[IPFamily]) -> Switch:
     """Drop WireGuard's packets in and out; with a comment, as Cilium's own rules have, that finds exactly ours."""
     rule = f'-p udp --dport {port} -m comment --comment "{_COMMENT}" -j DROP'
-    tools = tuple({IPFamily.V4: "iptables", IPFamily.V6: "ip6tables"}[family] for family in _sorted(families))
+    programs = {IPFamily.V4: "iptables", IPFamily.V6: "ip6tables"}
+    tools = tuple(programs[family] for family in sorted_families(families))
     places = [(tool, chain) for tool in tools for chain in _CHAINS]
     return Switch(
         name="port",
@@ -111,7 +113,3 @@ def _quoted(commands: Iterable[str]) -> str:
 
 def _flag(family: IPFamily) -> str:
     return "-4" if family is IPFamily.V4 else "-6"
-
-
-def _sorted(families: Iterable[IPFamily]) -> list[IPFamily]:
-    return sorted(families, key=lambda one: one.value)
