@@ -156,7 +156,7 @@ def test_an_agent_that_does_not_start_says_why(raise_lab: Raise, monkeypatch: py
 
 def test_an_agent_that_does_not_answer_in_time(raise_lab: Raise) -> None:
     cluster = raise_lab(nodes=2)
-    cluster.lab.run_in(cluster.lab.node("lab-worker"), "kill -STOP $(pgrep -f agent.pyz)")
+    cluster.lab.run_in(cluster.lab.node("lab-worker"), "kill -STOP $(cat /run/ciliumwg/lab-worker/agent.pid)")
     with pytest.raises(AgentError, match=r"agent on lab-worker did not answer within 0\.1 s"):
         cluster.node_agent("lab-worker").exchange(b'{"op": "hello"}\n', timeout=0.1)
 
