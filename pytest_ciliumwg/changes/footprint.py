@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import Link, NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import Cluster
@@ -67,15 +68,19 @@ def _link(link: Link) -> str:
     return f"device {link.name} {up} mtu {link.mtu}"
 
 
-def unsettled(cluster: Cluster, snapshot: Snapshot, states: Mapping[str, NodeState]) -> Iterator[str]:
-    """What is not yet as it has to be in a healthy cluster, a sentence each."""
-    for node in states:
+def not_ready(snapshot: Snapshot, nodes: Iterable[str]) -> Iterator[str]:
+    """Which nodes and agents a healthy cluster would have ready, a sentence each."""
+    for node in nodes:
         agent = snapshot.agents.get(node)
         if agent is None or not agent.ready:
             yield f"the Cilium agent on {node} is not ready"
         if not snapshot.nodes.get(node, False):
             yield f"node {node} is not Ready"
-    published = {node.name: node.public_key for node in cluster.nodes() if node.public_key}
+
+
+def stale_peers(nodes: Iterable[Node], states: Mapping[str, NodeState]) -> Iterator[str]:
+    """Where a node's peers or own key are not those that the nodes publish, a sentence each."""
+    published = {node.name: node.public_key for node in nodes if node.public_key}
     for name, state in states.items():
         yield from _peers(state, {node: key for node, key in published.items() if node != name})
         own = state.wireguard.public_key if state.wireguard else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_ciliumwg.changes.actions import Hands
 from pytest_ciliumwg.changes.catalogue import Change, on
-from pytest_ciliumwg.changes.footprint import Footprint, footprint, unsettled
+from pytest_ciliumwg.changes.footprint import Footprint, footprint, not_ready, stale_peers
 from pytest_ciliumwg.changes.tolerance import Tolerance, tolerance
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import Expectations
@@ -161,33 +161,47 @@ class _Performance:
         return ""
 
     def _settle(self, watch: LastingWatch) -> Settling:
-        """Wait until the cluster is as it has to be, every flow is answered again, and both last.
-
-        That a message is not answered shows only after the patience of its sender.
-        """
+        """Wait until the cluster is as it has to be, every flow is answered again, and both last."""
         limit = SETTLE_FACTOR * self._cluster.settle_seconds
         began = time.monotonic()
-        good_since: float | None = None
-        last_wrong: tuple[str, ...] = ()
         while True:
             wrong = self._wrong(watch)
-            now = time.monotonic()
-            if wrong:
-                good_since, last_wrong = None, tuple(wrong)
-            elif good_since is None:
-                good_since = now
-            if good_since is not None and now - good_since > PATIENCE + watch.poll_seconds + _PAUSE:
-                return Settling(after=good_since - began, limit=limit, wrong=())
-            if good_since is None and now - began > limit:
-                return Settling(after=None, limit=limit, wrong=last_wrong)
+            looked = time.monotonic()
+            wrong = wrong or self._wrong_soon(watch)
+            if not wrong:
+                return Settling(after=looked - began, limit=limit, wrong=())
+            if time.monotonic() - began > limit:
+                everything = dict.fromkeys((*self._wrong_inside(), *self._wrong_outside(watch)))
+                return Settling(after=None, limit=limit, wrong=tuple(everything) or (wrong,))
             time.sleep(_PAUSE)
 
-    def _wrong(self, watch: LastingWatch) -> list[str]:
+    def _wrong_soon(self, watch: LastingWatch) -> str:
+        """What goes wrong again in the time after which a lost message shows; empty for nothing."""
+        end = time.monotonic() + PATIENCE + watch.poll_seconds + _PAUSE
+        while time.monotonic() < end:
+            time.sleep(_PAUSE)
+            if wrong := next(self._wrong_outside(watch), ""):
+                return wrong
+        return self._wrong(watch)
+
+    def _wrong(self, watch: LastingWatch) -> str:
+        """One thing that is not as it has to be; empty for nothing."""
+        return next(self._wrong_outside(watch), "") or next(self._wrong_inside(), "")
+
+    def _wrong_outside(self, watch: LastingWatch) -> Iterator[str]:
+        """What the watch sees: no node is asked for it."""
         try:
-            states, snapshot = self._states(), self._cluster.snapshot()
+            yield from watch.troubles(self._nodes())
         except ProviderError as error:
-            return [str(error)]
-        return [*unsettled(self._cluster, snapshot, states), *watch.troubles(tuple(states))]
+            yield str(error)
+
+    def _wrong_inside(self) -> Iterator[str]:
+        """What the cluster and its nodes show: the latter takes commands on each of them."""
+        try:
+            yield from not_ready(self._cluster.snapshot(), self._nodes())
+            yield from stale_peers(self._cluster.nodes(), self._states())
+        except ProviderError as error:
+            yield str(error)
 
     def _look_again(self) -> Look | None:
         try:

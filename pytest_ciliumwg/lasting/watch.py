@@ -32,6 +32,8 @@ PERIOD = 1.0
 """Seconds between two questions to an agent, and between two control canaries, of a small cluster."""
 NODES_ASKED_PER_SECOND = 5
 """In a real cluster a question is an exec into a pod: large ones are asked more slowly."""
+HASTE = 5
+"""So many times more often they are asked before the watch is steady."""
 LATE_PULSES = 10
 """A pulse may be so many periods late: then somebody else has had the node's processors."""
 NODES_PER_PULSE_SECOND = 20
@@ -221,7 +223,8 @@ class LastingWatch:
                 if number in running and not running[number].done():
                     continue
                 if time.monotonic() >= due[number]:
-                    due[number] = time.monotonic() + self.poll_seconds
+                    # Until all is steady somebody waits for every answer.
+                    due[number] = time.monotonic() + self.poll_seconds / (1 if self.started else HASTE)
                     running[number] = self._pool.submit(self._safely, task)
 
     def _safely(self, task: Callable[[], None]) -> None:
