@@ -96,7 +96,7 @@ def run(cluster: LabCluster, seconds: float) -> int:
         timeline = watch.stop()
     for one, share, grown in zip(watched, shares, growth, strict=True):
         print(f"{one.name:28} {share:5.1f} % of a core, memory {grown:+d} KiB after the first three")
-    counted = [device for lives in timeline.counted.values() for life in lives for device in life.values()]
+    counted = [device for devices in timeline.counted.values() for device in devices.values()]
     drops, frames = sum(one.drops for one in counted), sum(one.frames for one in counted)
     answered = sum(one.answered for one in timeline.totals.values())
     lost = sum(one.lost for one in timeline.outages)

@@ -14,7 +14,8 @@ from pytest_ciliumwg.lasting.clocks import Clocks, Offset
 from pytest_ciliumwg.lasting.pulses import LONGEST_PAUSE, Pulses
 from pytest_ciliumwg.model.timeline import BlindInterval, Event, EventKind, FlowTotals, Outage
 from pytest_ciliumwg.model.traffic import Sighting
-from pytest_ciliumwg.wire.replies import sighting
+from pytest_ciliumwg.model.watch import DeviceReport
+from pytest_ciliumwg.wire.replies import device_reports, sighting
 
 Row = Mapping[str, Any]
 
@@ -52,8 +53,6 @@ class Ledger:
     clear: list[Sighting] = field(default_factory=list)
     blind: list[BlindInterval] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    devices: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
-    """Node → each life of its agent → what it counted on its devices."""
     overflowed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """What was not kept → how many of it."""
     clocks: Clocks = field(default_factory=Clocks)
@@ -65,6 +64,10 @@ class Ledger:
     """Flow → a heap of its longest outages, the shortest of them first."""
     _outage_numbers: Iterator[int] = field(default_factory=itertools.count)
     _offsets: dict[str, Offset] = field(default_factory=dict)
+    _begun: dict[str, set[float]] = field(default_factory=lambda: defaultdict(set))
+    """Node → when its watches began: one, and one more each time that it had to begin again."""
+    _ended: dict[str, Row] = field(default_factory=dict)
+    """Node → what its watch had counted at its end."""
 
     def __post_init__(self) -> None:
         self.pulses = Pulses(self.nodes, self.clocks, self.longest_pause)
@@ -92,10 +95,9 @@ class Ledger:
                 self._entry(node, entry)
             if reply["overflow"]:
                 self.overflowed[f"entries of the watch on {node} for which it had no room"] = int(reply["overflow"])
-            lives = self.devices[node]
-            if not lives or lives[-1]["started"] != reply["started"]:
-                lives.append({})
-            lives[-1] = {"started": reply["started"], "devices": reply["devices"]}
+            self._begun[node].add(reply["started"])
+            if "stopped" in reply:
+                self._ended[node] = reply["devices"]
 
     def _entry(self, node: str, entry: Row) -> None:
         kind = entry["kind"]
@@ -181,6 +183,11 @@ class Ledger:
         """Count something of which nothing can be kept; it makes the whole watch unsound."""
         with self.lock:
             self.overflowed[what] += 1
+
+    def counted(self) -> dict[str, dict[str, DeviceReport]]:
+        """Node → device → what its one watch counted from the beginning to the end; other nodes are missing."""
+        with self.lock:
+            return {node: device_reports(row) for node, row in self._ended.items() if len(self._begun[node]) == 1}
 
     def totals(self) -> dict[int, FlowTotals]:
         """Every flow's account."""

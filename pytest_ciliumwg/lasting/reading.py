@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from pytest_ciliumwg.lasting.causes import Cause, Causes
 from pytest_ciliumwg.lasting.spans import longest_outage
 from pytest_ciliumwg.model.timeline import Outage, Timeline
 from pytest_ciliumwg.model.traffic import Flow, Sighting
-from pytest_ciliumwg.model.watch import DeviceReport, WireGuardMessages, data_packets
+from pytest_ciliumwg.model.watch import data_packets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ def sounding(timeline: Timeline) -> Iterator[Flow]:
 def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[str, str]]:
     """(Pair, why) where less passed through the tunnel than was delivered: then it went where nobody watched.
 
-    A node whose watch began anew has lost what it counted, so nothing is said of it.
+    A node whose watch was interrupted has lost what it counted, so nothing is said of it.
     """
     delivered: Counter[tuple[str, str]] = Counter()
     for flow in timeline.flows.values():
@@ -138,17 +138,14 @@ def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[str, str]]:
             delivered[flow.pair[::-1]] += totals.answered
     in_clear = {timeline.flows[seen.flow].pair for seen in timeline.clear if seen.flow in timeline.flows}
     for (source, destination), count in delivered.items():
-        lives = timeline.counted.get(source, ())
-        if len(lives) != 1 or {(source, destination), (destination, source)} & in_clear:
+        devices = timeline.counted.get(source, {}).values()
+        if not devices or {(source, destination), (destination, source)} & in_clear:
             continue
-        if any(device.wireguard_drops for device in lives[0].values()):
+        if any(device.wireguard_drops for device in devices):
             continue  # then the counts are floors
         addresses = timeline.addresses[source], timeline.addresses[destination]
-        passed, _ = data_packets(_outgoing(lives[0]), *addresses)
+        outgoing = (messages for device in devices for messages in device.wireguard if messages.outgoing)
+        passed, _ = data_packets(outgoing, *addresses)
         if passed < count:
             why = f"{count} messages were delivered, but {source} saw only {passed} WireGuard data messages"
             yield f"{source} → {destination}", why
-
-
-def _outgoing(life: Mapping[str, DeviceReport]) -> list[WireGuardMessages]:
-    return [messages for device in life.values() for messages in device.wireguard if messages.outgoing]

@@ -26,7 +26,6 @@ from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.wire.agents import Agent, Run
-from pytest_ciliumwg.wire.replies import device_reports
 
 PERIOD = 1.0
 """Seconds between two questions to an agent, and between two control canaries, of a small cluster."""
@@ -200,9 +199,7 @@ class LastingWatch:
             outages=tuple(one for one in ledger.outages() if one.last_at >= window[0]),
             blind=(*ledger.blind, *ledger.pulses.deaf(self.devices, *window)),
             events=in_order(ledger.events),
-            counted={
-                node: tuple(device_reports(life["devices"]) for life in lives) for node, lives in ledger.devices.items()
-            },
+            counted=ledger.counted(),
             addresses={node.name: node.tunnel_addresses for node in self._nodes},
             unsound=(*lost, *(error for one in self._streams.values() for error in one.errors)),
             offsets={node: offset.ahead for node, offset in offsets.items()},

@@ -134,8 +134,8 @@ class Timeline:
     blind: tuple[BlindInterval, ...]
     events: tuple[Event, ...]
     """In the order of time."""
-    counted: Mapping[str, tuple[Mapping[str, DeviceReport], ...]] = field(default_factory=dict)
-    """Node → each life of its agent → what it counted on its devices."""
+    counted: Mapping[str, Mapping[str, DeviceReport]] = field(default_factory=dict)
+    """Node → device → what was counted from the beginning to the end; nodes whose watch was interrupted are missing."""
     addresses: Mapping[str, frozenset[IPAddress]] = field(default_factory=dict)
     """Node → the addresses at which its tunnel may end."""
     unsound: tuple[str, ...] = ()

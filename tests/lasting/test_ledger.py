@@ -87,3 +87,13 @@ def test_errors_of_a_watch_are_times_in_which_it_was_blind_but_not_unsent_pulses
     errors = ("eth0: capture error 100 (device down or gone)", "control canary to 10.0.0.1: Network is unreachable")
     ledger.watched("one", watched(*({"kind": "error", "at": 5.0, "what": what} for what in errors)))
     assert [one.why for one in ledger.blind] == [errors[0]]
+
+
+def test_counts_are_of_one_watch_from_beginning_to_end() -> None:
+    ledger = Ledger(["one", "two", "three"])
+    for node in ("one", "two", "three"):
+        ledger.watched(node, watched())
+    ledger.watched("two", watched() | {"started": 2.0})
+    for node, started in (("one", 1.0), ("two", 2.0)):
+        ledger.watched(node, watched() | {"started": started, "stopped": 9.0})
+    assert ledger.counted().keys() == {"one"}, "two began again, three was never heard of again"

@@ -160,7 +160,7 @@ def counted(messages: int, drops: int = 0) -> dict[str, Any]:
     device = DeviceReport(
         frames=messages, kernel_frames=messages, drops=0, truncated=0, wireguard=(row,), wireguard_drops=drops
     )
-    return {"counted": {"one": ({"eth0": device},)}, "addresses": {name: frozenset({ip}) for name, ip in node.items()}}
+    return {"counted": {"one": {"eth0": device}}, "addresses": {name: frozenset({ip}) for name, ip in node.items()}}
 
 
 def test_what_was_delivered_must_have_passed_the_tunnel() -> None:
