@@ -39,8 +39,8 @@ _LOOKS = (
 )
 
 
-def picture(lab: Lab) -> dict[str, str]:
-    """Everything that a change could have left on a node; keys by the node they belong to."""
+def picture(lab: Lab) -> dict[str, set[str]]:
+    """Node → a line for everything that a change could have left on it; keys by the node they belong to."""
     shown = {}
     for node in lab.layout:
         text = lab.run_in(node, _LOOKS)
@@ -48,7 +48,7 @@ def picture(lab: Lab) -> dict[str, str]:
             text = text.replace(key, owner)
         # A device that is made anew has another index, a filter another handle, and a set no order.
         text = re.sub(r"(@if\d+|fh \S+|used \d+|expires \d+\w+|dev lxc\d+ proto \S+)", "", text)
-        shown[node.name] = "\n".join(sorted(" ".join(sorted(line.split())) for line in text.splitlines()))
+        shown[node.name] = {" ".join(sorted(line.split())) for line in text.splitlines()}
     return shown
 
 
@@ -107,7 +107,7 @@ def test_interrupted(
     while (after := picture(lab)) != before and time.monotonic() < deadline:
         time.sleep(0.2)
     for node in before:
-        left = set(after[node].splitlines()) ^ set(before[node].splitlines())
+        left = after[node] ^ before[node]
         assert not left, f"interrupted after {moment:.2f} s\n{said}"
     agents = double.store.select("pods", "kube-system", {"k8s-app": "cilium"})
     assert len(agents) == 2
