@@ -19,6 +19,8 @@ from pytest_ciliumwg.providers.lab.lab import Lab
 from tests.apidouble import ApiDouble, LabBackend
 from tests.existing.conftest import MakeDouble
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {
     "agent-restart": "1.13.18",
     "agent-restart-all": "1.18.3",

@@ -16,6 +16,8 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from tests.apidouble import ApiDouble
 from tests.existing.conftest import MakeDouble
 
+pytestmark = pytest.mark.slow
+
 STANDIN = Path(__file__).parents[1] / "kind" / "standin.py"
 FROM, TO = "1.13.18", "1.14.10"
 

@@ -19,6 +19,8 @@ from pytest_ciliumwg.wire.measure import measure
 from pytest_ciliumwg.wire.plan import plan_flows
 from tests.existing.conftest import Connect, MakeDouble
 
+pytestmark = pytest.mark.slow
+
 NET_RAW = 1 << 13
 PATIENT: dict[str, Any] = {"timeout": 30.0}
 

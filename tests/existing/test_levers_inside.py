@@ -18,6 +18,8 @@ from pytest_ciliumwg.providers.existing import ExistingCluster
 from tests.apidouble import ApiDouble, LabBackend
 from tests.existing.conftest import Connect, MakeDouble
 
+pytestmark = pytest.mark.slow
+
 NODE = "lab-worker"
 PATIENT: dict[str, Any] = {"timeout": 30.0}
 VERSIONS = {"rule": "1.13.18", "redirect": "1.18.3"}

@@ -22,6 +22,8 @@ from tests.existing.test_levers_inside import condition, pings
 from tests.existing.test_levers_upgrade import helm, rolls_out, scenario
 
 __all__ = ["helm"]
+
+pytestmark = pytest.mark.slow
 NODE, OTHER = "lab-worker", "lab-control-plane"
 PATIENT: dict[str, Any] = {"timeout": 30.0, "patience": Patience(poll=0.05)}
 V4 = frozenset({IPFamily.V4})

@@ -20,6 +20,8 @@ from tests.apidouble.trouble import ALWAYS
 
 from .conftest import Machine
 
+pytestmark = pytest.mark.slow
+
 VERSION = "1.15.10"
 CONTROL, NODE = "lab-control-plane", "lab-worker"
 Make = Callable[..., KindProvider]

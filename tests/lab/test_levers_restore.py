@@ -13,6 +13,8 @@ from pytest_ciliumwg.providers.lab.levers import agents, nodes, upgrade
 from tests.lab.conftest import Raise
 from tests.lab.tools import reach_each_other, shape
 
+pytestmark = pytest.mark.slow
+
 WORKER = "lab-worker"
 RULE, REDIRECT = "1.13.18", "1.20.3"
 

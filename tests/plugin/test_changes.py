@@ -11,6 +11,8 @@ from pytest_ciliumwg.providers.lab.faults import FAULTS
 
 from .conftest import SuiteRun
 
+pytestmark = pytest.mark.slow
+
 RunLab = Callable[..., SuiteRun]
 DISRUPTIVE = "--ciliumwg-profile=disruptive"
 ONLY_CHANGES = ("-k", "test_change")

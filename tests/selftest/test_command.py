@@ -18,6 +18,8 @@ from pytest_ciliumwg.providers.lab.faults import FAULTS
 from pytest_ciliumwg.selftest.runs import Run, Runner, declare
 from pytest_ciliumwg.selftest.verdict import Result
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "pytest", "--ciliumwg", "--ciliumwg-provider=lab", "--ciliumwg-selftest"]
 
