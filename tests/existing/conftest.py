@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,30 @@ from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, Pa
 from pytest_ciliumwg.providers.lab import LabSpec, create_lab
 from tests.apidouble import ApiDouble, LabBackend, RecordedBackend
 
+STANDIN = Path(__file__).parents[1] / "kind" / "standin.py"
 HASTY = Patience(attempts=4, pause=0.01, longest_pause=0.05, request=0.5, poll=0.02, pull=0.3, gone=1.5)
 MakeDouble = Callable[..., ApiDouble]
 Connect = Callable[..., ExistingCluster]
+
+
+@pytest.fixture
+def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the stand-in for helm, first on PATH."""
+    folder = tmp_path / "standin"
+    folder.joinpath("bin").mkdir(parents=True)
+    program = folder / "bin" / "helm"
+    program.write_text(f"#!{sys.executable} -IS\n{STANDIN.read_text('utf-8')}", "utf-8")
+    program.chmod(0o755)
+    folder.joinpath("scenario.json").write_text("{}")
+    monkeypatch.setenv("STANDIN", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+    return folder
+
+
+def scenario(folder: Path, double: ApiDouble, *, values: Any = None, **what: Any) -> None:
+    """What the stand-in for helm finds: the double to talk to, and the values of the installation."""
+    folder.joinpath("scenario.json").write_text(json.dumps({"double": double.url, **what}))
+    folder.joinpath("values.json").write_text(json.dumps(values))
 
 
 @pytest.fixture

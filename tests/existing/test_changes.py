@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,16 @@ import pytest
 from pytest_ciliumwg.changes import actions
 from pytest_ciliumwg.model.cluster import IPFamily
 from tests.apidouble import ApiDouble
-from tests.existing.conftest import MakeDouble
+from tests.existing.conftest import MakeDouble, scenario
 
 pytestmark = pytest.mark.slow
 
-STANDIN = Path(__file__).parents[1] / "kind" / "standin.py"
 FROM, TO = "1.13.18", "1.14.10"
 
 
 @pytest.fixture
-def run_suite(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def run_suite(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helm: Path) -> Any:
     """Runs the suite on a double, with a stand-in for helm on PATH that talks to it."""
-    bin_ = tmp_path / "standin" / "bin"
-    bin_.mkdir(parents=True)
-    bin_.joinpath("helm").write_text(f"#!{sys.executable} -IS\n{STANDIN.read_text('utf-8')}", "utf-8")
-    bin_.joinpath("helm").chmod(0o755)
-    monkeypatch.setenv("STANDIN", str(bin_.parent))
-    monkeypatch.setenv("PATH", f"{bin_}:/usr/bin:/bin:/usr/sbin:/sbin")
     pytester.makeconftest(
         """
         from dataclasses import replace
@@ -44,8 +36,7 @@ def run_suite(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Mon
     )
 
     def run(double: ApiDouble, *arguments: str) -> tuple[pytest.RunResult, dict[str, Any]]:
-        bin_.parent.joinpath("scenario.json").write_text(json.dumps({"double": double.url}))
-        bin_.parent.joinpath("values.json").write_text("{}")
+        scenario(helm, double, values={})
         monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
         report = tmp_path / "report"
         done = pytester.runpytest_inprocess(

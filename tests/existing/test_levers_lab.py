@@ -16,12 +16,10 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.providers.existing import ExistingCluster, Patience
 from tests.apidouble import ApiDouble, LabBackend
-from tests.existing.conftest import Connect, MakeDouble
+from tests.existing.conftest import Connect, MakeDouble, scenario
 from tests.existing.test_lab import judged
 from tests.existing.test_levers_inside import condition, pings
-from tests.existing.test_levers_upgrade import helm, rolls_out, scenario
-
-__all__ = ["helm"]
+from tests.existing.test_levers_upgrade import rolls_out
 
 pytestmark = pytest.mark.slow
 NODE, OTHER = "lab-worker", "lab-control-plane"

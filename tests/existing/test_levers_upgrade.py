@@ -20,30 +20,10 @@ from pytest_ciliumwg.providers.existing import ExistingCluster
 from tests.apidouble import ApiDouble, RecordedBackend, refuse, shapes
 from tests.apidouble.recorded import NODE
 from tests.apidouble.trouble import ALWAYS
-from tests.existing.conftest import Connect, MakeDouble
+from tests.existing.conftest import Connect, MakeDouble, scenario
 
-STANDIN = Path(__file__).parents[1] / "kind" / "standin.py"
 FROM, TO = "1.15.0", "1.16.4"
 PATIENT: dict[str, Any] = {"timeout": 20.0, "command_timeout": 20.0}
-
-
-@pytest.fixture
-def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the stand-in for helm, first on PATH."""
-    folder = tmp_path / "standin"
-    folder.joinpath("bin").mkdir(parents=True)
-    program = folder / "bin" / "helm"
-    program.write_text(f"#!{sys.executable} -IS\n{STANDIN.read_text('utf-8')}", "utf-8")
-    program.chmod(0o755)
-    folder.joinpath("scenario.json").write_text("{}")
-    monkeypatch.setenv("STANDIN", str(folder))
-    monkeypatch.setenv("PATH", f"{folder}/bin:/usr/bin:/bin:/usr/sbin")
-    return folder
-
-
-def scenario(folder: Path, double: ApiDouble, *, values: Any = None, **what: Any) -> None:
-    folder.joinpath("scenario.json").write_text(json.dumps({"double": double.url, **what}))
-    folder.joinpath("values.json").write_text(json.dumps(values))
 
 
 def journal(folder: Path) -> list[dict[str, Any]]:
