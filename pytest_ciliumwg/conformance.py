@@ -164,7 +164,8 @@ class Conformance:
         if change.kind == "node-back":
             away = [one.watched for one in self.made.values() if one.change.kind in ("drain", "node-gone")]
             made = replace(made, back_to=away[0].before if away and away[0] else None)
-        return self._with_new_pods(cluster, made) if change.kind == "upgrade" and not made.error else made
+        other_version = cluster.declared.version != expected.config.version
+        return self._with_new_pods(cluster, made) if other_version and not made.error else made
 
     @staticmethod
     def _with_new_pods(cluster: Cluster, made: Made) -> Made:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.expect import known_version, same_version
 from pytest_ciliumwg.providers.base import Cluster
 
 
@@ -20,6 +21,26 @@ def test_encryption_is_enabled(cluster: Cluster, verify: Verify) -> None:
         expected="WireGuard encryption enabled",
         seen="enabled" if actual.encryption else "disabled",
         meaning="Cilium does not even try to encrypt; set encryption.enabled=true and encryption.type=wireguard.",
+    )
+
+
+@pytest.mark.ciliumwg_check(
+    "config.version", source="design: the expectation is declared, never adapted to what is found"
+)
+def test_declared_version_runs(cluster: Cluster, verify: Verify) -> None:
+    """The version of Cilium that was declared is the one that runs."""
+    declared, actual = cluster.declared.version, cluster.actual_config().version
+    try:
+        known_version(actual)
+    except ValueError as error:
+        verify.not_told("Cilium's agents", str(error))  # for such a one another version has to be declared
+        return
+    verify(
+        same_version(actual, declared),
+        where="Cilium's agents",
+        expected=f"version {declared}",
+        seen=actual,
+        meaning="Every expectation of this run is for another version; correct the one or the other.",
     )
 
 

@@ -124,10 +124,11 @@ def upgrade_to(version: str) -> Action:
 
 
 def observe_for(seconds: float) -> Action:
-    """Change nothing for some time."""
+    """Change nothing for some time, and then take over what others have changed meanwhile."""
 
     def act(hands: Hands) -> None:
         hands.note("watching what others do", None)
         time.sleep(seconds)
+        hands.levers.catch_up()
 
     return act

@@ -40,3 +40,14 @@ def parse_version(text: str) -> Version:
         raise ValueError(message)
     major, minor, patch = match.groups()
     return Version(int(major), int(minor), NEWEST_PATCH if patch is None else int(patch))
+
+
+def same_version(found: str, wanted: str) -> bool:
+    """Whether a version is the one that is wanted, which may be any patch of a minor version.
+
+    Raises:
+        ValueError: one of them is no version.
+    """
+    one, other = parse_version(found), parse_version(wanted)
+    newest = NEWEST_PATCH in (one.patch, other.patch)
+    return (one.major, one.minor) == (other.major, other.minor) and (newest or one.patch == other.patch)

@@ -108,6 +108,10 @@ class Levers(Protocol):
         """Bring Cilium to a version (up or down), and wait until every agent runs it and is ready."""
         ...
 
+    def catch_up(self) -> None:
+        """Take over what others have made of Cilium: what the run expects and nobody declared may be another now."""
+        ...
+
     def renew_pods(self) -> None:
         """Make the test pods anew, so that they have what the present version gives to new pods, such as MTUs."""
         ...

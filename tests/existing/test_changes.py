@@ -14,6 +14,7 @@ from pytest_ciliumwg.changes import actions
 from pytest_ciliumwg.model.cluster import IPFamily
 from tests.apidouble import ApiDouble
 from tests.existing.conftest import MakeDouble, scenario
+from tests.existing.test_levers_upgrade import rolls_out
 
 pytestmark = pytest.mark.slow
 
@@ -125,3 +126,33 @@ def test_the_api_server_may_be_away(lab_double: MakeDouble, run_suite: Any, monk
     events = [event["kind"] for event in report["changes"][0]["timeline"]["events"]]
     assert events.count("api-silent") == events.count("api-answers") == 1
     assert not report["changes"][0]["timeline"]["blind"]
+
+
+@pytest.mark.parametrize("declared", [(), (f"--ciliumwg-cilium-version={FROM}",)], ids=["found", "declared"])
+def test_an_upgrade_of_somebody_else_s_while_nothing_but_watching_was_asked_for(
+    lab_double: MakeDouble, run_suite: Any, monkeypatch: pytest.MonkeyPatch, declared: tuple[str, ...]
+) -> None:
+    double = lab_of(lab_double, FROM)
+    really = actions.observe_for
+
+    def with_an_upgrade(seconds: float) -> actions.Action:
+        def act(hands: actions.Hands) -> None:
+            rolls_out(double, TO)
+            really(seconds)(hands)
+
+        return act
+
+    monkeypatch.setattr(actions, "observe_for", with_an_upgrade)
+    done, report = run_suite(
+        double, "--ciliumwg-observe=5s", *declared, "-k", "test_change or test_steering or test_config"
+    )
+    outcome = outcomes(report)
+    assert outcome["change.no-cleartext[observed]"] == "pass"
+    if declared:
+        # Who says which version has to run is told that it is another one.
+        assert done.ret == 1
+        assert outcome["config.version[observed]"] == "fail"
+        return
+    assert done.ret == 0, done.stdout.str()
+    assert outcome["steering.rule[initial-v4]"] == outcome["steering.redirect[observed-v4]"] == "pass"
+    done.stdout.fnmatch_lines([f"*existing: somebody brought Cilium from {FROM} to {TO}"])

@@ -180,11 +180,13 @@ class ExistingCluster:
         self._guard.release()
         self._kube.close()
 
-    def _follow(self, version: str) -> None:
-        """Cilium was brought to another version: expect what goes with it."""
-        self._config = self._cilium.config()
-        if self._declared.version is not None:
+    def _follow(self, version: str | None) -> None:
+        """Cilium was brought to another version, or others did something to it: expect what goes with it."""
+        before, self._config = self._config.version, self._cilium.config()
+        if version is not None and self._declared.version is not None:
             self._declared = replace(self._declared, version=version)
+        if version is None and self._config.version != before:
+            self.grip.progress(f"existing: somebody brought Cilium from {before} to {self._config.version}")
 
     def _select(self) -> tuple[str, ...]:
         facts = node_facts_of(self._kube)

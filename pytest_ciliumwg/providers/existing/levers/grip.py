@@ -30,8 +30,8 @@ class Grip:
     progress: Progress
     config: Callable[[], CiliumConfig]
     """What Cilium was configured to do when it was looked at last."""
-    follow: Callable[[str], None]
-    """Told the version that Cilium was brought to."""
+    follow: Callable[[str | None], None]
+    """Told the version that Cilium was brought to, or None for whatever others have made of it."""
 
     def agents(self, node: str | None = None) -> dict[str, RunningAgent]:
         """Node → its Cilium agent, of all nodes or one.

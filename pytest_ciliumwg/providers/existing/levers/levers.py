@@ -118,6 +118,10 @@ class ExistingLevers:
         self._way.go(version)
         self._grip.follow(version)
 
+    def catch_up(self) -> None:
+        """Read anew what Cilium is, in its configuration and its agents' version; what was declared stays declared."""
+        self._grip.follow(None)
+
     def renew_pods(self) -> None:
         """Make the test pods and their Services anew."""
         self._note("test pods", "", self._grip.crew.settle)

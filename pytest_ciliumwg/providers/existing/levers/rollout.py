@@ -7,24 +7,13 @@ import time
 from collections.abc import Mapping
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.expect.versions import NEWEST_PATCH, parse_version
+from pytest_ciliumwg.expect import same_version
 from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent
 from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
 from pytest_ciliumwg.providers.existing.levers.grip import Grip
 from pytest_ciliumwg.providers.existing.refusal import KubeError
 
 _TAG = re.compile(r":([^:/@]+)(?:@|$)")
-
-
-def same_version(found: str, wanted: str) -> bool:
-    """Whether a version is the one that is wanted, which may be any patch of a minor version.
-
-    Raises:
-        ValueError: one of them is no version.
-    """
-    one, other = parse_version(found), parse_version(wanted)
-    newest = NEWEST_PATCH in (one.patch, other.patch)
-    return (one.major, one.minor) == (other.major, other.minor) and (newest or one.patch == other.patch)
 
 
 class Rollout:

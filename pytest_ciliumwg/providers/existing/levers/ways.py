@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.expect import known_version
+from pytest_ciliumwg.expect import known_version, same_version
 from pytest_ciliumwg.providers.existing.levers.grip import Grip
 from pytest_ciliumwg.providers.existing.levers.release import HelmWay
-from pytest_ciliumwg.providers.existing.levers.rollout import Rollout, same_version
+from pytest_ciliumwg.providers.existing.levers.rollout import Rollout
 from pytest_ciliumwg.providers.programs import run
 
 _LAST_LINES = 5
