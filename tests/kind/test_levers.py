@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +154,46 @@ def test_who_may_not_evict_is_told(make: Make, double: ApiDouble) -> None:
     double.trouble(r"POST .*/eviction", refuse(403, "Forbidden"), times=ALWAYS)
     with pytest.raises(ProviderError, match="cannot evict pod default/stray"):
         kind.levers.drain_node(NODE)
+
+
+def picture(kind: KindProvider, double: ApiDouble) -> dict[str, Any]:
+    """All that a change of a node could have left; names and keys of what was made anew left out."""
+    snapshot = kind.snapshot()
+    pods = [pod for pod in double.store.select("pods") if pod["spec"].get("nodeName")]
+    return {
+        "nodes": snapshot.nodes,
+        "agents": {node: agent.ready for node, agent in snapshot.agents.items()},
+        "keys": snapshot.keys.keys(),
+        "pods": Counter((pod["metadata"]["namespace"], pod["spec"]["nodeName"]) for pod in pods),
+        "cordoned": [
+            one["metadata"]["name"] for one in double.store.select("nodes") if one["spec"].get("unschedulable")
+        ],
+    }
+
+
+@pytest.mark.parametrize("lever", ["drain_node", "remove_node", "restart_node"])
+def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, double: ApiDouble, lever: str) -> None:
+    kind = make()
+    before = picture(kind, double)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for moment in (random.uniform(0.01, longest) for longest in (0.1, 0.5, 2.0)):  # noqa: S311 - no secret
+            signal.setitimer(signal.ITIMER_REAL, moment)
+            with contextlib.suppress(KeyboardInterrupt):
+                getattr(kind.levers, lever)(NODE)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            kind.levers.restore()
+            assert picture(kind, double) == before, f"interrupted after {moment:.3f} s"
+            for pod in kind.test_pods():
+                assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
+                assert b"ok" in kind.node_agent(pod.node).exchange(b'{"op":"hello"}\n', timeout=5)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
 
 
 def test_an_upgrade_installs_the_values_of_the_version(make: Make, machine: Machine, double: ApiDouble) -> None:

@@ -113,7 +113,8 @@ class Nodes:
         self._engine("restart", node)
 
     def _engine(self, verb: str, node: str) -> None:
-        done = run([self.engine, verb, node], timeout=_ENGINE_SECONDS)
+        # The engine goes on without its client: what is undone must not meet what is still being done.
+        done = run([self.engine, verb, node], timeout=_ENGINE_SECONDS, whole=True)
         if not done.ok:
             raise ProviderError(f"`{done.command}` failed: {reason(done, _ENGINE_SECONDS)}")
 

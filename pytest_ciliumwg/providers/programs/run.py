@@ -44,6 +44,7 @@ def run(
     folder: Path | None = None,
     log: Path | None = None,
     also: Mapping[str, str] | None = None,
+    whole: bool = False,
 ) -> Done:
     """Run a program to its end.
 
@@ -55,6 +56,8 @@ def run(
         folder: Where it runs.
         log: A file for what it says on standard error, which is there also when we are killed.
         also: Environment variables beside our own.
+        whole: Whether an interruption waits for its end, because what it has begun goes on without it; a second one
+            does not.
     """
     words = tuple(str(one) for one in argv)
     with TemporaryFile() as output, _writable(log) as errors:
@@ -71,6 +74,11 @@ def run(
             status: int | None = process.wait(timeout)
         except subprocess.TimeoutExpired:
             status = None
+        except KeyboardInterrupt:
+            if whole:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout)
+            raise
         finally:
             if process.returncode is None:
                 _end(process)
