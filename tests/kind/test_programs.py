@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_ciliumwg.providers.programs import run
+from pytest_ciliumwg.providers.programs import Done, run, run_whole
 
 
 @pytest.fixture
@@ -27,11 +27,13 @@ def interrupted_soon() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interrupted_soon")
-@pytest.mark.parametrize("whole", [True, False])
-def test_what_must_be_whole_is_done_before_an_interruption_goes_on(tmp_path: Path, whole: bool) -> None:
+@pytest.mark.parametrize(("start", "whole"), [(run_whole, True), (run, False)])
+def test_what_must_be_whole_is_done_before_an_interruption_goes_on(
+    tmp_path: Path, start: Callable[..., Done], whole: bool
+) -> None:
     done = tmp_path / "done"
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run(["sh", "-c", f"sleep 0.5; touch {done}"], timeout=10.0, whole=whole)
+        start(["sh", "-c", f"sleep 0.5; touch {done}"], timeout=10.0)
     assert done.exists() == whole
     assert (time.monotonic() - began < 0.4) == (not whole)

@@ -12,7 +12,7 @@ from pytest_ciliumwg.observe.kubernetes import node_facts
 from pytest_ciliumwg.providers.existing.levers import Grip
 from pytest_ciliumwg.providers.existing.refusal import NOT_FOUND, KubeError
 from pytest_ciliumwg.providers.existing.resources import path_of
-from pytest_ciliumwg.providers.programs import reason, run
+from pytest_ciliumwg.providers.programs import reason, run_whole
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _MIRROR = "kubernetes.io/config.mirror"
@@ -114,7 +114,7 @@ class Nodes:
 
     def _engine(self, verb: str, node: str) -> None:
         # The engine goes on without its client: what is undone must not meet what is still being done.
-        done = run([self.engine, verb, node], timeout=_ENGINE_SECONDS, whole=True)
+        done = run_whole([self.engine, verb, node], timeout=_ENGINE_SECONDS)
         if not done.ok:
             raise ProviderError(f"`{done.command}` failed: {reason(done, _ENGINE_SECONDS)}")
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -44,7 +45,6 @@ def run(
     folder: Path | None = None,
     log: Path | None = None,
     also: Mapping[str, str] | None = None,
-    whole: bool = False,
 ) -> Done:
     """Run a program to its end.
 
@@ -56,8 +56,6 @@ def run(
         folder: Where it runs.
         log: A file for what it says on standard error, which is there also when we are killed.
         also: Environment variables beside our own.
-        whole: Whether an interruption waits for its end, because what it has begun goes on without it; a second one
-            does not.
     """
     words = tuple(str(one) for one in argv)
     with TemporaryFile() as output, _writable(log) as errors:
@@ -74,15 +72,19 @@ def run(
             status: int | None = process.wait(timeout)
         except subprocess.TimeoutExpired:
             status = None
-        except KeyboardInterrupt:
-            if whole:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout)
-            raise
         finally:
             if process.returncode is None:
                 _end(process)
         return Done(words, status, _text(output), _text(errors))
+
+
+def run_whole(argv: Sequence[str | Path], *, timeout: float) -> Done:
+    """Run a program whose work goes on without it: an interruption waits for its end first.
+
+    Signals reach the main thread alone, so in another one it is not interrupted, not even while it is being started.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run, argv, timeout=timeout).result()
 
 
 def _writable(log: Path | None) -> IO[bytes]:
