@@ -171,6 +171,8 @@ def picture(kind: KindProvider, double: ApiDouble) -> dict[str, Any]:
     }
 
 
+# Where a library is interrupted while it connects, nobody closes its socket.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize("lever", ["drain_node", "remove_node", "restart_node"])
 def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, double: ApiDouble, lever: str) -> None:
     kind = make()

@@ -34,6 +34,6 @@ def test_what_must_be_whole_is_done_before_an_interruption_goes_on(
     done = tmp_path / "done"
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        start(["sh", "-c", f"sleep 0.5; touch {done}"], timeout=10.0)
+        start(["sh", "-c", f"sleep 2; touch {done}"], timeout=10.0)
     assert done.exists() == whole
-    assert (time.monotonic() - began < 0.4) == (not whole)
+    assert (time.monotonic() - began < 2) == (not whole)
