@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from .test_frames import OUTER, UDP4
 pytestmark = pytest.mark.usefixtures("netns")
 
 BLOCK = 1 << 20
+ETH_P_ALL, SOL_PACKET, PACKET_STATISTICS = 3, 263, 6
 
 
 def start(block_size: int = BLOCK, blocks: int = 4, devices: tuple[str, ...] = ("left",)) -> Watch:
@@ -35,10 +38,19 @@ for line in sys.stdin:
 
 
 def send(*packets: Any) -> None:
-    """Put frames on `right`, from another process: the watch must not share its interpreter with a busy sender."""
+    """Put frames on `right`, from another process: the watch must not share its interpreter with a busy sender.
+
+    Returns when they have arrived at `left`, which on a busy machine the kernel may put off.
+    """
     frames = [packet if isinstance(packet, bytes) else make.wire(packet) for packet in packets]
     lines = "\n".join(frame.hex() for frame in frames)
-    subprocess.run([sys.executable, "-ISc", SENDER, "right"], input=lines, text=True, check=True)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as tap:
+        tap.bind(("left", ETH_P_ALL))
+        subprocess.run([sys.executable, "-ISc", SENDER, "right"], input=lines, text=True, check=True)
+        arrived, deadline = 0, time.monotonic() + 2
+        while arrived < len(frames) and time.monotonic() < deadline:
+            arrived += int(struct.unpack("II", tap.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[0])
+            time.sleep(0.001)
 
 
 def seen(result: dict[str, Any]) -> list[tuple[int, str, bool, int]]:
