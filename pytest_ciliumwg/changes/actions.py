@@ -32,8 +32,6 @@ class Hands:
 
 
 Action = Callable[[Hands], None]
-_Pull = Callable[[str], None]
-"""Pulls a lever on a node."""
 
 
 def restart_agent(hands: Hands) -> None:
@@ -62,55 +60,47 @@ def churn_pods(hands: Hands) -> None:
 
 def replace_key(hands: Hands) -> None:
     """Take a node's private key away."""
-    hands.note("replacing the private key", hands.node)
-    hands.levers.replace_key(hands.node)
+    _pull(hands, "replacing the private key", hands.levers.replace_key)
 
 
 def device_down(hands: Hands) -> None:
     """Set the WireGuard device down for some seconds."""
-    _for_some_seconds(
-        hands, ("setting cilium_wg0 down", hands.levers.device_down), ("setting cilium_wg0 up", hands.levers.device_up)
-    )
+    _pull(hands, "setting cilium_wg0 down", hands.levers.device_down)
+    time.sleep(OUT_SECONDS)
+    _pull(hands, "setting cilium_wg0 up", hands.levers.device_up)
 
 
 def block_port(hands: Hands) -> None:
     """Drop WireGuard's packets for some seconds."""
-    _for_some_seconds(
-        hands,
-        ("blocking WireGuard's UDP port", hands.levers.block_port),
-        ("unblocking WireGuard's UDP port", hands.levers.unblock_port),
-    )
-
-
-def _for_some_seconds(hands: Hands, first: tuple[str, _Pull], then: tuple[str, _Pull]) -> None:
-    for (what, pull), pause in ((first, OUT_SECONDS), (then, 0.0)):
-        hands.note(what, hands.node)
-        pull(hands.node)
-        time.sleep(pause)
+    _pull(hands, "blocking WireGuard's UDP port", hands.levers.block_port)
+    time.sleep(OUT_SECONDS)
+    _pull(hands, "unblocking WireGuard's UDP port", hands.levers.unblock_port)
 
 
 def restart_node(hands: Hands) -> None:
     """Restart a node."""
-    hands.note("restarting the node", hands.node)
-    hands.levers.restart_node(hands.node)
+    _pull(hands, "restarting the node", hands.levers.restart_node)
 
 
 def drain_node(hands: Hands) -> None:
     """Cordon and drain a node."""
-    hands.note("draining the node", hands.node)
-    hands.levers.drain_node(hands.node)
+    _pull(hands, "draining the node", hands.levers.drain_node)
 
 
 def remove_node(hands: Hands) -> None:
     """Take a node out of the cluster."""
-    hands.note("removing the node", hands.node)
-    hands.levers.remove_node(hands.node)
+    _pull(hands, "removing the node", hands.levers.remove_node)
 
 
 def add_node(hands: Hands) -> None:
     """Bring a node back that was removed before."""
-    hands.note("adding the node", hands.node)
-    hands.levers.add_node(hands.node)
+    _pull(hands, "adding the node", hands.levers.add_node)
+
+
+def _pull(hands: Hands, what: str, lever: Callable[[str], None]) -> None:
+    """Pull a lever of the node that is hit, once it is on record."""
+    hands.note(what, hands.node)
+    lever(hands.node)
 
 
 def upgrade_to(version: str) -> Action:
