@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,7 +20,7 @@ from pytest_ciliumwg.providers.lab import LabSpec, create_lab
 from tests.apidouble import ApiDouble, LabBackend, refuse
 from tests.apidouble.trouble import ALWAYS
 
-from .conftest import Machine
+from .conftest import Machine, interrupted_after
 
 pytestmark = pytest.mark.slow
 
@@ -178,24 +176,14 @@ def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, doub
     kind = make()
     before = picture(kind, double)
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    handler = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for moment in (random.uniform(0.01, longest) for longest in (0.1, 0.5, 2.0)):  # noqa: S311 - no secret
-            signal.setitimer(signal.ITIMER_REAL, moment)
-            with contextlib.suppress(KeyboardInterrupt):
-                getattr(kind.levers, lever)(NODE)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            kind.levers.restore()
-            assert picture(kind, double) == before, f"interrupted after {moment:.3f} s"
-            for pod in kind.test_pods():
-                assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
-                assert b"ok" in kind.node_agent(pod.node).exchange(b'{"op":"hello"}\n', timeout=5)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
+    for moment in (random.uniform(0.01, longest) for longest in (0.1, 0.5, 2.0)):  # noqa: S311 - no secret
+        with interrupted_after(moment):
+            getattr(kind.levers, lever)(NODE)
+        kind.levers.restore()
+        assert picture(kind, double) == before, f"interrupted after {moment:.3f} s"
+        for pod in kind.test_pods():
+            assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
+            assert b"ok" in kind.node_agent(pod.node).exchange(b'{"op":"hello"}\n', timeout=5)
 
 
 def test_an_upgrade_installs_the_values_of_the_version(make: Make, machine: Machine, double: ApiDouble) -> None:
