@@ -17,7 +17,7 @@ from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION, expectations_for
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.plan import print_plan
-from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 from pytest_ciliumwg.providers.choose import open_cluster
 from pytest_ciliumwg.report import json_report, terminal
 from pytest_ciliumwg.report.record import CheckResult, RunRecord
@@ -128,7 +128,7 @@ class Conformance:
         for line in cluster.description:
             self.progress(line)
         try:
-            self._hit = hit_node([pod.node for pod in cluster.test_pods()])
+            self._hit = hit_node(nodes_under_test(cluster))
             for line in announcement(self.settings, self._hit):
                 self.progress(line)
             if self.settings.upgrade:

@@ -16,7 +16,7 @@ from pytest_ciliumwg.expect import Expectations, expectations_for
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Protocol
-from pytest_ciliumwg.providers.base import Cluster, states_of
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
 from pytest_ciliumwg.verifying import Observed
 from pytest_ciliumwg.wire.agents import Agent
 from pytest_ciliumwg.wire.judge import Judge
@@ -81,7 +81,7 @@ def pods_before(cluster: Cluster) -> tuple[Pod, ...]:
 def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...]) -> Mapping[str, NodeState]:
     """Every node under test from the inside, once it has as many peers as others have keys, or time is up."""
     del pods_before  # asked for, so that it is the older of the two
-    names = [pod.node for pod in cluster.test_pods()]
+    names = nodes_under_test(cluster)
 
     def settled(found: Mapping[str, NodeState]) -> bool:
         keys = {node.name for node in nodes if node.public_key}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import Link, NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import Cluster
@@ -66,36 +65,3 @@ def _lines(state: NodeState, names: Mapping[str, str]) -> Iterator[str]:
 def _link(link: Link) -> str:
     up = "up" if "UP" in link.flags else "down"
     return f"device {link.name} {up} mtu {link.mtu}"
-
-
-def not_ready(snapshot: Snapshot, nodes: Iterable[str]) -> Iterator[str]:
-    """Which nodes and agents a healthy cluster would have ready, a sentence each."""
-    for node in nodes:
-        agent = snapshot.agents.get(node)
-        if agent is None or not agent.ready:
-            yield f"the Cilium agent on {node} is not ready"
-        if not snapshot.nodes.get(node, False):
-            yield f"node {node} is not Ready"
-
-
-def stale_peers(nodes: Iterable[Node], states: Mapping[str, NodeState]) -> Iterator[str]:
-    """Where a node's peers or own key are not those that the nodes publish, a sentence each."""
-    published = {node.name: node.public_key for node in nodes if node.public_key}
-    for name, state in states.items():
-        yield from _peers(state, {node: key for node, key in published.items() if node != name})
-        own = state.wireguard.public_key if state.wireguard else None
-        if "wireguard" not in state.unread and own != published.get(name):
-            yield f"{name} publishes another key than that of its device"
-
-
-def _peers(state: NodeState, published: Mapping[str, str]) -> Iterator[str]:
-    if "peers" in state.unread:
-        yield f"the peers of {state.node} cannot be read: {state.unread['peers']}"
-        return
-    keys = {peer.public_key for peer in state.real_peers()}
-    for node, key in published.items():
-        if key not in keys:
-            yield f"{state.node} has no peer with the key of {node}"
-    stale = len(keys - set(published.values()))
-    if stale:
-        yield f"{state.node} has {stale} peers whose key no node publishes"

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_ciliumwg.changes.actions import Hands
 from pytest_ciliumwg.changes.catalogue import Change, on
-from pytest_ciliumwg.changes.footprint import Footprint, footprint, not_ready, stale_peers
+from pytest_ciliumwg.changes.footprint import Footprint, footprint
+from pytest_ciliumwg.changes.settling import Settling, settle
 from pytest_ciliumwg.changes.tolerance import Tolerance, tolerance
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.lasting.followers import PATIENCE
 from pytest_ciliumwg.lasting.watch import LastingWatch
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
-from pytest_ciliumwg.providers.base import Cluster, Progress, states_of
+from pytest_ciliumwg.providers.base import Cluster, Progress, nodes_under_test, states_of
 
 MARGIN_SECONDS = 1.0
 """How long the watch goes on before the change."""
-SETTLE_FACTOR = 3
-"""A cluster has three times as long as usual to settle after a change; nobody promises a limit."""
-_PAUSE = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +28,6 @@ class Look:
 
     snapshot: Snapshot
     footprint: Footprint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settling:
-    """Whether a cluster came to rest after a change."""
-
-    after: float | None
-    """Seconds from the end of the change until the cluster was as it has to be; None: it never was."""
-    limit: float
-    """How many seconds it had."""
-    wrong: tuple[str, ...]
-    """What was still wrong when the time was over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +120,7 @@ class _Performance:
             error = self._act(watch)
             if error:
                 error += self._put_back()
-            settling = self._settle(watch)
+            settling = settle(self._cluster, watch)
             timeline = watch.stop()
         watched = Watched(
             timeline=timeline,
@@ -150,7 +135,7 @@ class _Performance:
         hands = Hands(
             levers=self._cluster.levers,
             node=self._node,
-            nodes=self._nodes(),
+            nodes=nodes_under_test(self._cluster),
             note=watch.note,
             send_from=watch.send_from,
         )
@@ -160,60 +145,14 @@ class _Performance:
             return str(error)
         return ""
 
-    def _settle(self, watch: LastingWatch) -> Settling:
-        """Wait until the cluster is as it has to be, every flow is answered again, and both last."""
-        limit = SETTLE_FACTOR * self._cluster.settle_seconds
-        began = time.monotonic()
-        while True:
-            wrong = self._wrong(watch)
-            looked = time.monotonic()
-            wrong = wrong or self._wrong_soon(watch)
-            if not wrong:
-                return Settling(after=looked - began, limit=limit, wrong=())
-            if time.monotonic() - began > limit:
-                everything = dict.fromkeys((*self._wrong_inside(), *self._wrong_outside(watch)))
-                return Settling(after=None, limit=limit, wrong=tuple(everything) or (wrong,))
-            time.sleep(_PAUSE)
-
-    def _wrong_soon(self, watch: LastingWatch) -> str:
-        """What goes wrong again in the time after which a lost message shows; empty for nothing."""
-        end = time.monotonic() + PATIENCE + watch.poll_seconds + _PAUSE
-        while time.monotonic() < end:
-            time.sleep(_PAUSE)
-            if wrong := next(self._wrong_outside(watch), ""):
-                return wrong
-        return self._wrong(watch)
-
-    def _wrong(self, watch: LastingWatch) -> str:
-        """One thing that is not as it has to be; empty for nothing."""
-        return next(self._wrong_outside(watch), "") or next(self._wrong_inside(), "")
-
-    def _wrong_outside(self, watch: LastingWatch) -> Iterator[str]:
-        """What the watch sees: no node is asked for it."""
-        try:
-            yield from watch.troubles(self._nodes())
-        except ProviderError as error:
-            yield str(error)
-
-    def _wrong_inside(self) -> Iterator[str]:
-        """What the cluster and its nodes show: the latter takes commands on each of them."""
-        try:
-            yield from not_ready(self._cluster.snapshot(), self._nodes())
-            yield from stale_peers(self._cluster.nodes(), self._states())
-        except ProviderError as error:
-            yield str(error)
-
     def _look_again(self) -> Look | None:
         try:
             return self._look(self._states())
         except ProviderError:
             return None  # what is wrong is on record as unsettled
 
-    def _nodes(self) -> list[str]:
-        return [pod.node for pod in self._cluster.test_pods()]
-
     def _states(self) -> Mapping[str, NodeState]:
-        return states_of(self._cluster, self._nodes())
+        return states_of(self._cluster, nodes_under_test(self._cluster))
 
     def _look(self, states: Mapping[str, NodeState]) -> Look:
         snapshot = self._cluster.snapshot()

@@ -204,6 +204,15 @@ class Cluster(Protocol):
         ...
 
 
+def nodes_under_test(cluster: Cluster) -> list[str]:
+    """The names of the nodes that have a test pod, in node order.
+
+    Raises:
+        ProviderError: a test pod is missing or not ready.
+    """
+    return [pod.node for pod in cluster.test_pods()]
+
+
 def states_of(cluster: Cluster, nodes: Iterable[str]) -> dict[str, NodeState]:
     """Nodes from the inside, many at once.
 
