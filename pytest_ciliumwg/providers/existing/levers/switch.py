@@ -35,6 +35,8 @@ class Switch:
         # The process says itself who it is: only then does the change happen. A shell that gets a signal ends at once
         # with its whole session, so no `sleep` outlives it.
         return f"""{self._common()}
+echo $$ >"$busy" || exit 1
+trap 'rm -f "$busy"' EXIT
 disarm
 setsid sh -c '
     echo $$ >"$1.new" && mv "$1.new" "$1" || exit 1
@@ -52,8 +54,20 @@ done
 """
 
     def release(self) -> str:
-        """The script that undoes the change, and ends the switch."""
-        return f"{self._common()}\n{_all(self.undo)}\ndisarm\n"
+        """The script that undoes the change, and ends the switch.
+
+        A change that was interrupted may still go on, for nobody ends what runs in a container when its exec is left:
+        it is waited for, or it would change what is undone already, with no switch left to undo it.
+        """
+        return f"""{self._common()}
+tries=0
+while [ $tries -le 200 ] && ours "$busy"; do
+    tries=$((tries + 1))
+    sleep 0.05
+done
+{_all(self.undo)}
+disarm
+"""
 
     @property
     def _mark(self) -> str:
@@ -64,13 +78,17 @@ done
             f'command -v {tool} >/dev/null 2>&1 || {{ echo "it has no {tool}" >&2; exit 127; }}'
             for tool in (*self.tools, "setsid")
         )
-        # A process id may be another process's by now: only one with our mark is ended.
+        # A process id may be another process's by now: only one with our mark counts.
         return f"""{needed}
 file="${{TMPDIR:-/tmp}}/{self._mark}.pid"
+busy="$file.busy"
+ours() {{
+    read -r pid <"$1" && tr '\\0' ' ' <"/proc/$pid/cmdline" | grep -q " {self._mark} "
+}} 2>/dev/null
 disarm() {{
-    if read -r pid <"$file" && tr '\\0' ' ' <"/proc/$pid/cmdline" | grep -q " {self._mark} "; then
-        kill -s KILL -- "-$pid"
-    fi 2>/dev/null
+    if ours "$file"; then
+        kill -s KILL -- "-$pid" 2>/dev/null
+    fi
     rm -f "$file"
 }}"""
 
