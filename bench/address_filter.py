@@ -20,16 +20,16 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.faults import FAULTS, create_faulty_lab
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Progress
-from pytest_ciliumwg.providers.choose import families_of
-from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab
-from pytest_ciliumwg.providers.lab.faults import FAULTS
+from pytest_ciliumwg.providers.lab import LabCluster, LabSpec
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.selftest.matrix import line, problems
 from pytest_ciliumwg.selftest.runs import HEALTHY, Ran, Runner, plan
+from pytest_ciliumwg.session.opening import families_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "compared.md"
 RESULT = "tcpdump.json"
@@ -80,9 +80,8 @@ def pytest_ciliumwg_cluster(settings: Settings, progress: Progress) -> WatchedLa
         cilium_version=settings.cilium_version,
         nodes=settings.nodes,
         families=families_of(settings),
-        faults=settings.faults,
     )
-    return WatchedLab.around(create_lab(spec, progress))
+    return WatchedLab.around(create_faulty_lab(spec, settings.faults, progress))
 
 
 def _captures(lab: Lab, node: LabNode) -> Iterator[tuple[str, str, str]]:

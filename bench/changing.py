@@ -18,14 +18,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_ciliumwg.lasting.causes import Causes
-from pytest_ciliumwg.lasting.reading import leaks
-from pytest_ciliumwg.lasting.watch import LastingWatch
+from pytest_ciliumwg.diagnosis.causes import Causes
+from pytest_ciliumwg.diagnosis.leaks import leaks
+from pytest_ciliumwg.faults.tools.window import leak_packets
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Sighting
 from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab
-from pytest_ciliumwg.providers.lab.faults.window import leak_packets
+from pytest_ciliumwg.watch.continuous import ContinuousWatch
 
 VERSIONS = ("1.13.18", "1.15.10", "1.20.3")
 LEAKS_PER_LAB = 20
@@ -51,9 +51,9 @@ class Injected:
 class Changes:
     """Random changes of one lab, each noted like a run notes it."""
 
-    def __init__(self, cluster: LabCluster, watch: LastingWatch, dice: random.Random) -> None:
+    def __init__(self, cluster: LabCluster, watch: ContinuousWatch, dice: random.Random) -> None:
         self._cluster, self._watch, self._dice = cluster, watch, dice
-        self._levers = cluster.levers
+        self._levers = cluster.operations
         self.made = 0
         self._kinds: tuple[tuple[str, Callable[[str], None]], ...] = (
             ("restarting the Cilium agent", lambda node: self._levers.restart_agents([node])),
@@ -87,8 +87,8 @@ class Changes:
         return self._dice.choice([version for version in VERSIONS if version != present])
 
 
-def watch_of(cluster: LabCluster) -> LastingWatch:
-    return LastingWatch(cluster, {node.name: ["eth0"] for node in cluster.nodes()}, 51871, lambda _: None)
+def watch_of(cluster: LabCluster) -> ContinuousWatch:
+    return ContinuousWatch(cluster, {node.name: ["eth0"] for node in cluster.nodes()}, 51871, lambda _: None)
 
 
 def inject(cluster: LabCluster, dice: random.Random, change: str) -> Injected | None:

@@ -16,9 +16,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_ciliumwg.lasting.reading import answered_without_tunnel
-from pytest_ciliumwg.lasting.watch import LastingWatch
 from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab
+from pytest_ciliumwg.verdict.timeline import answered_without_tunnel
+from pytest_ciliumwg.watch.continuous import ContinuousWatch
 
 TICKS = 100
 MOST_CPU = 10.0
@@ -80,7 +80,7 @@ def main() -> int:
 
 def run(cluster: LabCluster, seconds: float) -> int:
     devices = {node.name: ["eth0"] for node in cluster.nodes()}
-    with LastingWatch(cluster, devices, 51871, print) as watch:
+    with ContinuousWatch(cluster, devices, 51871, print) as watch:
         dump, started = tcpdump(cluster)
         watched = [*processes(cluster), dump]
         began, cpu = time.monotonic(), [one.cpu() for one in watched]

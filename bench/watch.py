@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent.frames import FlowIndex
-from pytest_ciliumwg.agent.watch import Watch
-from pytest_ciliumwg.wire.agents import RING
+from pytest_ciliumwg.agent.capture.frames import FlowIndex
+from pytest_ciliumwg.agent.capture.watch import Watch
+from pytest_ciliumwg.agent_client.client import RING
 
 PREFIX = bytes.fromhex("a1b2c3d4e5f60718")
 EVERY = 1000

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ciliumwg.checks import Check
-from pytest_ciliumwg.docs import collect
+from pytest_ciliumwg.checks.check import Check
+from pytest_ciliumwg.docs.__main__ import collect
+from pytest_ciliumwg.docs.faults_page import caught_by
+from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.providers.lab import LabSpec
-from pytest_ciliumwg.providers.lab.faults import FAULTS
-from pytest_ciliumwg.selftest.page import caught_by
 from pytest_ciliumwg.selftest.runs import plan
 from pytest_ciliumwg.selftest.verdict import judge
 

@@ -43,12 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_enabled(config):
         return
     settings = resolve(config)
-    from pytest_ciliumwg.conformance import Conformance
-    from pytest_ciliumwg.one_process import keep_to_one_process
+    from pytest_ciliumwg.session.hooks import Conformance
+    from pytest_ciliumwg.session.single_process import keep_to_one_process
 
     keep_to_one_process(config)
     config.pluginmanager.register(Conformance(config, settings), "ciliumwg-conformance")
-    config.pluginmanager.import_plugin("pytest_ciliumwg.fixtures")
+    config.pluginmanager.import_plugin("pytest_ciliumwg.session.fixtures")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

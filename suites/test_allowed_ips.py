@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState, Peer
-from pytest_ciliumwg.verifying import Observed
 
 PODS = source("pods_in_allowed_ips")
 NODES = source("node_addresses")

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.watch import DeviceReport
-from pytest_ciliumwg.verifying import Observed
-from pytest_ciliumwg.wire.judge import PHASES, Judge
+from pytest_ciliumwg.verdict.judge import PHASES, Judge
 
 DESIGN = "design: a negative needs a positive"
 BLIND = "Cleartext may have passed unseen, so nothing that was not seen counts."
@@ -99,7 +99,7 @@ def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) 
     watches = judge.measurement.watches
     for node, watch in watches.items():
         if watch.errors:
-            verify.cannot(node, watch.errors[0])
+            verify.unmeasured(node, watch.errors[0])
             continue
         seen = {(one.phase, one.sender) for one in watch.controls if not one.outgoing}
         for sender in watches:
@@ -118,7 +118,7 @@ def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
     """Every flow began after the watches of its two nodes and ended before them."""
     for flow in judge.measurement.flows:
         if any(judge.measurement.watches[node].errors for node in flow.pair):
-            verify.cannot(str(flow), "a watch of its nodes failed (see capture.alive)")
+            verify.unmeasured(str(flow), "a watch of its nodes failed (see capture.alive)")
             continue
         outside = judge.uncovered(flow)
         verify(outside is None, where=str(flow), expected="within the watches", seen=outside, meaning=BLIND)
@@ -140,6 +140,6 @@ def _devices(judge: Judge, verify: Verify) -> Iterator[tuple[str, str, DeviceRep
     """(node, device, report) of every watch that ran; the others are noted as unmeasured."""
     for node, watch in judge.measurement.watches.items():
         if watch.errors:
-            verify.cannot(node, f"{watch.errors[0]} (see capture.alive)")
+            verify.unmeasured(node, f"{watch.errors[0]} (see capture.alive)")
         for device, report in watch.devices.items():
             yield node, device, report

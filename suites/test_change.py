@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ciliumwg.changes.footprint import differences
-from pytest_ciliumwg.changes.perform import Made, Watched
+from pytest_ciliumwg.changes.apply import ChangeResult, Observation
+from pytest_ciliumwg.changes.fingerprint import differences
 from pytest_ciliumwg.changes.proof import proof_of
-from pytest_ciliumwg.checks import Verify
-from pytest_ciliumwg.lasting.reading import (
-    answered_without_tunnel,
-    blind_intervals,
-    leaks_by_flow,
-    outages,
-    sounding,
-    unwatchable,
-)
-from pytest_ciliumwg.verifying import LEAK
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import LEAK
+from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
+from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
 
 UNDONE = ("restart", "churn", "rekey", "outage", "node-restart", "node-back")
 
 
-def watched(change: Made, verify: Verify) -> Watched | None:
+def watched(change: ChangeResult, verify: Verify) -> Observation | None:
     """What was seen of the change; None is noted as unmeasured."""
     if change.unavailable:
-        verify.not_told(change.change.name, change.error)
+        verify.unsupported(change.change.name, change.error)
     elif change.watched is None:
-        verify.cannot(change.change.name, f"it was not made: {change.error}")
+        verify.unmeasured(change.change.name, f"it was not made: {change.error}")
     return change.watched
 
 
 @pytest.mark.ciliumwg_check(
     "change.done", profile="disruptive", source="design: a change that did not happen proves nothing"
 )
-def test_done(change: Made, verify: Verify) -> None:
+def test_done(change: ChangeResult, verify: Verify) -> None:
     """The change was made, and has shown in the cluster."""
     name = change.change.name
     if change.unavailable:
-        verify.not_told(name, change.error)
+        verify.unsupported(name, change.error)
         return
     verify(not change.error, where=name, expected="it is made", seen=change.error or "it was")
     for proof in proof_of(change):
@@ -55,7 +49,7 @@ def test_done(change: Made, verify: Verify) -> None:
     profile="disruptive",
     source="recordings: agent restarts and upgrades leak for seconds (1.13); CVE-2025-32793",
 )
-def test_no_cleartext(change: Made, verify: Verify) -> None:
+def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
     """At no time, before, during and after the change, a packet between pods is in clear on any native device."""
     if (seen := watched(change, verify)) is None:
         return
@@ -63,12 +57,12 @@ def test_no_cleartext(change: Made, verify: Verify) -> None:
     found = list(leaks_by_flow(timeline))
     for where, told in found:
         if tolerance.clear_reported:
-            verify.not_told(where, f"in clear: {told}; {tolerance.reason}")
+            verify.unsupported(where, f"in clear: {told}; {tolerance.reason}")
         else:
             verify(False, where=where, expected="encrypted all the time", seen=told, meaning=LEAK)
     away = frozenset({change.node}) if tolerance.away else frozenset()
     for where, why in (*unwatchable(timeline), *blind_intervals(timeline, away), *answered_without_tunnel(timeline)):
-        verify.cannot(where, why)
+        verify.unmeasured(where, why)
     if not found:
         for flow in sounding(timeline):
             verify(True, where=str(flow), expected="encrypted all the time", seen="nothing in clear")
@@ -79,7 +73,7 @@ def test_no_cleartext(change: Made, verify: Verify) -> None:
     profile="disruptive",
     source="issues 31979 and 33159: what an agent's start may interrupt, and since when not",
 )
-def test_loss(change: Made, verify: Verify) -> None:
+def test_loss(change: ChangeResult, verify: Verify) -> None:
     """No flow is unanswered for longer than this change may take in this version, and no other flow at all."""
     if (seen := watched(change, verify)) is None:
         return
@@ -105,35 +99,35 @@ def test_loss(change: Made, verify: Verify) -> None:
     profile="disruptive",
     source="issues 20925, 25492, 31921: peers that are missing, stale or have an old key",
 )
-def test_settled(change: Made, verify: Verify) -> None:
+def test_settled(change: ChangeResult, verify: Verify) -> None:
     """Soon after the change every node has each other node's published key as a peer, no more, and all flows pass."""
     if (seen := watched(change, verify)) is None:
         return
-    settling = seen.settling
+    convergence = seen.convergence
     verify(
-        settling.after is not None,
+        convergence.after is not None,
         where=change.change.name,
-        expected=f"all as it has to be within {settling.limit:g} s",
-        seen="; ".join(settling.wrong[:5]) or f"after {settling.after or 0:.1f} s",
+        expected=f"all as it has to be within {convergence.limit:g} s",
+        seen="; ".join(convergence.wrong[:5]) or f"after {convergence.after or 0:.1f} s",
     )
 
 
 @pytest.mark.ciliumwg_check(
     "change.restored", profile="disruptive", source="design: everything that a check changes is restored"
 )
-def test_restored(change: Made, verify: Verify) -> None:
+def test_restored(change: ChangeResult, verify: Verify) -> None:
     """After a change that undoes itself, or others, nodes, agents, devices, rules, routes and peers are as before."""
     if (seen := watched(change, verify)) is None:
         return
     if change.change.kind not in UNDONE:
-        verify.not_told(change.change.name, "it is meant to leave the cluster in another state")
+        verify.unsupported(change.change.name, "it is meant to leave the cluster in another state")
         return
     if seen.after is None:
-        verify.cannot(change.change.name, "the cluster could not be looked at (see change.settled)")
+        verify.unmeasured(change.change.name, "the cluster could not be looked at (see change.settled)")
         return
     before = change.back_to or seen.before
-    changed = list(differences(before.footprint, seen.after.footprint))
+    changed = list(differences(before.fingerprint, seen.after.fingerprint))
     for where, was, now in changed:
         verify(False, where=where, expected=was, seen=now, meaning="The change has left something behind.")
-    for where in seen.after.footprint.keys() - {where for where, _, _ in changed}:
+    for where in seen.after.fingerprint.keys() - {where for where, _, _ in changed}:
         verify(True, where=where, expected="as before", seen="as before")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.verifying import Observed
 
 
 @pytest.mark.ciliumwg_check("device.present", source=source("device_name"))
@@ -70,7 +70,7 @@ def test_mtu(observed: Observed, verify: Verify, expected: Expectations) -> None
     for state, link in observed.links():
         native = min((device.mtu for device in state.native_devices), default=0)
         if not native:
-            verify.cannot(state.node, "it shows no native device")
+            verify.unmeasured(state.node, "it shows no native device")
             continue
         mtus = expected.device_mtus(native)
         verify(
@@ -101,9 +101,9 @@ def test_fwmark(observed: Observed, verify: Verify, expected: Expectations) -> N
     """Outer packets carry the firewall mark of this version, which keeps them from being encrypted again."""
     for state, device in observed.devices():
         if expected.fwmarks is None:
-            verify.not_told(state.node, f"Cilium {expected.config.version} does not set the mark")
+            verify.unsupported(state.node, f"Cilium {expected.config.version} does not set the mark")
         elif device.fwmark is None:
-            verify.not_told(state.node, "the mark can be read with `wg` only, which this node's agent does not have")
+            verify.unsupported(state.node, "the mark can be read with `wg` only, which this node's agent does not have")
         else:
             marks = " or ".join(hex(mark) for mark in sorted(expected.fwmarks))
             verify(device.fwmark in expected.fwmarks, where=state.node, expected=marks, seen=hex(device.fwmark))
@@ -116,7 +116,7 @@ def test_rp_filter(observed: Observed, verify: Verify, expected: Expectations) -
         pytest.skip("the cluster has no IPv4, and rp_filter exists for IPv4 only")
     for state, _ in observed.links():
         if "rp_filter" in state.unread:
-            verify.cannot(state.node, state.unread["rp_filter"])
+            verify.unmeasured(state.node, state.unread["rp_filter"])
             continue
         verify(
             state.rp_filter == 0,

@@ -7,12 +7,12 @@ from itertools import permutations
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import peer_names
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.watch import MessageKind
-from pytest_ciliumwg.verifying import peer_names
-from pytest_ciliumwg.wire.judge import Judge
+from pytest_ciliumwg.verdict.judge import Judge
 
 REJECT_AFTER = 180.0
 """Seconds after which WireGuard accepts nothing of a session any more (REJECT_AFTER_TIME)."""
@@ -25,7 +25,7 @@ def test_completed(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     for state, peer, name in _peers_after(judge, nodes, verify):
         tried = _count(judge, state.node, name, MessageKind.INITIATION)
         if peer.latest_handshake is None and not tried:
-            verify.cannot(
+            verify.unmeasured(
                 f"{state.node} ↔ {name}", "nothing entered the tunnel (see the wire checks), so nothing shook hands"
             )
             continue
@@ -57,7 +57,7 @@ def test_fresh(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """While traffic flows, no session is older than 180 seconds."""
     for state, peer, name in _peers_after(judge, nodes, verify):
         if peer.latest_handshake is None:
-            verify.cannot(f"{state.node} ↔ {name}", "no handshake completed (see handshake.completed)")
+            verify.unmeasured(f"{state.node} ↔ {name}", "no handshake completed (see handshake.completed)")
             continue
         age = state.observed_at - peer.latest_handshake
         verify(
@@ -86,7 +86,7 @@ def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Non
         }
         during += 1
         if state.node in judge.blindness and not all(counts.values()):
-            verify.cannot(f"{state.node} ↔ {name}", judge.blindness[state.node][0])
+            verify.unmeasured(f"{state.node} ↔ {name}", judge.blindness[state.node][0])
             continue
         for kind, count in counts.items():
             verify(
@@ -97,7 +97,7 @@ def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Non
                 meaning="The session was made by packets that no watch saw: they take a way that is not watched.",
             )
     if not during:
-        verify.not_told("all pairs", "all sessions are older than the watch; they are renewed every 120 s")
+        verify.unsupported("all pairs", "all sessions are older than the watch; they are renewed every 120 s")
 
 
 def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterator[tuple[NodeState, Peer, str]]:
@@ -110,7 +110,7 @@ def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterato
         if found:
             yield state, found[0], other
         else:
-            verify.cannot(f"{one} ↔ {other}", f"{other} is no peer of {one} (see the peers checks)")
+            verify.unmeasured(f"{one} ↔ {other}", f"{other} is no peer of {one} (see the peers checks)")
 
 
 def _count(judge: Judge, node: str, other: str, kind: MessageKind) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import Observed, peer_names
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import DUMMY_KEY
-from pytest_ciliumwg.verifying import Observed, peer_names
-from pytest_ciliumwg.wire.judge import Judge
+from pytest_ciliumwg.verdict.judge import Judge
 
 KEYS = source("key_annotations")
 AGENT = "pkg/wireguard/agent/agent.go: UpdatePeer"
@@ -104,7 +104,7 @@ def test_dummy_does_not_stay(judge: Judge, verify: Verify) -> None:
     for node, before in judge.measurement.before.items():
         after = judge.measurement.after[node]
         if reason := before.unread.get("peers") or after.unread.get("peers"):
-            verify.cannot(node, reason)
+            verify.unmeasured(node, reason)
             continue
         stuck = all(DUMMY_KEY in {peer.public_key for peer in state.peers} for state in (before, after))
         verify(

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import Observed, assert_delivered, assert_encrypted, judged, wireguard_messages
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.providers.base import Cluster
-from pytest_ciliumwg.verifying import Observed, assert_delivered, assert_encrypted, judged, wireguard_messages
-from pytest_ciliumwg.wire.judge import Judge
+from pytest_ciliumwg.verdict.judge import Judge
 
 TOO_LARGE = "Packets of this size do not get through the tunnel; large transfers between pods will hang."
 DATAGRAMS = pytest.mark.parametrize("datagram", [Protocol.ICMP, Protocol.UDP], ids=["icmp", "udp"])
@@ -33,7 +33,7 @@ def test_route_mtu(
     }
     for pod in cluster.test_pods():
         if not native.get(pod.node):
-            verify.cannot(pod.node, "it shows no native device")
+            verify.unmeasured(pod.node, "it shows no native device")
             continue
         mtus = expected.pod_route_mtus(native[pod.node])
         for address, mtu in route_mtus[pod.key].items():
@@ -89,7 +89,7 @@ def test_outer_packets_are_not_fragmented(judge: Judge, verify: Verify, expected
     for node, device, messages in wireguard_messages(judge, verify):
         underlay = IPFamily.of(messages.source)
         if not expected.unfragmented(underlay):
-            verify.not_told(node, f"Cilium {expected.config.version} does not promise it over IP{underlay.value}")
+            verify.unsupported(node, f"Cilium {expected.config.version} does not promise it over IP{underlay.value}")
             continue
         verify(
             not messages.fragmented,

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState, Redirect, Rule
-from pytest_ciliumwg.verifying import Observed
 
 TABLE = "201"
 """The routing table that is WireGuard's in Cilium 1.10 to 1.13."""

@@ -7,12 +7,8 @@ from itertools import permutations
 
 import pytest
 
-from pytest_ciliumwg.checks import Verify
-from pytest_ciliumwg.model.cluster import IPFamily, Node
-from pytest_ciliumwg.model.node_state import NodeState, Peer
-from pytest_ciliumwg.model.traffic import Protocol, Verdict
-from pytest_ciliumwg.model.watch import MessageKind
-from pytest_ciliumwg.verifying import (
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import (
     LEAK,
     assert_delivered,
     assert_encrypted,
@@ -21,7 +17,11 @@ from pytest_ciliumwg.verifying import (
     seen_in_clear,
     wireguard_messages,
 )
-from pytest_ciliumwg.wire.judge import Judge
+from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.traffic import Protocol, Verdict
+from pytest_ciliumwg.model.watch import MessageKind
+from pytest_ciliumwg.verdict.judge import Judge
 
 ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another node'
 
@@ -66,10 +66,10 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
     watches = judge.measurement.watches
     for node, watch in watches.items():
         if node in judge.blindness:
-            verify.cannot(node, judge.blindness[node][0])
+            verify.unmeasured(node, judge.blindness[node][0])
             continue
         for why in filter(None, (judge.unheard(node, other) for other in watches if other != node)):
-            verify.cannot(node, why)
+            verify.unmeasured(node, why)
         found = [seen for seen in judge.unattributed if seen in watch.sightings]
         ends = dict.fromkeys(address for seen in found for address in judge.ends(seen))
         verify(
@@ -87,14 +87,14 @@ def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
     for source, destination in permutations(judge.measurement.watches, 2):
         between = [one for one in judge.judgements if set(one.flow.pair) == {source, destination} and one.flow.promised]
         if not any(one.delivery.received for one in between):
-            verify.cannot(f"{source} → {destination}", "nothing was delivered (see wire.delivered)")
+            verify.unmeasured(f"{source} → {destination}", "nothing was delivered (see wire.delivered)")
             continue
         for watcher in (source, destination):
             count, _ = judge.data_messages(watcher, source, destination)
             blind = judge.blindness.get(watcher, ())
             doubt = blind[0] if blind else judge.unheard(watcher, destination if watcher == source else source)
             if not count and doubt:
-                verify.cannot(watcher, doubt)
+                verify.unmeasured(watcher, doubt)
                 continue
             verify(
                 count > 0,
@@ -141,7 +141,7 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     for state, before, after, other in _peers(judge, names, verify):
         sent, received = _payload(judge, state.node, other), _payload(judge, other, state.node)
         if not sent and not received:
-            verify.cannot(f"{state.node} ↔ {other}", "no flow of this pair was encrypted (see wire.no-cleartext)")
+            verify.unmeasured(f"{state.node} ↔ {other}", "no flow of this pair was encrypted (see wire.no-cleartext)")
             continue
         for what, least, grew in (
             ("tx", sent, after.tx_bytes - before.tx_bytes),
@@ -178,4 +178,4 @@ def _peers(judge: Judge, names: Mapping[str, str], verify: Verify) -> Iterator[t
             if key in before and key in after:
                 yield state, before[key], after[key], other
             else:
-                verify.cannot(f"{node} ↔ {other}", f"{other} is no peer of {node} (see the peers checks)")
+                verify.unmeasured(f"{node} ↔ {other}", f"{other} is no peer of {node} (see the peers checks)")

@@ -21,8 +21,9 @@ def bundle() -> bytes:
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
-        for path in sorted(Path(__file__).parent.glob("*.py")):
-            _add(out, f"{PACKAGE}/{path.name}", path.read_text(encoding="utf-8"))
+        folder = Path(__file__).parent
+        for path in sorted(folder.rglob("*.py")):
+            _add(out, f"{PACKAGE}/{path.relative_to(folder).as_posix()}", path.read_text(encoding="utf-8"))
         _add(out, "__main__.py", _MAIN)
     return archive.getvalue()
 

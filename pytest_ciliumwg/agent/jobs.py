@@ -10,13 +10,13 @@ import time
 from typing import Any, Callable, Dict, TypeVar
 
 from . import canary
-from .frames import ICMP, ICMP6, TCP, UDP, FlowIndex
-from .lasting import LastingWatch, Pulse
-from .sender import Sender
-from .server import Server
-from .sockets import route_mtu
-from .stream import Stream
-from .watch import Watch, send_control
+from .capture.continuous import ContinuousWatch, Heartbeat
+from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
+from .capture.watch import Watch, send_control
+from .traffic.sender import Sender
+from .traffic.server import Server
+from .traffic.sockets import route_mtu
+from .traffic.stream import Stream
 
 VERSION = 2
 """Of the requests and replies; the controller refuses another."""
@@ -42,7 +42,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._watches: dict[str, Watch] = {}
-        self._lasting: dict[str, LastingWatch] = {}
+        self._lasting: dict[str, ContinuousWatch] = {}
         self._servers: dict[str, Server] = {}
         self._senders: dict[str, Sender] = {}
         self._streams: dict[str, Stream] = {}
@@ -75,7 +75,7 @@ class Jobs:
         with self._lock:
             if "pulse" in request:
                 if job not in self._lasting:
-                    self._lasting[job] = LastingWatch(*_watch_arguments(request), _pulse(request["pulse"]))
+                    self._lasting[job] = ContinuousWatch(*_watch_arguments(request), _pulse(request["pulse"]))
                 return {"started": self._lasting[job].started}
             if job not in self._watches:
                 self._watches[job] = Watch(*_watch_arguments(request))
@@ -152,9 +152,9 @@ def _watch_arguments(request: Request) -> tuple[list[str], FlowIndex, int, int, 
     return devices, index, int(ring["block_size"]), int(ring["blocks"]), int(request["wireguard_port"])
 
 
-def _pulse(fields: dict[str, Any]) -> Pulse:
+def _pulse(fields: dict[str, Any]) -> Heartbeat:
     targets = [str(target) for target in fields["targets"]]
-    return Pulse(int(fields["node"]), int(fields["first"]), float(fields["period"]), targets)
+    return Heartbeat(int(fields["node"]), int(fields["first"]), float(fields["period"]), targets)
 
 
 def _flow_row(row: list[Any]) -> Any:

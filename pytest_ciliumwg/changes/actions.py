@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_ciliumwg.model.cluster import Pod
-from pytest_ciliumwg.providers.base import Levers
+from pytest_ciliumwg.providers.base import Operations
 
 OUT_SECONDS = 3.0
 """How long a device is down or a port blocked: long enough that every flow meets it several times."""
@@ -17,10 +17,10 @@ CHURN_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hands:
+class OperationContext:
     """What a change has to work with."""
 
-    levers: Levers
+    operations: Operations
     node: str
     """The node that it hits, where it hits one."""
     nodes: Sequence[str]
@@ -31,84 +31,84 @@ class Hands:
     """Lets a pod of `create_pod` send to another node until it is deleted."""
 
 
-Action = Callable[[Hands], None]
+Action = Callable[[OperationContext], None]
 
 
-def restart_agent(hands: Hands) -> None:
+def restart_agent(context: OperationContext) -> None:
     """Restart the Cilium agent of one node."""
-    hands.note("restarting the Cilium agent", hands.node)
-    hands.levers.restart_agents([hands.node])
+    context.note("restarting the Cilium agent", context.node)
+    context.operations.restart_agents([context.node])
 
 
-def restart_all_agents(hands: Hands) -> None:
+def restart_all_agents(context: OperationContext) -> None:
     """Restart the Cilium agents of all nodes at once."""
-    hands.note("restarting all Cilium agents", None)
-    hands.levers.restart_agents(list(hands.nodes))
+    context.note("restarting all Cilium agents", None)
+    context.operations.restart_agents(list(context.nodes))
 
 
-def churn_pods(hands: Hands) -> None:
+def churn_pods(context: OperationContext) -> None:
     """Make pods that send at once and as fast as they can, and delete them in the middle of it."""
     for number in range(CHURN_ROUNDS):
-        node = hands.nodes[number % len(hands.nodes)]
-        hands.note("creating a pod", node)
-        pod = hands.levers.create_pod(node)
-        hands.send_from(pod)
+        node = context.nodes[number % len(context.nodes)]
+        context.note("creating a pod", node)
+        pod = context.operations.create_pod(node)
+        context.send_from(pod)
         time.sleep(CHURN_SECONDS)
-        hands.note(f"deleting the pod {pod.key} while it sends", node)
-        hands.levers.delete_pod(pod)
+        context.note(f"deleting the pod {pod.key} while it sends", node)
+        context.operations.delete_pod(pod)
 
 
-def replace_key(hands: Hands) -> None:
+def replace_key(context: OperationContext) -> None:
     """Take a node's private key away."""
-    _pull(hands, "replacing the private key", hands.levers.replace_key)
+    _pull(context, "replacing the private key", context.operations.replace_key)
 
 
-def device_down(hands: Hands) -> None:
+def device_down(context: OperationContext) -> None:
     """Set the WireGuard device down for some seconds."""
-    _pull(hands, "setting cilium_wg0 down", hands.levers.device_down)
+    _pull(context, "setting cilium_wg0 down", context.operations.device_down)
     time.sleep(OUT_SECONDS)
-    _pull(hands, "setting cilium_wg0 up", hands.levers.device_up)
+    _pull(context, "setting cilium_wg0 up", context.operations.device_up)
 
 
-def block_port(hands: Hands) -> None:
+def block_port(context: OperationContext) -> None:
     """Drop WireGuard's packets for some seconds."""
-    _pull(hands, "blocking WireGuard's UDP port", hands.levers.block_port)
+    _pull(context, "blocking WireGuard's UDP port", context.operations.block_port)
     time.sleep(OUT_SECONDS)
-    _pull(hands, "unblocking WireGuard's UDP port", hands.levers.unblock_port)
+    _pull(context, "unblocking WireGuard's UDP port", context.operations.unblock_port)
 
 
-def restart_node(hands: Hands) -> None:
+def restart_node(context: OperationContext) -> None:
     """Restart a node."""
-    _pull(hands, "restarting the node", hands.levers.restart_node)
+    _pull(context, "restarting the node", context.operations.restart_node)
 
 
-def drain_node(hands: Hands) -> None:
+def drain_node(context: OperationContext) -> None:
     """Cordon and drain a node."""
-    _pull(hands, "draining the node", hands.levers.drain_node)
+    _pull(context, "draining the node", context.operations.drain_node)
 
 
-def remove_node(hands: Hands) -> None:
+def remove_node(context: OperationContext) -> None:
     """Take a node out of the cluster."""
-    _pull(hands, "removing the node", hands.levers.remove_node)
+    _pull(context, "removing the node", context.operations.remove_node)
 
 
-def add_node(hands: Hands) -> None:
+def add_node(context: OperationContext) -> None:
     """Bring a node back that was removed before."""
-    _pull(hands, "adding the node", hands.levers.add_node)
+    _pull(context, "adding the node", context.operations.add_node)
 
 
-def _pull(hands: Hands, what: str, lever: Callable[[str], None]) -> None:
+def _pull(context: OperationContext, what: str, operation: Callable[[str], None]) -> None:
     """Pull a lever of the node that is hit, once it is on record."""
-    hands.note(what, hands.node)
-    lever(hands.node)
+    context.note(what, context.node)
+    operation(context.node)
 
 
 def upgrade_to(version: str) -> Action:
     """Bring Cilium to a version."""
 
-    def act(hands: Hands) -> None:
-        hands.note(f"bringing Cilium to {version}", None)
-        hands.levers.upgrade(version)
+    def act(context: OperationContext) -> None:
+        context.note(f"bringing Cilium to {version}", None)
+        context.operations.upgrade(version)
 
     return act
 
@@ -116,9 +116,9 @@ def upgrade_to(version: str) -> Action:
 def observe_for(seconds: float) -> Action:
     """Change nothing for some time, and then take over what others have changed meanwhile."""
 
-    def act(hands: Hands) -> None:
-        hands.note("watching what others do", None)
+    def act(context: OperationContext) -> None:
+        context.note("watching what others do", None)
         time.sleep(seconds)
-        hands.levers.catch_up()
+        context.operations.catch_up()
 
     return act

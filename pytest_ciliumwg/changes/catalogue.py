@@ -28,8 +28,8 @@ class Change:
     act: Action
     everywhere: bool = False
     """Whether it hits all nodes under test, not one."""
-    levers: tuple[str, ...] = ()
-    """What of `Levers` it needs."""
+    operations: tuple[str, ...] = ()
+    """What of `Operations` it needs."""
     providers: tuple[str, ...] = ("kind", "existing", "lab")
     fewest_nodes: int = 2
     needs: str = ""
@@ -55,7 +55,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does="deletes the Cilium agent pod of {node}; its DaemonSet makes a new one",
         source="recordings: 42 packets of 100 pings in clear with the userspace fallback (1.13); issue 31979",
         act=actions.restart_agent,
-        levers=("restart_agents",),
+        operations=("restart_agents",),
     ),
     Change(
         name="agent-restart-all",
@@ -64,7 +64,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         source="issue 31979: allowed IPs are built anew at every agent's start to 1.16.1",
         act=actions.restart_all_agents,
         everywhere=True,
-        levers=("restart_agents",),
+        operations=("restart_agents",),
     ),
     Change(
         name="pod-churn",
@@ -73,7 +73,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         source="CVE-2025-32793: the last packets of a deleted pod in clear; issue 33159: drops when pods come and go",
         act=actions.churn_pods,
         everywhere=True,
-        levers=("create_pod", "delete_pod"),
+        operations=("create_pod", "delete_pod"),
     ),
     Change(
         name="key-replaced",
@@ -82,7 +82,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         "which stays",
         source="issue 25492: peers that never learn a new key, to 1.13.3",
         act=actions.replace_key,
-        levers=("replace_key",),
+        operations=("replace_key",),
     ),
     Change(
         name="device-down",
@@ -90,7 +90,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does=f"sets cilium_wg0 of {{node}} down for {actions.OUT_SECONDS:.0f} s",
         source="recordings: 75 of 100 packets in clear (1.13), none (1.15)",
         act=actions.device_down,
-        levers=("device_down", "device_up"),
+        operations=("device_down", "device_up"),
     ),
     Change(
         name="port-blocked",
@@ -98,7 +98,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does=f"drops UDP 51871 in and out of {{node}} for {actions.OUT_SECONDS:.0f} s",
         source="documentation of the strict mode: what cannot be encrypted shall not be sent",
         act=actions.block_port,
-        levers=("block_port", "unblock_port"),
+        operations=("block_port", "unblock_port"),
     ),
     Change(
         name="node-restart",
@@ -106,7 +106,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does="restarts {node}; where /run is not kept it gets a new WireGuard key",
         source="issues 25492 and 35644: after a node's restart its key or its address is missing at its peers",
         act=actions.restart_node,
-        levers=("restart_node",),
+        operations=("restart_node",),
         providers=_OURS,
     ),
     Change(
@@ -115,7 +115,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does="cordons {node} and evicts its pods",
         source="issue 31921: stale objects of nodes that go",
         act=actions.drain_node,
-        levers=("drain_node",),
+        operations=("drain_node",),
         providers=_OURS,
         fewest_nodes=3,
     ),
@@ -125,7 +125,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does="stops {node} and takes it out of the cluster",
         source="issue 31921: peers that stay though their node is gone",
         act=actions.remove_node,
-        levers=("remove_node",),
+        operations=("remove_node",),
         providers=_OURS,
         fewest_nodes=3,
     ),
@@ -135,7 +135,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does="starts {node} again, which joins the cluster",
         source="issue 20925: peers that are missing after nodes were added",
         act=actions.add_node,
-        levers=("remove_node", "add_node"),
+        operations=("remove_node", "add_node"),
         providers=_OURS,
         fewest_nodes=3,
         needs="node-removed",
@@ -153,7 +153,7 @@ def upgrade(version: str, *, back: bool = False) -> Change:
         source="recordings: 92 frames in clear within 9.4 s of an upgrade from 1.13 to 1.15",
         act=actions.upgrade_to(version),
         everywhere=True,
-        levers=("upgrade",),
+        operations=("upgrade",),
         version=version,
     )
 

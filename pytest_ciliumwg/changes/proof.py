@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pytest_ciliumwg.changes.actions import CHURN_ROUNDS
+from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.changes.catalogue import Change, Kind
-from pytest_ciliumwg.changes.perform import Made
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
 
 
@@ -32,7 +32,7 @@ class _Case:
     timeline: Timeline
 
 
-def proof_of(made: Made) -> tuple[Proof, ...]:
+def proof_of(made: ChangeResult) -> tuple[Proof, ...]:
     """What shows that a change was made; empty where it was not, or the cluster could not be looked at again."""
     seen = made.watched
     if made.error or seen is None or seen.after is None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork
 from pytest_ciliumwg.model.node_state import Peer, WireGuardDevice
-from pytest_ciliumwg.observe.reading import Value, address, decode, network, number
+from pytest_ciliumwg.observe.json_reader import Value, address, decode, network, number
 from pytest_ciliumwg.observe.wireguard import DEVICE, endpoint_of
 
 _STATUS = "the output of the agent's `status`"

@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork
 from pytest_ciliumwg.model.node_state import Link, Route, Rule
-from pytest_ciliumwg.observe.reading import Value, decode
+from pytest_ciliumwg.observe.json_reader import Value, decode
 
 WHOLE_MARK = 0xFFFFFFFF
 """The mask of a rule that shows a mark without one."""

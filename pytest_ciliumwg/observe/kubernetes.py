@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
-from pytest_ciliumwg.observe.reading import Value
+from pytest_ciliumwg.observe.json_reader import Value
 
 KEY_ANNOTATIONS = ("network.cilium.io/wg-pub-key", "io.cilium.network.wg-pub-key")
 """Where a CiliumNode publishes its public key, the newer name first; agents read both, whatever their version."""

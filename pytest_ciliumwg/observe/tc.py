@@ -9,7 +9,7 @@ from typing import Literal
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.node_state import Redirect
-from pytest_ciliumwg.observe.reading import Value, decode
+from pytest_ciliumwg.observe.json_reader import Value, decode
 
 Direction = Literal["ingress", "egress"]
 

@@ -7,7 +7,7 @@ import re
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPNetwork
 from pytest_ciliumwg.model.node_state import DUMMY_KEY, Endpoint, Peer, WireGuardDevice
-from pytest_ciliumwg.observe.reading import address, network, number
+from pytest_ciliumwg.observe.json_reader import address, network, number
 
 DEVICE = "cilium_wg0"
 

@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 """Called with one line for each step that a user waits for."""
 
 
-class AgentPort(Protocol):
+class AgentTransport(Protocol):
     """A way to one running agent: on a node (host network) or in a test pod."""
 
     @property
@@ -38,7 +38,7 @@ class AgentPort(Protocol):
         ...
 
 
-class Levers(Protocol):
+class Operations(Protocol):
     """What can be changed in a cluster, for a while; every pull blocks until the change is done.
 
     Each method may be called again after it failed or was interrupted. `restore` undoes whatever is not undone, at
@@ -48,7 +48,7 @@ class Levers(Protocol):
         ProviderError: every method, when what is asked for cannot be done here or does not get done in time.
     """
 
-    def unavailable(self, lever: str) -> str:
+    def unavailable(self, operation: str) -> str:
         """Why a method of this protocol cannot be used with this cluster; empty when it can."""
         ...
 
@@ -174,11 +174,11 @@ class Cluster(Protocol):
         """Observe one node from the inside."""
         ...
 
-    def node_agent(self, node: str) -> AgentPort:
+    def node_agent(self, node: str) -> AgentTransport:
         """The agent in a node's network namespace; it watches."""
         ...
 
-    def pod_agent(self, pod: Pod) -> AgentPort:
+    def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod; it sends and serves."""
         ...
 
@@ -191,7 +191,7 @@ class Cluster(Protocol):
         ...
 
     @property
-    def levers(self) -> Levers:
+    def operations(self) -> Operations:
         """What can be changed in this cluster."""
         ...
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pytest_ciliumwg.changes.perform import Made
-from pytest_ciliumwg.lasting.reading import frames_in_clear, leaks, leaks_by_pair, outages
-from pytest_ciliumwg.lasting.spans import spans
+from pytest_ciliumwg.changes.apply import ChangeResult
+from pytest_ciliumwg.diagnosis.leaks import leaks, leaks_by_pair
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import EvidenceFrame
 from pytest_ciliumwg.report.record import RunRecord, plain, sighting_fields
+from pytest_ciliumwg.verdict.spans import spans
+from pytest_ciliumwg.verdict.timeline import frames_in_clear, outages
 
 _PAIRS_SHOWN = 8
 
@@ -26,17 +27,17 @@ def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
             yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in clear", False
 
 
-def _summary(record: RunRecord, made: Made) -> str:
+def _summary(record: RunRecord, made: ChangeResult) -> str:
     if made.watched is None:
         return f"{made.change.name}: not made: {made.error}"
-    timeline, settling = made.watched.timeline, made.watched.settling
+    timeline, convergence = made.watched.timeline, made.watched.convergence
     frames = frames_in_clear(timeline.clear)
     longest = [outage for _, outage in outages(timeline) if outage is not None]
     worst = max(longest, key=lambda outage: outage.seconds, default=None)
     parts = [
         f"{frames} frames in clear",
         f"longest outage {worst.seconds:.2f} s ({timeline.flows[worst.flow]})" if worst else "nothing lost",
-        f"settled after {settling.after:.1f} s" if settling.after is not None else "did not settle",
+        f"settled after {convergence.after:.1f} s" if convergence.after is not None else "did not settle",
     ]
     changed = changed_checks(record, made)
     parts += [f"checks that changed: {', '.join(changed)}"] if changed else []
@@ -44,7 +45,7 @@ def _summary(record: RunRecord, made: Made) -> str:
     return f"{made.change.name}: {'; '.join(parts)}"
 
 
-def changed_checks(record: RunRecord, made: Made) -> tuple[str, ...]:
+def changed_checks(record: RunRecord, made: ChangeResult) -> tuple[str, ...]:
     """The checks that came to another outcome after a change than in the stage before, as `id before → after`.
 
     What does not apply in one of the stages is no change.
@@ -73,7 +74,7 @@ def rows(record: RunRecord) -> list[dict[str, Any]]:
     return [_row(record, made) for made in record.changes]
 
 
-def _row(record: RunRecord, made: Made) -> dict[str, Any]:
+def _row(record: RunRecord, made: ChangeResult) -> dict[str, Any]:
     return {
         "name": made.change.name,
         "does": made.change.does,
@@ -82,8 +83,8 @@ def _row(record: RunRecord, made: Made) -> dict[str, Any]:
         "node": made.node,
         "error": made.error,
         "unavailable": made.unavailable,
-        "settled_after": made.watched.settling.after if made.watched else None,
-        "unsettled": list(made.watched.settling.wrong) if made.watched else [],
+        "settled_after": made.watched.convergence.after if made.watched else None,
+        "unsettled": list(made.watched.convergence.wrong) if made.watched else [],
         "changed_checks": list(changed_checks(record, made)),
         "timeline": _timeline(made.watched.timeline) if made.watched else None,
     }

@@ -14,7 +14,7 @@ from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
 from pytest_ciliumwg.report.record import RunRecord, plain, sighting_fields
-from pytest_ciliumwg.wire.judge import Judge, Judgement
+from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 SCHEMA = 1
 

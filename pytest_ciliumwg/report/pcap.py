@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_ciliumwg.model.traffic import EvidenceFrame
-from pytest_ciliumwg.wire.judge import Judge
+from pytest_ciliumwg.verdict.judge import Judge
 
 _MAGIC_NANOSECONDS = 0xA1B23C4D
 _ETHERNET = 1

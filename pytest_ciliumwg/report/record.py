@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pytest_ciliumwg.changes.perform import Made
+from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.model.cluster import CiliumConfig
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster
-from pytest_ciliumwg.wire.judge import Judge, Judgement
+from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 Pair = tuple[str, str]
 
@@ -62,7 +62,7 @@ class RunRecord:
     results: list[CheckResult] = field(default_factory=list)
     judges: dict[str, Judge] = field(default_factory=dict)
     """Stage → its flows, judged."""
-    changes: list[Made] = field(default_factory=list)
+    changes: list[ChangeResult] = field(default_factory=list)
     """The changes between the stages."""
 
     def describe(self, cluster: Cluster) -> None:

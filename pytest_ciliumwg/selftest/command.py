@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.providers.choose import families_of
 from pytest_ciliumwg.providers.lab import LabSpec
-from pytest_ciliumwg.providers.lab.faults import FAULTS
 from pytest_ciliumwg.selftest.matrix import Summary, line, problems, write
 from pytest_ciliumwg.selftest.runs import Ran, Runner, plan
+from pytest_ciliumwg.session.opening import families_of
 
 RULE_VERSION = "1.13"
 """The newest version that steers by ip rule."""

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.faults import Fault, parse
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.providers.lab.faults import Fault, parse
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabSpec, plan_nodes
 from pytest_ciliumwg.selftest.verdict import Declared, Outcome, broken, judge, judge_healthy
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.providers.lab.faults.registry import Names
+from pytest_ciliumwg.faults.catalogue import Names
 
 Report = Mapping[str, Any]
 

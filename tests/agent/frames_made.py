@@ -20,7 +20,7 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent.frames import FlowIndex
+from pytest_ciliumwg.agent.capture.frames import FlowIndex
 
 __all__ = [
     "GENEVE", "ICMP", "IP", "TCP", "UDP", "VXLAN", "Dot1Q", "Ether", "GeneveOptions", "ICMPv6EchoRequest", "IPv6",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent.frames import UNKNOWN_FLOW, Hit
+from pytest_ciliumwg.agent.capture.frames import UNKNOWN_FLOW, Hit
 
 from . import frames_made as make
 from .frames_made import A4, A6, B4, B6, ICMP, IP, NODE_A, NODE_B, TCP, UDP, IPv6, payload, wire

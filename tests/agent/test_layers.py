@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_ciliumwg.agent.layers import describe
+from pytest_ciliumwg.agent.capture.layers import describe
 
 from . import frames_made as make
 from .test_frames import INNER, OUTER, TCP4, UDP4, WITH_CANARY

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from conftest import sh
-from pytest_ciliumwg.agent import canary, echo, payload
-from pytest_ciliumwg.agent.account import Account
+from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.log import Log
-from pytest_ciliumwg.agent.server import Server
 from pytest_ciliumwg.agent.service import Agent
-from pytest_ciliumwg.agent.stream import Stream
+from pytest_ciliumwg.agent.traffic import echo, payload
+from pytest_ciliumwg.agent.traffic.account import Account
+from pytest_ciliumwg.agent.traffic.server import Server
+from pytest_ciliumwg.agent.traffic.stream import Stream
 
 from .waiting import Reader
 

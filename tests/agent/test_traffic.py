@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from conftest import sh
-from pytest_ciliumwg.agent import canary, payload
-from pytest_ciliumwg.agent.sender import Sender
-from pytest_ciliumwg.agent.server import Server
-from pytest_ciliumwg.agent.sockets import route_mtu
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.traffic import payload
+from pytest_ciliumwg.agent.traffic.sender import Sender
+from pytest_ciliumwg.agent.traffic.server import Server
+from pytest_ciliumwg.agent.traffic.sockets import route_mtu
 
 pytestmark = pytest.mark.usefixtures("netns")
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.agent import canary, wireguard
-from pytest_ciliumwg.agent.watch import Watch, send_control
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.capture import wireguard
+from pytest_ciliumwg.agent.capture.watch import Watch, send_control
 
 from . import frames_made as make
 from .test_frames import OUTER, UDP4

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
-from pytest_ciliumwg.providers.lab.levers import LabLevers, upgrade
+from pytest_ciliumwg.providers.lab.operations import LabOperations, upgrade
 from pytest_ciliumwg.providers.lab.wireguard import ON
 from tests.apidouble import shapes
 from tests.apidouble.agents import release
@@ -41,7 +41,7 @@ class LabBackend:
         self._started: dict[str, tuple[int, str, Pod | None]] = {}
         """Pod → process id of its container in the sandbox, its network namespace, and its own pod of the lab."""
         self._lock = threading.Lock()
-        self._levers = LabLevers(lab)
+        self._levers = LabOperations(lab)
         self._pulling = threading.Lock()
         self._path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         self._install_tools()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.changes.catalogue import CHANGE_NAMES, DISRUPTIONS
-from pytest_ciliumwg.changes.stages import announcement, stages_of, way_of
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.options.table import CHANGES
-from pytest_ciliumwg.providers.base import Levers
+from pytest_ciliumwg.providers.base import Operations
+from pytest_ciliumwg.session.stages import announcement, stages_of, upgrader_of
 
 
 def names(**how: Any) -> list[str]:
@@ -30,8 +30,8 @@ def test_the_options_name_all_changes() -> None:
 
 def test_every_lever_exists() -> None:
     for change in DISRUPTIONS:
-        assert change.levers
-        assert all(callable(getattr(Levers, lever)) for lever in change.levers)
+        assert change.operations
+        assert all(callable(getattr(Operations, operation)) for operation in change.operations)
 
 
 def test_disruptive() -> None:
@@ -56,7 +56,7 @@ def test_upgrades() -> None:
         "downgraded-to-1.15",
         "downgraded-to-1.13",
     ]
-    assert way_of(settings) == ("1.13", "1.15", "1.18", "1.15", "1.13")
+    assert upgrader_of(settings) == ("1.13", "1.15", "1.18", "1.15", "1.13")
 
 
 def test_observing() -> None:

@@ -12,7 +12,7 @@ from pytest_ciliumwg.changes.tolerance import NO_LOSS, Tolerance, tolerance
 from pytest_ciliumwg.expect import expectations_for
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
 from pytest_ciliumwg.model.traffic import Protocol
-from tests.lasting.made import event, flows, timeline
+from tests.watch.made import event, flows, timeline
 
 BY_NAME = {change.name: change for change in (*DISRUPTIONS, upgrade("1.18"), observation(5.0))}
 

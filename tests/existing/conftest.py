@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, Patience, connect_existing
-from pytest_ciliumwg.providers.lab import LabSpec, create_lab
+from pytest_ciliumwg.faults import create_faulty_lab
+from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, RetryPolicy, connect_existing
+from pytest_ciliumwg.providers.lab import LabSpec
 from tests.apidouble import ApiDouble, LabBackend, RecordedBackend
 
 STANDIN = Path(__file__).parents[1] / "kind" / "standin.py"
-HASTY = Patience(attempts=4, pause=0.01, longest_pause=0.05, request=0.5, poll=0.02, pull=0.3, gone=1.5)
+HASTY = RetryPolicy(attempts=4, pause=0.01, longest_pause=0.05, request=0.5, poll=0.02, pull=0.3, gone=1.5)
 MakeDouble = Callable[..., ApiDouble]
 Connect = Callable[..., ExistingCluster]
 
@@ -61,8 +62,8 @@ def lab_double() -> Iterator[MakeDouble]:
     """Makes API doubles over labs."""
     ends: list[Callable[[], None]] = []
 
-    def make(version: str, **spec: Any) -> ApiDouble:
-        cluster = create_lab(LabSpec(cilium_version=version, **spec), lambda _: None)
+    def make(version: str, faults: Sequence[str] = (), **spec: Any) -> ApiDouble:
+        cluster = create_faulty_lab(LabSpec(cilium_version=version, **spec), faults, lambda _: None)
         ends.append(cluster.close)
         double = ApiDouble(LabBackend(cluster.lab)).__enter__()
         ends.append(double.__exit__)

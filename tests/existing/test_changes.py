@@ -14,7 +14,7 @@ from pytest_ciliumwg.changes import actions
 from pytest_ciliumwg.model.cluster import IPFamily
 from tests.apidouble import ApiDouble
 from tests.existing.conftest import MakeDouble, scenario
-from tests.existing.test_levers_upgrade import rolls_out
+from tests.existing.test_operations_upgrade import rolls_out
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +113,7 @@ def test_the_api_server_may_be_away(lab_double: MakeDouble, run_suite: Any, monk
     double = lab_of(lab_double, "1.18.3")
 
     def without_api_server(seconds: float) -> actions.Action:
-        def act(_: actions.Hands) -> None:
+        def act(_: actions.OperationContext) -> None:
             time.sleep(1.0)
             double.restart(2.0)
             time.sleep(seconds - 1.0)
@@ -136,9 +136,9 @@ def test_an_upgrade_of_somebody_else_s_while_nothing_but_watching_was_asked_for(
     really = actions.observe_for
 
     def with_an_upgrade(seconds: float) -> actions.Action:
-        def act(hands: actions.Hands) -> None:
+        def act(context: actions.OperationContext) -> None:
             rolls_out(double, TO)
-            really(seconds)(hands)
+            really(seconds)(context)
 
         return act
 

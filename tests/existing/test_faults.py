@@ -14,7 +14,7 @@ import pytest
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.providers.existing import connect_existing
-from pytest_ciliumwg.providers.existing.look import FIELDS
+from pytest_ciliumwg.providers.existing.node_observer import FIELDS
 from tests.apidouble import ApiDouble, cut_body, hang, html, lose_answer, refuse, reset
 from tests.apidouble.recorded import NODE
 from tests.apidouble.trouble import ALWAYS

@@ -106,9 +106,9 @@ def test_tls(recorded: MakeDouble, tmp_path: Path, certificate: Path) -> None:
     double = recorded(tls=certificate)
     authority = base64.b64encode(certificate.with_name("crt.pem").read_bytes()).decode()
     path = double.kubeconfig(tmp_path / "kubeconfig", **{"certificate-authority-data": authority})
-    connect_existing(ExistingSpec(kubeconfig=path, patience=HASTY), lambda _: None).close()
+    connect_existing(ExistingSpec(kubeconfig=path, retry_policy=HASTY), lambda _: None).close()
     path = double.kubeconfig(tmp_path / "kubeconfig", **{"insecure-skip-tls-verify": True})
-    connect_existing(ExistingSpec(kubeconfig=path, patience=HASTY), lambda _: None).close()
+    connect_existing(ExistingSpec(kubeconfig=path, retry_policy=HASTY), lambda _: None).close()
     text = refusal(kubeconfig=double.kubeconfig(tmp_path / "kubeconfig"))
     assert re.search(
         r"no trusted TLS connection to the API server .*certificate.*; check the cluster's certificate", text

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from pytest_ciliumwg.agent_client.client import Agent
+from pytest_ciliumwg.flows.plan import plan_flows
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.providers.existing import ExistingCluster
-from pytest_ciliumwg.wire.agents import Agent
-from pytest_ciliumwg.wire.judge import Judge
-from pytest_ciliumwg.wire.measure import measure
-from pytest_ciliumwg.wire.plan import plan_flows
+from pytest_ciliumwg.verdict.judge import Judge
+from pytest_ciliumwg.watch.one_shot import measure
 from tests.existing.conftest import Connect, MakeDouble
 
 pytestmark = pytest.mark.slow

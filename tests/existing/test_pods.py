@@ -87,7 +87,7 @@ def test_in_the_end_they_come(recorded: MakeDouble, tmp_path: Path, name: str) -
 def test_a_namespace_that_stays(recorded: MakeDouble, tmp_path: Path) -> None:
     double = recorded()
     double.mishap(namespace_stays="finalizer example.com/keep")
-    text = Outcome(double, tmp_path, patience=replace(HASTY, gone=0.3)).sentence()
+    text = Outcome(double, tmp_path, retry_policy=replace(HASTY, gone=0.3)).sentence()
     (left,) = double.ours()
     assert re.search(rf"namespace {left} is still there .*example.com/keep\); remove it with --ciliumwg-cleanup", text)
 
@@ -96,7 +96,7 @@ def test_an_error_and_a_namespace_that_stays(recorded: MakeDouble, tmp_path: Pat
     double = recorded()
     double.mishap(refused=PSA)
     double.mishap(namespace_stays="a finalizer")
-    text = Outcome(double, tmp_path, patience=replace(HASTY, gone=0.3)).sentence()
+    text = Outcome(double, tmp_path, retry_policy=replace(HASTY, gone=0.3)).sentence()
     assert "violates PodSecurity" in text
     assert f"the namespace {double.ours()[0]} is still there" in text
 

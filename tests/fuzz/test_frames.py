@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent.frames import UNKNOWN_FLOW
-from pytest_ciliumwg.agent.layers import describe
-from pytest_ciliumwg.agent.ring import Frame, Ring
-from pytest_ciliumwg.agent.wireguard import _message
+from pytest_ciliumwg.agent.capture.frames import UNKNOWN_FLOW
+from pytest_ciliumwg.agent.capture.layers import describe
+from pytest_ciliumwg.agent.capture.ring import Frame, Ring
+from pytest_ciliumwg.agent.capture.wireguard import _message
 from tests.agent import frames_made as made
 
 QUICK = settings(max_examples=300, deadline=2000, database=None, suppress_health_check=list(HealthCheck))

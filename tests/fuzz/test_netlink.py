@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_ciliumwg.agent import netlink
-from pytest_ciliumwg.agent.kernel import KernelEvents
+from pytest_ciliumwg.agent.capture import netlink
+from pytest_ciliumwg.agent.capture.kernel_events import KernelEvents
 
 QUICK = settings(max_examples=300, deadline=3000, database=None, suppress_health_check=list(HealthCheck))
 KINDS = st.one_of(st.sampled_from([16, 17, 24, 25, 32, 33, 36, 37, 44, 45]), st.integers(0, 65535))

@@ -18,7 +18,7 @@ import pytest
 from pytest_ciliumwg.options import OPTIONS
 from pytest_ciliumwg.providers.existing import ExistingSpec
 from pytest_ciliumwg.providers.kind import KindProvider, KindSpec, cluster, create_kind
-from pytest_ciliumwg.providers.kind.claim import home
+from pytest_ciliumwg.providers.kind.name_lock import home
 
 PROGRAMS = ("docker", "kind", "helm", "kubectl")
 STANDIN = Path(__file__).with_name("standin.py")

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.kind import KindSpec
-from pytest_ciliumwg.providers.kind.claim import home
+from pytest_ciliumwg.providers.kind.name_lock import home
 
 from .conftest import Machine
 
@@ -155,11 +155,11 @@ def test_helm_that_fails(stubbed: Machine, tmp_path: Path) -> None:
 def test_cilium_that_does_not_get_ready(
     stubbed: Machine, scenario: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_ciliumwg.providers.kind.look._CRASHING_SECONDS", 0.2)
+    monkeypatch.setattr("pytest_ciliumwg.providers.kind.cluster_state._CRASHING_SECONDS", 0.2)
     stubbed.scenario(**scenario)
     # kind and helm have their time; only the wait is short.
     from pytest_ciliumwg.providers.kind import cluster
-    from pytest_ciliumwg.providers.kind.look import await_cilium
+    from pytest_ciliumwg.providers.kind.cluster_state import await_cilium
 
     monkeypatch.setattr(
         cluster, "await_cilium", lambda kubectl, spec, say: await_cilium(kubectl, KindSpec(timeout=0.4, poll=0.1), say)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
+from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
 from pytest_ciliumwg.providers.kind import cluster
 from pytest_ciliumwg.providers.lab import LabSpec, create_lab
 from tests.apidouble import ApiDouble, LabBackend
@@ -43,7 +43,7 @@ def test_one_command_makes_the_cluster_runs_the_suite_and_removes_the_cluster(
     monkeypatch.setenv("PATH", f"{machine.bin}:{os.defpath}:/usr/sbin:/sbin")
 
     def connect(spec: ExistingSpec, progress: Any) -> Any:
-        return connect_existing(replace(spec, timeout=30, patience=Patience(poll=0.05)), progress)
+        return connect_existing(replace(spec, timeout=30, retry_policy=RetryPolicy(poll=0.05)), progress)
 
     monkeypatch.setattr(cluster, "connect_existing", connect)
     # The lab takes wireguard-go where the kernel has no WireGuard, and shows that as Cilium shows its fallback.

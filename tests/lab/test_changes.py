@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
+from pytest_ciliumwg.faults.tools.window import leak_packets
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.providers.lab.faults.window import leak_packets
 from tests.lab.conftest import Raise
 from tests.lab.tools import pinging, shape, sniffing
 
@@ -31,8 +31,8 @@ def test_exactly_so_many_packets_are_clear(raise_lab: Raise, version: str, to: s
         with sniffing(lab, peer) as seen, pinging(lab, node, peer):
             leak = leak_packets(lab, node, peer, IPFamily.V4, count)
             if count == 100:
-                cluster.levers.upgrade(to)
-                cluster.levers.upgrade(version)
+                cluster.operations.upgrade(to)
+                cluster.operations.upgrade(version)
             while leak.passed() < count:
                 pass
             leak.close()
@@ -52,22 +52,22 @@ def test_leaks_of_a_change(raise_lab: Raise, version: str, fault: str) -> None:
     lab = cluster.lab
     node, peer = lab.node(WORKER), lab.node("lab-worker2")
     if fault == "churn-leak":
-        pod = cluster.levers.create_pod(WORKER)
+        pod = cluster.operations.create_pod(WORKER)
         ping = ["ping", "-n", "-i", "0.01", "-p", b"icmp--v4".hex(), str(peer.test_pod.pod.addresses[0])]
         with sniffing(lab, node) as seen:
             process = lab.sandbox.popen(ping, netns=pod.name)
             assert process.stdout is not None
             process.stdout.readline()
             process.stdout.readline()
-            cluster.levers.delete_pod(pod)
+            cluster.operations.delete_pod(pod)
             os.killpg(process.pid, signal.SIGKILL)  # the ping and what has brought it into its namespace
             process.communicate()
     else:
         with sniffing(lab, node) as seen, pinging(lab, node, peer):
             if fault == "upgrade-gap":
-                cluster.levers.upgrade("1.15.10")
+                cluster.operations.upgrade("1.15.10")
             else:
-                cluster.levers.restart_agents([WORKER])
+                cluster.operations.restart_agents([WORKER])
     assert seen.clear() == {"icmp--v4"}
     if fault != "upgrade-gap":
         assert shape(cluster) == shape(raise_lab(version))
@@ -80,15 +80,15 @@ def test_peers_that_forget_and_keys_that_are_not_learned(raise_lab: Raise) -> No
     lab = cluster.lab
     worker, following, first = lab.node(WORKER), lab.node("lab-worker2"), lab.node("lab-control-plane")
     before = cluster.snapshot()
-    cluster.levers.restart_agents([WORKER, first.name])
+    cluster.operations.restart_agents([WORKER, first.name])
     assert cluster.snapshot().agents[first.name] == before.agents[first.name]
     assert cluster.snapshot().agents[WORKER] != before.agents[WORKER]
     peers = {peer.public_key: peer for peer in cluster.state(WORKER).peers}
     allowed = {network.network_address for network in peers[before.keys[following.name]].allowed_ips}
     assert allowed.isdisjoint(following.test_pod.pod.addresses)
-    cluster.levers.replace_key(following.name)
+    cluster.operations.replace_key(following.name)
     assert before.keys[following.name] in {peer.public_key for peer in cluster.state(worker.name).peers}
     assert before.keys[following.name] not in {peer.public_key for peer in cluster.state(first.name).peers}
-    cluster.levers.remove_node(first.name)
+    cluster.operations.remove_node(first.name)
     assert before.keys[first.name] in {peer.public_key for peer in cluster.state(worker.name).peers}
     assert before.keys[first.name] not in {peer.public_key for peer in cluster.state(following.name).peers}

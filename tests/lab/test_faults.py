@@ -8,9 +8,9 @@ import time
 import pytest
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.faults.tools import vxlan
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab import LabCluster
-from pytest_ciliumwg.providers.lab.faults import vxlan
 from tests.lab.conftest import Raise
 from tests.lab.tools import ALL, ICMP, UDP, V6, Sniffed, sniffing, talk
 

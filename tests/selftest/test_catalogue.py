@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ciliumwg.checks import Check
-from pytest_ciliumwg.docs import collect
+from pytest_ciliumwg.checks.check import Check
+from pytest_ciliumwg.docs.__main__ import collect
 from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.providers.lab import LabSpec
-from pytest_ciliumwg.providers.lab.faults import FAULTS
 from pytest_ciliumwg.selftest.runs import HEALTHY, plan
 
 SPECS = [LabSpec(cilium_version=version) for version in ("1.13", DEFAULT_VERSION)]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab import LabSpec
-from pytest_ciliumwg.providers.lab.faults import FAULTS
 from pytest_ciliumwg.selftest.runs import Run, Runner, declare
 from pytest_ciliumwg.selftest.verdict import Result
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.providers.lab.faults.registry import Names
+from pytest_ciliumwg.faults.catalogue import Names
 from pytest_ciliumwg.selftest.verdict import Declared, Result, judge, judge_healthy
 
 WORKER = frozenset({"lab-worker", "172.18.0.3", "test-lab-worker"})

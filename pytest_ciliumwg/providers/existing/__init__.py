@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pytest_ciliumwg.providers.existing.cluster import ExistingCluster, connect_existing
 from pytest_ciliumwg.providers.existing.leftovers import Leftover, find_leftovers, remove_leftovers
-from pytest_ciliumwg.providers.existing.spec import DEFAULT_IMAGE, Declared, ExistingSpec, Patience
+from pytest_ciliumwg.providers.existing.spec import DEFAULT_IMAGE, Declared, ExistingSpec
+from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
 __all__ = [
     "DEFAULT_IMAGE",
@@ -12,7 +13,7 @@ __all__ = [
     "ExistingCluster",
     "ExistingSpec",
     "Leftover",
-    "Patience",
+    "RetryPolicy",
     "connect_existing",
     "find_leftovers",
     "remove_leftovers",

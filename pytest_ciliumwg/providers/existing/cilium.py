@@ -20,10 +20,10 @@ from pytest_ciliumwg.observe.kubernetes import (
     pod_facts,
     pods_from_ciliumendpoints,
 )
-from pytest_ciliumwg.providers.existing.kube import Kube
-from pytest_ciliumwg.providers.existing.look import AGENT_TOOL
-from pytest_ciliumwg.providers.existing.refusal import KubeError
-from pytest_ciliumwg.providers.existing.remote import Place, run_in
+from pytest_ciliumwg.providers.existing.node_observer import AGENT_TOOL
+from pytest_ciliumwg.providers.kubernetes.errors import KubeError
+from pytest_ciliumwg.providers.kubernetes.kube import Kube
+from pytest_ciliumwg.providers.kubernetes.remote import Place, run_in
 
 AGENT_LABELS = {"k8s-app": "cilium"}
 AGENT_CONTAINER = "cilium-agent"
@@ -150,7 +150,7 @@ def find_cilium(kube: Kube) -> Cilium:
     namespaces = sorted({str(pod["metadata"]["namespace"]) for pod in pods})
     if not namespaces:
         raise ProviderError(
-            f"no pod of the cluster at {kube.door.host} has the label k8s-app=cilium: Cilium does not run there; "
+            f"no pod of the cluster at {kube.api_server.host} has the label k8s-app=cilium: Cilium does not run there; "
             "install it, or choose another --ciliumwg-context"
         )
     if len(namespaces) > 1:

@@ -9,7 +9,7 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.providers.base import AgentPort, Progress
+from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.existing.cilium import (
     EXEC_SECONDS,
     Cilium,
@@ -17,17 +17,17 @@ from pytest_ciliumwg.providers.existing.cilium import (
     find_cilium,
     node_facts_of,
 )
-from pytest_ciliumwg.providers.existing.crew import Crew
 from pytest_ciliumwg.providers.existing.guard import Guard
-from pytest_ciliumwg.providers.existing.kube import Kube, open_kube
+from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
-from pytest_ciliumwg.providers.existing.levers import ExistingLevers, Grip, way_of
-from pytest_ciliumwg.providers.existing.look import look_script, state_from, unseen
-from pytest_ciliumwg.providers.existing.presence import Presence
-from pytest_ciliumwg.providers.existing.refusal import KubeError
-from pytest_ciliumwg.providers.existing.remote import run_in
+from pytest_ciliumwg.providers.existing.node_observer import look_script, state_from, unseen
+from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
 from pytest_ciliumwg.providers.existing.snapshot import Camera
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
+from pytest_ciliumwg.providers.existing.test_agents import TestAgents
+from pytest_ciliumwg.providers.kubernetes.errors import KubeError
+from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
+from pytest_ciliumwg.providers.kubernetes.remote import run_in
 
 SETTLE_SECONDS = 10.0
 
@@ -46,20 +46,29 @@ class ExistingCluster:
         self._known: dict[str, Node] = {}
         self._selected = self._select()
         self._config = self._cilium.config()
-        progress(f"existing: Cilium {self._config.version} in namespace {self._cilium.namespace} at {kube.door.host}")
+        progress(
+            f"existing: Cilium {self._config.version} in namespace {self._cilium.namespace} at {kube.api_server.host}"
+        )
         self._warn_of_leftovers(progress)
-        self._presence = Presence(kube, spec, self._selected, progress)
-        self._crew = Crew(kube, spec, self._cilium, self._presence)
+        self._installation = Installation(kube, spec, self._selected, progress)
+        self._test_agents = TestAgents(kube, spec, self._cilium, self._installation)
         self._camera = Camera(kube, self._cilium)
-        self.grip = Grip(
-            kube, self._cilium, spec, self._presence, self._crew, progress, lambda: self._config, self._follow
+        self.context = ContainerContext(
+            kube,
+            self._cilium,
+            spec,
+            self._installation,
+            self._test_agents,
+            progress,
+            lambda: self._config,
+            self._follow,
         )
         """The cluster's inside, for levers."""
-        self._levers = ExistingLevers(self.grip, way_of(self.grip))
+        self._levers = ExistingOperations(self.context, upgrader_of(self.context))
         self._guard = Guard(self.close)
         try:
-            self._presence.create()
-            self._crew.greet()
+            self._installation.create()
+            self._test_agents.greet()
         except BaseException as error:
             self._abandon(error)
             raise
@@ -68,9 +77,10 @@ class ExistingCluster:
     def description(self) -> Sequence[str]:
         """What cluster this is, and what of the expectation nobody declared."""
         assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._declared.assumed())
+        namespace = self._installation.run.namespace
         lines = [
-            f"an existing cluster: {self._kube.door.source} at {self._kube.door.host}",
-            f"{len(self._selected)} nodes under test, all of this run in the namespace {self._presence.run.namespace}",
+            f"an existing cluster: {self._kube.api_server.source} at {self._kube.api_server.host}",
+            f"{len(self._selected)} nodes under test, all of this run in the namespace {namespace}",
         ]
         return [*lines, f"not declared, taken as found: {assumed}"] if assumed else lines
 
@@ -104,11 +114,11 @@ class ExistingCluster:
         Raises:
             ProviderError: one is missing or not ready, for instance because its node is gone.
         """
-        return self._crew.test_pods()
+        return self._test_agents.test_pods()
 
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """Test pod's key → the ClusterIPs of its Service; empty where the cluster is too old for our Services."""
-        return self._crew.services
+        return self._test_agents.services
 
     def snapshot(self) -> Snapshot:
         """What the cluster shows now of all that may change: a few requests, none of them repeated.
@@ -119,7 +129,7 @@ class ExistingCluster:
         return self._camera.take()
 
     @property
-    def levers(self) -> ExistingLevers:
+    def operations(self) -> ExistingOperations:
         """What can be changed in this cluster."""
         return self._levers
 
@@ -146,18 +156,18 @@ class ExistingCluster:
             raise ProviderError(f"there is no CiliumNode {node}")
         return self._known[node]
 
-    def node_agent(self, node: str) -> AgentPort:
+    def node_agent(self, node: str) -> AgentTransport:
         """The agent in a node's network namespace."""
-        return self._crew.node_agent(node)
+        return self._test_agents.node_agent(node)
 
-    def pod_agent(self, pod: Pod) -> AgentPort:
+    def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod, or in one that a lever has made."""
-        return self._crew.pod_agent(pod)
+        return self._test_agents.pod_agent(pod)
 
     def keep(self) -> str:
         """Leave our namespace in the cluster, and say how to enter and how to remove it."""
-        namespace = self._presence.run.namespace
-        self._presence.keep()
+        namespace = self._installation.run.namespace
+        self._installation.keep()
         return (
             f"the namespace {namespace} is kept; its agents are `kubectl -n {namespace} get pods`, "
             f"remove it with `kubectl delete namespace {namespace}` or --ciliumwg-cleanup"
@@ -170,7 +180,7 @@ class ExistingCluster:
             ProviderError: something cannot be undone or removed.
         """
         failed = []
-        for end in (self._levers.restore, self._presence.delete):
+        for end in (self._levers.restore, self._installation.delete):
             try:
                 end()
             except ProviderError as error:
@@ -186,7 +196,7 @@ class ExistingCluster:
         if version is not None and self._declared.version is not None:
             self._declared = replace(self._declared, version=version)
         if version is None and self._config.version != before:
-            self.grip.progress(f"existing: somebody brought Cilium from {before} to {self._config.version}")
+            self.context.progress(f"existing: somebody brought Cilium from {before} to {self._config.version}")
 
     def _select(self) -> tuple[str, ...]:
         facts = node_facts_of(self._kube)
@@ -234,7 +244,7 @@ def connect_existing(spec: ExistingSpec, progress: Progress) -> ExistingCluster:
         ProviderError: the cluster cannot be reached, is broken, or refuses the agents.
     """
     spec.check()
-    kube = open_kube(spec)
+    kube = open_kube(spec.kubeconfig, spec.context, spec.retry_policy)
     try:
         return ExistingCluster(kube, spec, progress)
     except BaseException:

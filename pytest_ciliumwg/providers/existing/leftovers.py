@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ciliumwg.providers.base import Progress
-from pytest_ciliumwg.providers.existing.kube import Kube, open_kube
-from pytest_ciliumwg.providers.existing.presence import delete_namespace
+from pytest_ciliumwg.providers.existing.installation import delete_namespace
 from pytest_ciliumwg.providers.existing.spec import MANAGED_BY, OWNER_ANNOTATION, ExistingSpec
+from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def find_leftovers(spec: ExistingSpec) -> tuple[Leftover, ...]:
     Raises:
         ProviderError: the cluster cannot be asked.
     """
-    kube = open_kube(spec)
+    kube = open_kube(spec.kubeconfig, spec.context, spec.retry_policy)
     try:
         return leftovers_of(kube)
     finally:
@@ -77,7 +77,7 @@ def remove_leftovers(spec: ExistingSpec, leftovers: Iterable[Leftover], progress
     Raises:
         ProviderError: one of them cannot be removed.
     """
-    kube = open_kube(spec)
+    kube = open_kube(spec.kubeconfig, spec.context, spec.retry_policy)
     try:
         for one in leftovers:
             progress(f"existing: removing {one}")

@@ -8,9 +8,9 @@ from typing import Any
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.providers.base import SERVICE_PORT
-from pytest_ciliumwg.providers.existing.kube import Kube
-from pytest_ciliumwg.providers.existing.refusal import NOT_FOUND, KubeError
 from pytest_ciliumwg.providers.existing.spec import RunId
+from pytest_ciliumwg.providers.kubernetes.errors import NOT_FOUND, KubeError
+from pytest_ciliumwg.providers.kubernetes.kube import Kube
 
 _ADDRESS_TYPES = {IPFamily.V4: "IPv4", IPFamily.V6: "IPv6"}
 _PORTS = [{"name": name.lower(), "protocol": name, "port": SERVICE_PORT} for name in ("TCP", "UDP")]

@@ -7,11 +7,11 @@ from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.observe.kubernetes import node_facts, nodes_from_ciliumnodes, pods_from_ciliumendpoints
 from pytest_ciliumwg.providers.existing.agent_pods import agents_of
 from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, AGENT_WORKLOAD, Cilium, endpoints_on
-from pytest_ciliumwg.providers.existing.kube import Kube
-from pytest_ciliumwg.providers.existing.refusal import KubeError
-from pytest_ciliumwg.providers.existing.spec import Patience
+from pytest_ciliumwg.providers.kubernetes.errors import KubeError
+from pytest_ciliumwg.providers.kubernetes.kube import Kube
+from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
-HURRY = Patience(attempts=1, request=3.0)
+HURRY = RetryPolicy(attempts=1, request=3.0)
 """An API server that is restarting is worth a report, not a wait."""
 RELEASE_ANNOTATION = "meta.helm.sh/release-name"
 """What Helm writes on everything that it installs."""

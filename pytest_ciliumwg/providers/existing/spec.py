@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
 DEFAULT_IMAGE = "python:3.14-alpine@sha256:05b2b8b732ecd268fee8727a369f936f022d1321b59befd13c30ede22769dcdc"
 """The one place that pins it. To bump it, take the digest of the image index (all platforms) that
@@ -54,26 +55,6 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long to try; the defaults suit a real cluster."""
-
-    attempts: int = 6
-    """How often a request is sent at most."""
-    pause: float = 0.3
-    """Before the first repetition; each further pause is longer."""
-    longest_pause: float = 10.0
-    """No pause is longer, not even one that the API server asks for."""
-    request: float = 30.0
-    """Seconds that the API server may take for one answer."""
-    poll: float = 1.0
-    """Between two looks at something that is awaited."""
-    pull: float = 90.0
-    """How long an image may fail to be pulled, where the reason may pass."""
-    gone: float = 120.0
-    """How long a namespace may take to go."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ExistingSpec:
     """Which cluster, and how to put agents into it."""
 
@@ -91,7 +72,7 @@ class ExistingSpec:
     """A secret to copy into our namespace, as `NAMESPACE/NAME`, or `NAME` in the namespace default."""
     timeout: float = 180.0
     """Seconds until all agents must be ready."""
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     chart: str | None = None
     """For upgrades with Helm: a folder, an archive or `oci://…`; None: from Cilium's Helm repository."""
     upgrade_command: str | None = None

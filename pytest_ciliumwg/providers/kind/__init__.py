@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ciliumwg.providers.kind.cluster import KindProvider, create_kind
+from pytest_ciliumwg.providers.kind.leftovers import remove_kind_leftovers
 from pytest_ciliumwg.providers.kind.spec import KindSpec
-from pytest_ciliumwg.providers.kind.sweep import remove_kind_leftovers
 
 __all__ = ["KindProvider", "KindSpec", "create_kind", "remove_kind_leftovers"]

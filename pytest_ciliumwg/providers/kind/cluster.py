@@ -11,20 +11,20 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.providers.base import AgentPort, Cluster, Progress
+from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress
 from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, connect_existing
 from pytest_ciliumwg.providers.existing.guard import Guard
-from pytest_ciliumwg.providers.existing.levers import way_of
-from pytest_ciliumwg.providers.kind.claim import Claim, take
-from pytest_ciliumwg.providers.kind.levers import KindLevers
-from pytest_ciliumwg.providers.kind.look import Kubectl, await_cilium
-from pytest_ciliumwg.providers.kind.making import Maker, clusters, delete, taken
+from pytest_ciliumwg.providers.existing.operations import upgrader_of
+from pytest_ciliumwg.providers.kind.cluster_state import Kubectl, await_cilium
+from pytest_ciliumwg.providers.kind.collect_logs import collect_logs
+from pytest_ciliumwg.providers.kind.create import ClusterCreator, clusters, delete, taken
+from pytest_ciliumwg.providers.kind.leftovers import answers, forget_removed, remove_kind_leftovers
+from pytest_ciliumwg.providers.kind.name_lock import NameLock, take
 from pytest_ciliumwg.providers.kind.nodes import Nodes
-from pytest_ciliumwg.providers.kind.rescue import rescue
+from pytest_ciliumwg.providers.kind.operations import KindOperations
 from pytest_ciliumwg.providers.kind.spec import KindSpec
-from pytest_ciliumwg.providers.kind.sweep import answers, forget_removed, remove_kind_leftovers
 from pytest_ciliumwg.providers.kind.tools import Tools, check_images, find_tools
-from pytest_ciliumwg.providers.kind.upgrade import KindWay
+from pytest_ciliumwg.providers.kind.upgrader import KindUpgrader
 
 
 class KindProvider:
@@ -32,13 +32,13 @@ class KindProvider:
 
     provider = "kind"
 
-    def __init__(self, maker: Maker, existing: ExistingCluster, guard: Guard) -> None:
-        self._maker = maker
-        self._claim = maker.claim
+    def __init__(self, creator: ClusterCreator, existing: ExistingCluster, guard: Guard) -> None:
+        self._creator = creator
+        self._name_lock = creator.name_lock
         self._existing = existing
         self._inner: Cluster = existing
-        self._way: KindWay | None = None
-        self._levers: KindLevers | None = None
+        self._way: KindUpgrader | None = None
+        self._levers: KindOperations | None = None
         self._kept = False
         self._closed = False
         self._guard = guard
@@ -84,11 +84,11 @@ class KindProvider:
         """Observe one node from the inside."""
         return self._inner.state(node)
 
-    def node_agent(self, node: str) -> AgentPort:
+    def node_agent(self, node: str) -> AgentTransport:
         """The agent in a node's network namespace."""
         return self._inner.node_agent(node)
 
-    def pod_agent(self, pod: Pod) -> AgentPort:
+    def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod."""
         return self._inner.pod_agent(pod)
 
@@ -97,27 +97,27 @@ class KindProvider:
         return self._inner.snapshot()
 
     @property
-    def levers(self) -> KindLevers:
+    def operations(self) -> KindOperations:
         """What can be changed in this cluster."""
         if self._levers is None:
-            grip, maker = self._existing.grip, self._maker
-            self._way = KindWay(grip, maker, maker.spec)
+            context, creator = self._existing.context, self._creator
+            self._way = KindUpgrader(context, creator, creator.spec)
             names = frozenset(node.name for node in self.nodes())
-            nodes = Nodes(grip, maker.tools.docker, names)
-            asked = grip.spec.upgrade_command or grip.spec.observe_seconds
-            self._levers = KindLevers(grip, way_of(grip) if asked else self._way, nodes)
+            nodes = Nodes(context, creator.tools.docker, names)
+            asked = context.spec.upgrade_command or context.spec.observe_seconds
+            self._levers = KindOperations(context, upgrader_of(context) if asked else self._way, nodes)
         return self._levers
 
     @property
     def _spec(self) -> KindSpec:
         """What the cluster is now."""
-        return self._maker.spec if self._way is None else self._way.spec
+        return self._creator.spec if self._way is None else self._way.spec
 
     def keep(self) -> str:
         """Let the cluster stand, and say how to enter and how to remove it."""
         self._kept = True
         return (
-            f"the cluster {self._spec.name} is kept; enter it with `kubectl --kubeconfig {self._claim.kubeconfig} "
+            f"the cluster {self._spec.name} is kept; enter it with `kubectl --kubeconfig {self._name_lock.kubeconfig} "
             f"get nodes`, use it again with the same options, remove it with --ciliumwg-cleanup"
         )
 
@@ -135,13 +135,13 @@ class KindProvider:
                 if self._levers is not None:
                     self._levers.restore()
                 self._inner.close()
-                self._claim.write("kept.json", self._spec.identity())
+                self._name_lock.write("kept.json", self._spec.identity())
             else:
                 with contextlib.suppress(ProviderError):  # what remains in the cluster goes with it
                     self._inner.close()
-                delete(self._maker.tools.kind, self._claim)
+                delete(self._creator.tools.kind, self._name_lock)
         finally:
-            self._claim.release()
+            self._name_lock.release()
             self._guard.release()
 
 
@@ -177,13 +177,15 @@ def create_kind(
 class _Birth:
     """The time until the cluster stands, in which every end is its end."""
 
-    def __init__(self, spec: KindSpec, tools: Tools, claim: Claim, progress: Progress, report: Path | None) -> None:
+    def __init__(
+        self, spec: KindSpec, tools: Tools, name_lock: NameLock, progress: Progress, report: Path | None
+    ) -> None:
         self._spec = spec
         self._tools = tools
-        self._claim = claim
+        self._name_lock = name_lock
         self._progress = progress
         self._report = report
-        self._maker = Maker(spec, tools, claim, progress)
+        self._creator = ClusterCreator(spec, tools, name_lock, progress)
         self._found = False
         """Whether the name is free or the cluster a kept one of ours: whether it may be touched."""
         self._kept = False
@@ -196,31 +198,31 @@ class _Birth:
             self._kept = self._find()
             self._found = True
             self._make()
-            at = replace(agents, kubeconfig=self._claim.kubeconfig)
+            at = replace(agents, kubeconfig=self._name_lock.kubeconfig)
             existing = connect_existing(at, self._progress)
         except BaseException as error:
             self._abandon(error)
             raise
-        provider = KindProvider(self._maker, existing, self._guard)
+        provider = KindProvider(self._creator, existing, self._guard)
         self._end = provider.close
         return provider
 
     def _find(self) -> bool:
         """Whether there is a kept cluster that will do."""
-        name, claim = self._spec.name, self._claim
+        name, name_lock = self._spec.name, self._name_lock
         if name not in clusters(self._tools.kind):
-            forget_removed(claim)
+            forget_removed(name_lock)
             return False
-        if not claim.begun:
+        if not name_lock.begun:
             raise ProviderError(taken(name))
-        if claim.kept is None:
+        if name_lock.kept is None:
             raise ProviderError(f"a run that was killed left the cluster {name}: remove it with --ciliumwg-cleanup")
-        if claim.kept != self._spec.identity():
+        if name_lock.kept != self._spec.identity():
             raise ProviderError(
                 f"the kept cluster {name} was made with other options: use those, remove it with --ciliumwg-cleanup, "
                 "or choose another --ciliumwg-cluster-name"
             )
-        if not answers(self._tools.kubectl, claim):
+        if not answers(self._tools.kubectl, name_lock):
             raise ProviderError(
                 f"the kept cluster {name} does not answer: start it, or remove it with `kind delete cluster "
                 f"--name {name}`"
@@ -228,20 +230,20 @@ class _Birth:
         return True
 
     def _make(self) -> None:
-        maker = self._maker
+        creator = self._creator
         if self._kept:
             self._progress(f"kind: using the kept cluster {self._spec.name} again")
         else:
-            maker.create()
-            maker.load_images()
-        maker.install()
-        await_cilium(Kubectl(self._tools.kubectl, self._claim.kubeconfig), self._spec, self._progress)
+            creator.create()
+            creator.load_images()
+        creator.install()
+        await_cilium(Kubectl(self._tools.kubectl, self._name_lock.kubeconfig), self._spec, self._progress)
 
     def _abandon(self, error: BaseException) -> None:
         """Keep what explains the error, and leave nothing else; what remains is added to what the user reads."""
         left = []
-        if isinstance(error, ProviderError) and self._found and self._claim.begun:
-            left.append(self._rescue())
+        if isinstance(error, ProviderError) and self._found and self._name_lock.begun:
+            left.append(self._collect_logs())
         try:
             self._undo()
         except ProviderError as remains:
@@ -250,21 +252,21 @@ class _Birth:
         if left and isinstance(error, ProviderError):
             error.args = ("; ".join((str(error), *left)),)
 
-    def _rescue(self) -> str:
+    def _collect_logs(self) -> str:
         if self._report is None:
             return "give --ciliumwg-report=DIR to keep the cluster's logs of such a failure"
         try:
-            return f"its logs are in {rescue(self._tools, self._claim, self._report)}"
+            return f"its logs are in {collect_logs(self._tools, self._name_lock, self._report)}"
         except OSError as error:
             return f"its logs cannot be written: {error}"
 
     def _undo(self) -> None:
         """Remove what was made. A kept cluster stays kept, and what is not ours is not touched."""
         try:
-            if not self._claim.begun:
-                self._claim.free()
+            if not self._name_lock.begun:
+                self._name_lock.free()
             elif self._found and not self._kept:
                 self._progress(f"kind: removing the cluster {self._spec.name}")
-                delete(self._tools.kind, self._claim)
+                delete(self._tools.kind, self._name_lock)
         finally:
-            self._claim.release()
+            self._name_lock.release()

@@ -9,9 +9,9 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.observe.kubernetes import node_facts
-from pytest_ciliumwg.providers.existing.levers import Grip
-from pytest_ciliumwg.providers.existing.refusal import NOT_FOUND, KubeError
-from pytest_ciliumwg.providers.existing.resources import path_of
+from pytest_ciliumwg.providers.existing.operations import ContainerContext
+from pytest_ciliumwg.providers.kubernetes.errors import NOT_FOUND, KubeError
+from pytest_ciliumwg.providers.kubernetes.resources import path_of
 from pytest_ciliumwg.providers.programs import reason, run_whole
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
@@ -29,7 +29,7 @@ Object = Mapping[str, Any]
 class Nodes:
     """The nodes of one cluster."""
 
-    grip: Grip
+    context: ContainerContext
     engine: Path
     """Docker, or what kind uses in its place."""
     names: Collection[str]
@@ -51,7 +51,7 @@ class Nodes:
             ProviderError: the node cannot be touched.
         """
         self.check_name(node)
-        found = self.grip.kube.get("nodes", node)
+        found = self.context.kube.get("nodes", node)
         if found is None:
             raise ProviderError(f"node {node} is not in the cluster now")
         if any(label in (found["metadata"].get("labels") or {}) for label in _CONTROL_PLANE):
@@ -59,11 +59,11 @@ class Nodes:
 
     def cordon(self, node: str) -> None:
         """Let no new pods onto a node."""
-        self.grip.kube.patch("nodes", node, {"spec": {"unschedulable": True}})
+        self.context.kube.patch("nodes", node, {"spec": {"unschedulable": True}})
 
     def uncordon(self, node: str) -> None:
         """Let new pods onto it again."""
-        self.grip.kube.patch("nodes", node, {"spec": {"unschedulable": None}})
+        self.context.kube.patch("nodes", node, {"spec": {"unschedulable": None}})
 
     def evict(self, node: str) -> None:
         """Evict a node's pods, but those of DaemonSets and of files, and wait until they are gone.
@@ -71,13 +71,13 @@ class Nodes:
         Raises:
             ProviderError: the API refuses, or they do not go in time.
         """
-        evicted = {pod["metadata"]["uid"] for pod in self.grip.kube.list("pods", node=node) if self._evict(pod)}
+        evicted = {pod["metadata"]["uid"] for pod in self.context.kube.list("pods", node=node) if self._evict(pod)}
 
         def missing() -> str:
-            left = [pod for pod in self.grip.kube.list("pods", node=node) if pod["metadata"]["uid"] in evicted]
+            left = [pod for pod in self.context.kube.list("pods", node=node) if pod["metadata"]["uid"] in evicted]
             return f"{left[0]['metadata']['namespace']}/{left[0]['metadata']['name']} is still there" if left else ""
 
-        self.grip.wait(missing, f"the pods of node {node} were not evicted")
+        self.context.wait(missing, f"the pods of node {node} were not evicted")
 
     def _evict(self, pod: Object) -> bool:
         """Whether it was to be evicted."""
@@ -90,7 +90,7 @@ class Nodes:
             body = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
             where = path_of("pods", namespace, name) + "/eviction"
             try:
-                self.grip.kube.request(f"evict pod {namespace}/{name}", "POST", where, body=body)
+                self.context.kube.request(f"evict pod {namespace}/{name}", "POST", where, body=body)
             except KubeError as error:
                 if error.status == NOT_FOUND:
                     return False  # it has gone by itself
@@ -120,7 +120,7 @@ class Nodes:
 
     def delete(self, node: str) -> None:
         """Delete a stopped node, and what was on it: nobody is there any more to say that it has ended."""
-        kube = self.grip.kube
+        kube = self.context.kube
         # The node first: as long as it is there, its DaemonSets' pods are made anew.
         kube.delete("nodes", node)
         for pod in kube.list("pods", node=node):
@@ -130,9 +130,9 @@ class Nodes:
 
     def containers(self, node: str) -> frozenset[str]:
         """The ids of the containers that run in Cilium's and in our pods on a node: others after a restart."""
-        kube = self.grip.kube
-        ours = kube.list("pods", namespace=self.grip.presence.run.namespace, node=node)
-        theirs = kube.list("pods", namespace=self.grip.cilium.namespace, labels={"k8s-app": "cilium"}, node=node)
+        kube = self.context.kube
+        ours = kube.list("pods", namespace=self.context.installation.run.namespace, node=node)
+        theirs = kube.list("pods", namespace=self.context.cilium.namespace, labels={"k8s-app": "cilium"}, node=node)
         statuses = [one for pod in (*ours, *theirs) for one in (pod.get("status") or {}).get("containerStatuses") or ()]
         return frozenset(str(one["containerID"]) for one in statuses if one.get("containerID"))
 
@@ -144,11 +144,11 @@ class Nodes:
         """
 
         def missing() -> str:
-            found = self.grip.kube.get("nodes", node)
+            found = self.context.kube.get("nodes", node)
             if found is None:
                 return "it has not joined the cluster"
             if not node_facts(found).ready:
                 return "it is NotReady"
             return "its pods have not been started anew" if gone & self.containers(node) else ""
 
-        self.grip.wait(missing, f"node {node} was not back")
+        self.context.wait(missing, f"node {node} was not back")

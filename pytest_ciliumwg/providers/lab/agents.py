@@ -54,7 +54,7 @@ for line in sys.stdin:
 """
 
 
-class SocketPort:
+class SocketTransport:
     """The way to one running agent."""
 
     def __init__(self, name: str, path: Path) -> None:
@@ -107,7 +107,7 @@ class Launcher:
         python = sys.executable or "python3"
         self._process = sandbox.popen([python, "-I", "-S", "-c", _LAUNCHER, ARCHIVE], stdin=subprocess.PIPE)
 
-    def start(self, places: Iterable[str]) -> dict[str, SocketPort]:
+    def start(self, places: Iterable[str]) -> dict[str, SocketTransport]:
         """Start an agent in each of these network namespaces and wait until all listen.
 
         Raises:
@@ -119,7 +119,7 @@ class Launcher:
             why = (_last_words(self._sandbox, lost) or self._last_words() or "no reason given").splitlines()[-1]
             raise ProviderError(f"{len(lost)} of {len(names)} agents of the lab did not start: {why}")
         root = self._sandbox.root
-        return {name: SocketPort(name, root / f"run/ciliumwg/{name}/agent.sock") for name in names}
+        return {name: SocketTransport(name, root / f"run/ciliumwg/{name}/agent.sock") for name in names}
 
     def _ask(self, names: list[str]) -> list[str]:
         """Have agents started; gives the places of those that did not. An earlier batch's answer may come late."""

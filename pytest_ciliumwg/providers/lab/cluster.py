@@ -7,30 +7,28 @@ from collections.abc import Mapping, Sequence
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.providers.base import AgentPort, Progress
-from pytest_ciliumwg.providers.lab.faults import Injection, resolve
+from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.lab.lab import Lab
-from pytest_ciliumwg.providers.lab.levers import LabLevers
-from pytest_ciliumwg.providers.lab.look import look
+from pytest_ciliumwg.providers.lab.node_observer import look
+from pytest_ciliumwg.providers.lab.operations import LabOperations
 from pytest_ciliumwg.providers.lab.spec import LabSpec
 
 SETTLE_SECONDS = 1.0
 
 
 class LabCluster:
-    """A lab that stands, healthy or with the faults that were asked for."""
+    """A lab that stands."""
 
     provider = "lab"
     settle_seconds = SETTLE_SECONDS
 
-    def __init__(self, lab: Lab, injections: Sequence[Injection]) -> None:
+    def __init__(self, lab: Lab) -> None:
         self.lab = lab
         """The lab's inside, for who wants to disturb it."""
-        self.levers = LabLevers(lab)
-        self._injections = tuple(injections)
+        self.operations = LabOperations(lab)
+        self.notes: list[str] = []
+        """Lines that its description ends with: what was done to it on purpose."""
         self._closed = False
-        for injection in self._injections:
-            injection.apply(lab)
 
     @property
     def description(self) -> Sequence[str]:
@@ -43,7 +41,7 @@ class LabCluster:
             f"imitates {datapath} with real WireGuard ({lab.wireguard})",
             f"{len(lab.layout)} nodes, {families}, native devices {', '.join(spec.devices)}",
         ]
-        return [*lines, *(f"FAULT {injection}" for injection in self._injections)]
+        return [*lines, *self.notes]
 
     @property
     def declared(self) -> CiliumConfig:
@@ -74,11 +72,11 @@ class LabCluster:
         """Observe one node from the inside."""
         return look(self.lab, self.lab.node(node))
 
-    def node_agent(self, node: str) -> AgentPort:
+    def node_agent(self, node: str) -> AgentTransport:
         """The agent in a node's network namespace."""
         return self.lab.port(self.lab.node(node).name)
 
-    def pod_agent(self, pod: Pod) -> AgentPort:
+    def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod."""
         return self.lab.port(pod.name)
 
@@ -112,15 +110,14 @@ class LabCluster:
 
 
 def create_lab(spec: LabSpec, progress: Progress) -> LabCluster:
-    """Raise a lab and inject its faults.
+    """Raise a healthy lab.
 
     Raises:
-        ProviderError: this machine cannot have such a lab, or a fault is unknown.
+        ProviderError: this machine cannot have such a lab.
     """
-    injections, spec = resolve(spec)
     lab = Lab(spec, progress)
     try:
-        return LabCluster(lab, injections)
+        return LabCluster(lab)
     except BaseException:
         lab.close()
         raise

@@ -11,7 +11,7 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPFamily, Node, sorted_families
 from pytest_ciliumwg.model.timeline import AgentPod
-from pytest_ciliumwg.providers.base import AgentPort, Progress
+from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.lab.agents import Launcher
 from pytest_ciliumwg.providers.lab.requirements import (
     require_families,
@@ -22,7 +22,6 @@ from pytest_ciliumwg.providers.lab.sandbox import Sandbox
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec, plan_nodes
 from pytest_ciliumwg.providers.lab.steering import steering_script
 from pytest_ciliumwg.providers.lab.topology import topology_script
-from pytest_ciliumwg.providers.lab.undone import Undone
 from pytest_ciliumwg.providers.lab.wireguard import (
     ON,
     configure_script,
@@ -32,8 +31,9 @@ from pytest_ciliumwg.providers.lab.wireguard import (
     read_keys,
     start_script,
 )
+from pytest_ciliumwg.providers.undo_log import UndoLog
 
-PortWrapper = Callable[[AgentPort], AgentPort]
+PortWrapper = Callable[[AgentTransport], AgentTransport]
 Hook = Callable[[str], bool]
 """Called with the name of a node or pod when something is about to happen to it; False: it does not happen."""
 
@@ -71,7 +71,7 @@ class Lab:
         """Counts the installation and the upgrades."""
         self.hooks: dict[str, list[Hook]] = {}
         """By name of the moment, what a fault does then."""
-        self.undone = Undone()
+        self.undo_log = UndoLog()
         self.sandbox = Sandbox()
         self._launcher: Launcher | None = None
         try:
@@ -104,9 +104,9 @@ class Lab:
         places = [node.name for node in self.layout] + [node.test_pod.netns for node in self.layout]
         progress(f"lab: {len(places)} agents")
         self._launcher = Launcher(self.sandbox)
-        self._ports: dict[str, AgentPort] = {}
+        self._ports: dict[str, AgentTransport] = {}
         self.start_agents(places)
-        self._wrapped: dict[str, AgentPort] = {}
+        self._wrapped: dict[str, AgentTransport] = {}
         self.agents.update({node.name: new_agent(self.spec.cilium_version) for node in self.layout})
         progress(f"lab: stands after {time.monotonic() - began:.1f} s")
 
@@ -249,11 +249,11 @@ class Lab:
         """Let Cilium's configuration say that encryption is disabled."""
         self.config = replace(self.config, encryption=False)
 
-    def port(self, place: str) -> AgentPort:
+    def port(self, place: str) -> AgentTransport:
         """The way to the agent of a node or test pod, through whatever a fault put in between."""
         return self._wrapped.get(place) or self._ports[place]
 
-    def wrap_port(self, node: LabNode, wrapper: PortWrapper) -> None:
+    def wrap_transport(self, node: LabNode, wrapper: PortWrapper) -> None:
         """Put something between us and a node's agent."""
         self._wrapped[node.name] = wrapper(self.port(node.name))
 

@@ -35,8 +35,6 @@ class LabSpec:
     """The native devices of every node."""
     mtu: int = 1500
     """The MTU of the native devices."""
-    faults: tuple[str, ...] = ()
-    """Faults to inject once the healthy lab stands, each as `NAME` or `NAME@NODE`."""
     routing_mode: RoutingMode = "native"
     """`vxlan` for a tunnel; the lab has no other."""
     userspace: bool = False

@@ -1,0 +1,187 @@
+"""A watch that lasts: what it sees goes into a log as it happens, with its time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+from .. import canary
+from ..log import Log
+from .frames import FlowIndex, Hit
+from .kernel_events import KernelEvents
+from .ring import Frame, Ring
+from .rings import Capture
+from .sightings import Intervals, key_of
+from .watch import send_control
+
+_TICK = 0.1
+"""Rings are read so often, not whenever a block is ready: a node must not notice that it is watched."""
+_SAMPLE_SECONDS = 1.0
+_NODE_SHIFT = 20
+_NUMBERS = 1 << _NODE_SHIFT
+_PULSES_REMEMBERED = 512
+
+
+class Heartbeat(NamedTuple):
+    """The heartbeat of a node: control canaries on all its devices and to the other nodes."""
+
+    node: int
+    """The node's index, below 4096."""
+    first: int
+    """The number of the first one: an agent that was restarted goes on counting where the last one cannot have been."""
+    period: float
+    targets: list[str]
+    """The other nodes' addresses."""
+
+
+class ContinuousWatch(Capture):
+    """Watches devices from construction until `stop`, and sends pulses meanwhile.
+
+    A device may go down, or go and come again: that is logged, and the watch goes on.
+
+    Raises:
+        OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
+        ValueError: the pulse makes no sense.
+    """
+
+    def __init__(
+        self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int, pulse: Heartbeat
+    ) -> None:
+        if not (0 <= pulse.node < 1 << (32 - _NODE_SHIFT) and 0.05 <= pulse.period <= 3600):
+            raise ValueError("a pulse needs a node from 0 to 4095 and a period from 0.05 to 3600 seconds")
+        super().__init__(devices, index, block_size, blocks, wireguard_port)
+        self._log = Log()
+        self._intervals = Intervals(self._log)
+        self._pulse = pulse
+        self._pulses = pulse.first
+        self._pulses_seen: OrderedDict[tuple[int, str, bool], None] = OrderedDict()
+        self._problems: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        try:
+            self._attached = {device: socket.if_nametoindex(device) for device in devices}
+            self._kernel = KernelEvents(devices)
+        except BaseException:
+            self._close()
+            raise
+        self.started = time.time()
+        self._result: dict[str, Any] | None = None
+        self._sampled = dict.fromkeys(devices, (0, 0))
+        self._sampled_at = self.started
+        self._next_pulse = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="lasting watch", daemon=True)
+        self._thread.start()
+
+    def collect(self, acknowledged: int) -> dict[str, Any]:
+        """`{now, started, entries, overflow, devices}`; entries up to `acknowledged` are forgotten."""
+        with self._lock:
+            report = self._result or self._report(time.time())
+        return dict(report, entries=self._log.after(acknowledged), overflow=self._log.overflow)
+
+    def stop(self, acknowledged: int) -> dict[str, Any]:
+        """End the watch; what `collect` gives, with everything closed, and `stopped`. A second call gives the same."""
+        self._stopping.set()
+        self._thread.join()
+        with self._lock:
+            if self._result is None:
+                self._finish()
+        return self.collect(acknowledged)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(min(_TICK, max(0.0, self._next_pulse - time.monotonic()))):
+            try:
+                with self._lock:
+                    self._step()
+            except Exception as error:  # whatever it is, the log must say that the watch was blind
+                self._log.failure(f"the watch could not read: {error!r}")
+
+    def _step(self) -> None:
+        self._beat()
+        for ring in self._rings:
+            self._follow(ring)
+            self._read(ring)
+        for counter in self._counters.values():
+            counter.read()
+        for entry in self._kernel.read():
+            self._log.add(entry)
+        now = time.time()
+        self._intervals.close(now)
+        if not 0 <= now - self._sampled_at < _SAMPLE_SECONDS:
+            self._sample(now)
+
+    def _finish(self) -> None:
+        # The last pulse says that the watch could see until now.
+        self._next_pulse = 0.0
+        self._beat()
+        for problem in self._drain():
+            self._log.error(problem)
+        self._intervals.close()
+        for entry in self._kernel.read() + self._kernel.flush():
+            self._log.add(entry)
+        stopped = time.time()
+        self._sample(stopped)
+        self._result = dict(self._report(stopped), stopped=stopped)
+        self._kernel.close()
+        self._close()
+
+    def _report(self, now: float) -> dict[str, Any]:
+        return {"now": now, "started": self.started, "devices": self._devices()}
+
+    def _beat(self) -> None:
+        """Send a pulse when its time has come; a problem is logged once, until that works again."""
+        now = time.monotonic()
+        if now < self._next_pulse:
+            return
+        on_time = self._next_pulse + self._pulse.period
+        self._next_pulse = on_time if on_time > now else now + self._pulse.period
+        number = self._pulse.node << _NODE_SHIFT | self._pulses % _NUMBERS
+        self._pulses += 1
+        token = canary.make(self._index.prefix, number, canary.CONTROL)
+        problems = set(send_control([ring.device for ring in self._rings], token, self._pulse.targets))
+        for problem in sorted(problems - self._problems):
+            self._log.error(problem)
+        self._problems = problems
+
+    def _follow(self, ring: Ring) -> None:
+        """Tell that a device went down or away, and take up one that came again under the same name."""
+        error = self._error_of(ring)
+        if error is not None:
+            self._log.error(error)
+        try:
+            index = socket.if_nametoindex(ring.device)
+            if index != self._attached[ring.device]:
+                for one in (ring, self._counters[ring.device], self._oversize[ring.device]):
+                    one.attach()
+                self._attached[ring.device] = index
+                self._log.error(f"{ring.device}: it came again as a new device, and is watched from now on")
+        except OSError:
+            return  # it is gone: that was told, or will be at the next look
+
+    def _found(self, hit: Hit, device: str, frame: Frame, data: bytes) -> None:
+        if hit.mark != canary.CONTROL:
+            self._intervals.add(key_of(hit, device, frame), frame, data)
+            return
+        key = (hit.flow, device, frame.outgoing)
+        if key in self._pulses_seen:
+            return
+        self._pulses_seen[key] = None
+        if len(self._pulses_seen) > _PULSES_REMEMBERED:
+            self._pulses_seen.popitem(last=False)
+        node, number = divmod(hit.flow, _NUMBERS)
+        where = {"device": device, "outgoing": frame.outgoing, "at": frame.seconds}
+        self._log.add({"kind": "pulse", "node": node, "number": number, **where})
+
+    def _sample(self, now: float) -> None:
+        """Log what the kernel dropped or cut since the last sample."""
+        for ring in self._rings:
+            total = (ring.statistics().drops, self._oversize[ring.device].count())
+            drops, truncated = (new - old for new, old in zip(total, self._sampled[ring.device]))
+            if drops or truncated:
+                times = {"first": self._sampled_at, "last": now}
+                counts = {"drops": drops, "truncated": truncated}
+                self._log.add({"kind": "drops", "device": ring.device, **times, **counts})
+            self._sampled[ring.device] = total
+        self._sampled_at = now

@@ -1,0 +1,238 @@
+"""Find our flows in a raw frame, however deep they are wrapped.
+
+A canary is looked for in every byte. A frame that cannot hold one (SYN, FIN, RST, one byte of payload, the tail of a
+fragmented packet) is known by a test pod's address in a true IP header, at any offset: behind VLAN tags, VXLAN, Geneve
+with options, IPv6 extension headers, or an address translation that left one side as it was.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import AbstractSet, Any, Iterator, NamedTuple, Sequence
+
+from .. import canary
+
+ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
+_EXTENSIONS = (0, 43, 60, 135, 139, 140)
+_FRAGMENT, _AUTHENTICATION = 44, 51
+_FRAGMENTS_REMEMBERED = 4096
+
+UNKNOWN_FLOW = -1
+"""A sighting that is ours for certain, but of which flow cannot be told."""
+
+
+class Hit(NamedTuple):
+    """One frame of ours in clear."""
+
+    flow: int
+    mark: int
+    """canary.REQUEST, REPLY or CONTROL."""
+    how: str
+    """`canary` or `header`."""
+
+
+class _Packet(NamedTuple):
+    """The IP header found at some depth of a frame."""
+
+    source: bytes
+    destination: bytes
+    protocol: int
+    identification: tuple[bytes, bytes, bytes]
+    payload: int
+    """Where the transport header starts, or the fragment's data."""
+    first: bool
+    """Whether the transport header is here: not the second or later fragment."""
+    fragmented: bool
+
+
+class FlowIndex:
+    """The flows of a watch, prepared for searching.
+
+    `flows` are rows of (id, IP protocol number, source, destination, port), addresses packed, port being the server's
+    port or the ICMP identifier. `exclusive` are the addresses that nobody but the flows uses (None: all of them); only
+    these are looked for in frames without a canary.
+    """
+
+    def __init__(
+        self,
+        prefix: bytes,
+        flows: Sequence[tuple[int, int, bytes, bytes, int]],
+        exclusive: AbstractSet[bytes] | None = None,
+    ) -> None:
+        self.prefix = prefix
+        self._by_port: dict[tuple[int, int], list[tuple[int, bytes, bytes]]] = {}
+        self._pairs: dict[tuple[bytes, bytes, int], int] = {}
+        self._fragments: dict[tuple[bytes, bytes, bytes], Hit] = {}
+        used = {address for _, _, source, destination, _ in flows for address in (source, destination)}
+        self._addresses = frozenset(used if exclusive is None else exclusive)
+        for flow, protocol, source, destination, port in flows:
+            self._by_port.setdefault((protocol, port), []).append((flow, source, destination))
+            if source in self._addresses and destination in self._addresses:
+                # With several flows between two addresses, the addresses alone do not tell whose a frame is.
+                only = (source, destination, protocol) not in self._pairs
+                self._pairs[source, destination, protocol] = flow if only else UNKNOWN_FLOW
+        self.pattern = _pattern(prefix, self._addresses)
+
+    def find(self, frame: bytes) -> Hit | None:
+        """What a frame shows of our flows; None when nothing of ours is in it."""
+        marked = self._canary(frame)
+        if marked is not None and marked[1] == canary.CONTROL:
+            return Hit(marked[0], canary.CONTROL, "canary")
+        by_header = self._header(frame)
+        if marked is None:
+            return by_header
+        if marked[0] == UNKNOWN_FLOW and by_header is not None:
+            return by_header
+        # The kernel answers ICMP with the payload of the request: there, only the header tells the direction.
+        same_flow = by_header is not None and by_header.flow == marked[0]
+        mark = by_header.mark if same_flow and by_header is not None else marked[1]
+        return Hit(marked[0], mark, "canary")
+
+    def _canary(self, frame: bytes) -> tuple[int, int] | None:
+        at = frame.find(self.prefix)
+        partial = at >= 0
+        while at >= 0:
+            found = canary.read(frame, at)
+            if found is not None:
+                return found
+            at = frame.find(self.prefix, at + 1)
+        # A prefix of ours without a whole canary behind it is a flow's tail: the header says whose.
+        return (UNKNOWN_FLOW, canary.REQUEST) if partial else None
+
+    def _header(self, frame: bytes) -> Hit | None:
+        unknown: Hit | None = None
+        for packet in _packets(frame, self._addresses):
+            hit = self._match(frame, packet)
+            if hit is not None and hit.flow != UNKNOWN_FLOW:
+                return hit
+            unknown = unknown or hit
+        return unknown
+
+    def _match(self, frame: bytes, packet: _Packet) -> Hit | None:
+        if not packet.first:
+            known = self._fragments.get(packet.identification)
+            return known or self._by_pair(packet)
+        hit = self._by_transport(frame, packet)
+        if hit is not None and packet.fragmented:
+            if len(self._fragments) > _FRAGMENTS_REMEMBERED:
+                self._fragments.clear()
+            self._fragments[packet.identification] = hit
+        return hit or self._by_pair(packet)
+
+    def _by_transport(self, frame: bytes, packet: _Packet) -> Hit | None:
+        if len(frame) < packet.payload + 8:
+            return None
+        one, two = struct.unpack_from(">HH", frame, packet.payload)
+        if packet.protocol in (ICMP, ICMP6):
+            identifier = struct.unpack_from(">H", frame, packet.payload + 4)[0]
+            kind = frame[packet.payload]
+            if kind in (8, 128):
+                return self._request(packet, identifier)
+            return self._reply(packet, identifier) if kind in (0, 129) else None
+        return self._request(packet, two) or self._reply(packet, one)
+
+    def _request(self, packet: _Packet, port: int) -> Hit | None:
+        flow = self._best(packet.protocol, port, packet.source, packet.destination)
+        return None if flow is None else Hit(flow, canary.REQUEST, "header")
+
+    def _reply(self, packet: _Packet, port: int) -> Hit | None:
+        flow = self._best(packet.protocol, port, packet.destination, packet.source)
+        return None if flow is None else Hit(flow, canary.REPLY, "header")
+
+    def _best(self, protocol: int, port: int, source: bytes, destination: bytes) -> int | None:
+        """The flow with that port and those ends; one end may have been translated on the way."""
+        rows = self._by_port.get((protocol, port), ())
+        scores = [((to == destination) + (of == source), flow) for flow, of, to in rows]
+        score, flow = max(scores, default=(0, UNKNOWN_FLOW))
+        return flow if score else None
+
+    def _by_pair(self, packet: _Packet) -> Hit | None:
+        """Between two test pods runs nothing but our flows, so the pair alone makes it ours."""
+        forward = self._pairs.get((packet.source, packet.destination, packet.protocol))
+        if forward is not None:
+            return Hit(forward, canary.REQUEST, "header")
+        back = self._pairs.get((packet.destination, packet.source, packet.protocol))
+        if back is not None:
+            return Hit(back, canary.REPLY, "header")
+        if packet.source in self._addresses and packet.destination in self._addresses:
+            return Hit(UNKNOWN_FLOW, canary.REQUEST, "header")
+        return None
+
+
+def _pattern(prefix: bytes, addresses: AbstractSet[bytes]) -> Any:
+    """One expression over whole ring blocks: the canary's prefix, or any test pod's address.
+
+    Addresses of a family mostly start alike; with the common part in front the search skips nearly everything.
+    """
+    parts = [re.escape(prefix)]
+    for size in (4, 16):
+        family = sorted(address for address in addresses if len(address) == size)
+        if family:
+            first, last = family[0], family[-1]
+            shared = next((i for i in range(size) if first[i] != last[i]), size)
+            common = first[:shared]
+            rest = b"|".join(re.escape(address[shared:]) for address in family)
+            parts.append(re.escape(common) + b"(?:" + rest + b")")
+    return re.compile(b"|".join(parts), re.DOTALL)
+
+
+def _packets(frame: bytes, addresses: AbstractSet[bytes]) -> Iterator[_Packet]:
+    """Every IP header in the frame that has one of the addresses as its source or destination."""
+    seen: set[int] = set()
+    for address in addresses:
+        size = len(address)
+        at = frame.find(address)
+        while at >= 0:
+            starts = (at - 12, at - 16) if size == 4 else (at - 8, at - 24)
+            for start in starts:
+                if start >= 0 and start not in seen:
+                    packet = _ipv4(frame, start) if size == 4 else _ipv6(frame, start)
+                    if packet is not None:
+                        seen.add(start)
+                        yield packet
+            at = frame.find(address, at + 1)
+
+
+def _ipv4(frame: bytes, at: int) -> _Packet | None:
+    """The IPv4 header at an offset; None where the bytes are none (version, length and checksum must be right)."""
+    header = (frame[at] & 15) * 4
+    if frame[at] >> 4 != 4 or header < 20 or len(frame) < at + header or _sum(frame, at, header) != 0xFFFF:
+        return None
+    fragment = struct.unpack_from(">H", frame, at + 6)[0]
+    source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
+    identification = (source, destination, frame[at + 4 : at + 6])
+    first, fragmented = not fragment & 0x1FFF, bool(fragment & 0x3FFF)
+    return _Packet(source, destination, frame[at + 9], identification, at + header, first, fragmented)
+
+
+def _ipv6(frame: bytes, at: int) -> _Packet | None:
+    """The IPv6 header at an offset, followed through its extension headers; None where the bytes are none."""
+    if frame[at] >> 4 != 6 or len(frame) < at + 40:
+        return None
+    source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
+    protocol, payload, first, number = frame[at + 6], at + 40, True, b""
+    for _ in range(16):
+        if len(frame) < payload + 8:
+            break
+        if protocol == _FRAGMENT:
+            first = not struct.unpack_from(">H", frame, payload + 2)[0] & 0xFFF8
+            number = frame[payload + 4 : payload + 8]
+            protocol, payload = frame[payload], payload + 8
+            if not first:
+                break
+        elif protocol in _EXTENSIONS:
+            protocol, payload = frame[payload], payload + 8 + frame[payload + 1] * 8
+        elif protocol == _AUTHENTICATION:
+            protocol, payload = frame[payload], payload + 8 + frame[payload + 1] * 4
+        else:
+            break
+    return _Packet(source, destination, protocol, (source, destination, number), payload, first, bool(number))
+
+
+def _sum(frame: bytes, at: int, size: int) -> int:
+    """The ones' complement sum of a header: 0xFFFF when its checksum is right."""
+    total = int(sum(struct.unpack_from(f">{size // 2}H", frame, at)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total

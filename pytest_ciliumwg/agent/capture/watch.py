@@ -1,0 +1,124 @@
+"""A watch: every frame on the native devices, searched for our flows, with proof that nothing was missed."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from typing import Any
+
+from .. import canary
+from .frames import FlowIndex, Hit
+from .layers import describe
+from .ring import Frame
+from .rings import Capture
+from .sightings import Key, Seen, key_of
+
+FRAMES_KEPT = 4
+"""Frames kept whole for each flow, direction and device, as evidence."""
+BYTES_KEPT = 16384
+CONTROL_ETHERTYPE = 0x88B5
+_TICK = 0.2
+
+
+class Watch(Capture):
+    """Watches devices from construction until `stop`.
+
+    Raises:
+        OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
+    """
+
+    def __init__(self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int) -> None:
+        super().__init__(devices, index, block_size, blocks, wireguard_port)
+        self._seen: dict[Key, Seen] = {}
+        self._errors: list[str] = []
+        self._stopping = threading.Event()
+        self.started = time.time()
+        self._stopped = 0.0
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def controls_arrived(self) -> list[int]:
+        """Numbers of the control canaries that other nodes' frames have brought so far."""
+        return sorted({k.flow for k in list(self._seen) if k.mark == canary.CONTROL and not k.outgoing})
+
+    def stop(self) -> dict[str, Any]:
+        """End the watch and give its result; a second call gives the same again."""
+        if not self._stopped:
+            self._stopped = time.time()
+            self._stopping.set()
+            self._thread.join()
+            self._result = self._report()
+            self._close()
+        return self._result
+
+    def _run(self) -> None:
+        poller = select.poll()
+        readers: dict[int, Any] = {}
+        for ring in self._rings:
+            readers[ring.fileno()] = lambda ring=ring: self._read(ring)
+        for counter in self._counters.values():
+            readers[counter.fileno()] = counter.read
+        for fileno in readers:
+            poller.register(fileno, select.POLLIN | select.POLLERR)
+        try:
+            while not self._stopping.is_set():
+                for fileno, event in poller.poll(_TICK * 1000):
+                    if event & select.POLLERR:
+                        self._note_error(fileno)
+                    readers[fileno]()
+            self._errors += self._drain()
+        except Exception as error:  # whatever it is, the result must say that the watch went blind
+            self._errors.append(f"the watch stopped reading: {error!r}")
+
+    def _note_error(self, fileno: int) -> None:
+        for ring in self._rings:
+            error = self._error_of(ring) if ring.fileno() == fileno else None
+            if error is not None:
+                self._errors.append(error)
+        for counter in self._counters.values():
+            counter.take_error()
+
+    def _found(self, hit: Hit, device: str, frame: Frame, data: bytes) -> None:
+        key = key_of(hit, device, frame)
+        seen = self._seen.get(key)
+        if seen is None:
+            seen = self._seen[key] = Seen(frame.seconds, describe(data, frame.vlan), FRAMES_KEPT, BYTES_KEPT)
+        seen.add(frame.seconds, data, frame.length)
+
+    def _report(self) -> dict[str, Any]:
+        return {
+            "started": self.started,
+            "stopped": self._stopped,
+            "devices": self._devices(),
+            "errors": sorted(set(self._errors)),
+            "seen": [seen.row(key) for key, seen in self._seen.items()],
+        }
+
+
+def send_control(devices: list[str], token: bytes, targets: list[str]) -> list[str]:
+    """Broadcast a control canary on each device, and send it to `targets` (addresses) as UDP datagrams.
+
+    Returns one sentence for each device or target that could not be reached.
+    """
+    problems: list[str] = []
+    payload = canary.fill(token, 64)
+    for device in devices:
+        try:
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+                sock.bind((device, 0))
+                mac = sock.getsockname()[4]
+                if len(mac) != 6:
+                    raise OSError("it has no Ethernet address")
+                sock.send(b"\xff" * 6 + mac + CONTROL_ETHERTYPE.to_bytes(2, "big") + payload)
+        except OSError as error:
+            problems.append(f"control canary on {device}: {error}")
+    for target in targets:
+        family = socket.AF_INET6 if ":" in target else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.sendto(payload, (target, 9))
+        except OSError as error:
+            problems.append(f"control canary to {target}: {error}")
+    return problems

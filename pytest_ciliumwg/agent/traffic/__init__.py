@@ -1,0 +1,1 @@
+"""Send and serve test traffic, and account for every message."""

@@ -1,0 +1,1 @@
+"""Speak to agents: typed requests, checked replies."""

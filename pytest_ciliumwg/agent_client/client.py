@@ -1,0 +1,218 @@
+"""Talk to agents: typed requests, checked replies."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
+from pytest_ciliumwg.errors import AgentError
+from pytest_ciliumwg.model.traffic import Flow, Protocol
+from pytest_ciliumwg.providers.base import AgentTransport
+
+Reply = dict[str, Any]
+
+CALL_SECONDS = 30.0
+CONNECTION_SECONDS = 5.0
+"""How long a TCP connection may take, from its first packet to its last."""
+RING = {"block_size": 1 << 17, "blocks": 128}
+"""Each native device's ring, 16 MiB: blocks that hold any usual frame (what they cannot is counted as cut), and so
+many that a watch may be kept off the processor for 5 s before it loses a frame."""
+
+
+class JobGoneError(AgentError):
+    """The agent does not know the job: it was restarted since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """The control canaries that a lasting watch sends on its own."""
+
+    node: int
+    """The sender's place among the nodes."""
+    first: int
+    """The number of the first one."""
+    period: float
+    """Seconds between two of them."""
+    targets: Sequence[str]
+    """Where they go as datagrams, beside the broadcast on each device."""
+
+
+class Run:
+    """What ties the requests of one watch together: its canary prefix and the ids of its jobs."""
+
+    def __init__(self) -> None:
+        self.prefix = secrets.token_bytes(canary.PREFIX_SIZE)
+        self.job = self.prefix.hex()
+
+    def token(self, flow: Flow, mark: int) -> str:
+        """The flow's canary, in hex."""
+        return canary.make(self.prefix, flow.id, mark).hex()
+
+
+class Agent:
+    """One agent, by its port."""
+
+    def __init__(self, port: AgentTransport) -> None:
+        self._port = port
+        self.name = port.name
+
+    def ask(self, op: str, *, takes: float = 0.0, **fields: Any) -> Reply:
+        """Send one request; `takes` is how long the agent itself may take on purpose.
+
+        Raises:
+            AgentError: no answer, an answer that is none, or the agent refuses.
+        """
+        request = json.dumps({"op": op, **fields}, separators=(",", ":")).encode() + b"\n"
+        raw = self._port.exchange(request, timeout=CALL_SECONDS + takes)
+        try:
+            reply: Reply = json.loads(raw)
+            accepted = reply["ok"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise AgentError(f"the agent {self.name} answered {op!r} with something that is no reply") from error
+        if not accepted:
+            why = str(reply.get("error", "no"))
+            raise (JobGoneError if why.startswith(NO_JOB) else AgentError)(f"the agent {self.name} says: {why}")
+        return reply
+
+    def check_version(self) -> None:
+        """Refuse an agent of another release.
+
+        Raises:
+            AgentError: it speaks another version, or does not answer.
+        """
+        version = self.ask("hello").get("version")
+        if version != VERSION:
+            raise AgentError(
+                f"the agent {self.name} speaks version {version}, this package {VERSION}: remove the old one"
+            )
+
+    def route_mtus(self, destinations: Iterable[str]) -> dict[str, int]:
+        """The MTU of the route to each destination, as the pod's kernel has it."""
+        reply = self.ask("mtu", destinations=list(destinations))
+        return {address: int(mtu) for address, mtu in reply["mtus"].items()}
+
+    def start_watch(self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> None:
+        """Begin to watch; a repeated call changes nothing."""
+        self.ask("watch-start", **_watch(run, devices, flows, wireguard_port))
+
+    def start_continuous_watch(
+        self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int, pulse: Heartbeat
+    ) -> None:
+        """Begin to watch until it is stopped, with control canaries all the time; a repeated call changes nothing."""
+        self.ask("watch-start", **_watch(run, devices, flows, wireguard_port), pulse=asdict(pulse))
+
+    def collect_watch(self, run: Run, acknowledged: int) -> Reply:
+        """What a lasting watch has logged since; what is acknowledged it forgets."""
+        return self.ask("watch-collect", job=run.job, acknowledged=acknowledged)
+
+    def stop_continuous_watch(self, run: Run, acknowledged: int) -> Reply:
+        """End a lasting watch and fetch the rest of its log."""
+        return self.ask("watch-stop", job=run.job, acknowledged=acknowledged)
+
+    def start_stream(
+        self, run: Run, part: str, flows: Iterable[Flow], interval: Callable[[Flow], float], patience: float
+    ) -> None:
+        """Begin to send flows that last, each at its interval in seconds; a repeated call changes nothing."""
+        rows = [_sent(run, flow) | {"interval": interval(flow), "fresh": flow.fresh} for flow in flows]
+        self.ask("stream-start", job=f"{run.job}-{part}", flows=rows, patience=patience)
+
+    def collect_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
+        """What became of lasting flows since; what is acknowledged is forgotten there."""
+        return self.ask("stream-collect", job=f"{run.job}-{part}", acknowledged=acknowledged)
+
+    def stop_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
+        """End lasting flows and fetch the rest of their account."""
+        return self.ask("stream-stop", takes=2.0, job=f"{run.job}-{part}", acknowledged=acknowledged)
+
+    def controls_seen(self, run: Run) -> frozenset[int]:
+        """Numbers of the control canaries that arrived from other nodes so far."""
+        return frozenset(self.ask("watch-peek", job=run.job)["controls"])
+
+    def stop_watch(self, run: Run) -> Reply:
+        """End the watch and fetch what it saw."""
+        return self.ask("watch-stop", job=run.job)
+
+    def send_control(self, run: Run, number: int, devices: Sequence[str], targets: Sequence[str]) -> list[str]:
+        """Send a control canary; returns what went wrong, a sentence each."""
+        reply = self.ask(
+            "control", prefix=run.prefix.hex(), number=number, devices=list(devices), targets=list(targets)
+        )
+        return [str(problem) for problem in reply["problems"]]
+
+    def serve(self, run: Run, flows: Iterable[Flow], part: str = "serve") -> dict[int, str]:
+        """Listen for flows; returns flow id → why it cannot be served. `part` tells several servings apart."""
+        rows = [
+            {
+                "id": flow.id,
+                "protocol": flow.protocol.value,
+                "destination": str(flow.served_at or flow.destination),
+                "port": flow.port,
+                "reply": run.token(flow, canary.REPLY),
+            }
+            for flow in flows
+            if flow.protocol is not Protocol.ICMP
+        ]
+        return {
+            int(flow): str(why)
+            for flow, why in self.ask("serve", job=f"{run.job}-{part}", flows=rows)["errors"].items()
+        }
+
+    def stop_serving(self, run: Run, part: str = "serve") -> list[Reply]:
+        """Close the listeners and fetch what they counted."""
+        return list(self.ask("serve-stop", job=f"{run.job}-{part}")["flows"])
+
+    def send(self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float) -> None:
+        """Begin to send flows; `part` tells several sendings of one run apart."""
+        rows = [
+            _sent(run, flow)
+            | {
+                "count": flow.count,
+                "interval": interval,
+                "dont_fragment": flow.dont_fragment,
+                "until_reply": flow.purpose == "first",
+                "timeout": CONNECTION_SECONDS,
+            }
+            for flow in flows
+        ]
+        self.ask("send", job=f"{run.job}-{part}", flows=rows, timeout=timeout)
+
+    def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
+        """The accounts of a sending, None while it goes on after `wait` seconds."""
+        reply = self.ask("collect", takes=wait, wait=wait, job=f"{run.job}-{part}")
+        return list(reply["flows"]) if reply["done"] else None
+
+
+def _sent(run: Run, flow: Flow) -> dict[str, Any]:
+    """What a sender needs to know of any flow."""
+    return {
+        "id": flow.id,
+        "protocol": flow.protocol.value,
+        "source": str(flow.source),
+        "destination": str(flow.destination),
+        "port": flow.port,
+        "token": run.token(flow, canary.REQUEST),
+        "payload_size": flow.payload_size,
+    }
+
+
+def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> dict[str, Any]:
+    """The fields that begin a watch.
+
+    The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
+    a node's addresses are everybody's.
+    """
+    ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
+    return {
+        "job": run.job,
+        "prefix": run.prefix.hex(),
+        "devices": list(devices),
+        "flows": [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows],
+        "exclusive": sorted(ours),
+        "ring": RING,
+        "wireguard_port": wireguard_port,
+    }

@@ -1,0 +1,164 @@
+"""Making one change under a continuous watch, and putting everything back whatever happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_ciliumwg.changes.actions import OperationContext
+from pytest_ciliumwg.changes.catalogue import Change, on
+from pytest_ciliumwg.changes.convergence import Convergence, converge
+from pytest_ciliumwg.changes.fingerprint import Fingerprint, fingerprint
+from pytest_ciliumwg.changes.tolerance import Tolerance, tolerance
+from pytest_ciliumwg.errors import CiliumwgError, ProviderError
+from pytest_ciliumwg.expect import Expectations
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.timeline import Snapshot, Timeline
+from pytest_ciliumwg.providers.base import Cluster, Progress, nodes_under_test, states_of
+from pytest_ciliumwg.watch.continuous import ContinuousWatch
+
+MARGIN_SECONDS = 1.0
+"""How long the watch goes on before the change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A cluster at one moment."""
+
+    snapshot: Snapshot
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """All that was seen of a change."""
+
+    timeline: Timeline
+    tolerance: Tolerance
+    before: Look
+    after: Look | None
+    """None where the cluster could not be looked at again."""
+    convergence: Convergence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeResult:
+    """A change that was made, or tried, and all that was seen meanwhile."""
+
+    change: Change
+    node: str
+    """The node that it hit."""
+    error: str = ""
+    """Why it could not be made; empty when it was."""
+    unavailable: bool = False
+    """Whether this cluster cannot have it, by its nature."""
+    watched: Observation | None = None
+    """None when it was not even begun, or could not be watched."""
+    back_to: Look | None = None
+    """How the cluster was before the earlier changes that this one undoes."""
+
+
+def apply(
+    cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, rate: float
+) -> ChangeResult:
+    """Make a change while everything is watched.
+
+    Whatever ends it, Ctrl-C included, the cluster is put back as it was, unless a later change of the run does that.
+
+    Args:
+        cluster: The cluster.
+        change: The change.
+        node: The node that it hits, where it hits one.
+        expected: What holds before the change.
+        progress: Told of every step.
+        rate: Messages a second of each flow.
+    """
+    return _Performance(cluster, on(change, node), node, expected, progress, rate).make()
+
+
+class _Performance:
+    def __init__(
+        self, cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, rate: float
+    ) -> None:
+        self._cluster = cluster
+        self._change = change
+        self._node = node
+        self._expected = expected
+        self._progress = progress
+        self._rate = rate
+
+    def make(self) -> ChangeResult:
+        try:
+            if missing := [
+                why for operation in self._change.operations if (why := self._cluster.operations.unavailable(operation))
+            ]:
+                return self._made(missing[0], unavailable=True)
+            self._progress(f"change {self._change.name}: {self._change.does}")
+            return self._watched()
+        except CiliumwgError as error:
+            return self._made(f"{error}{self._put_back()}")
+        except BaseException:
+            self._progress("putting back what was changed")
+            if left := self._put_back():
+                self._progress(left)
+            raise
+
+    def _put_back(self) -> str:
+        """Undo what is not undone; says what could not be, for the end of another sentence."""
+        try:
+            self._cluster.operations.restore()
+        except ProviderError as error:
+            return f"; and it cannot be undone: {error}"
+        return ""
+
+    def _watched(self) -> ChangeResult:
+        states = self._states()
+        devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
+        before = self._look(states)
+        watch = ContinuousWatch(self._cluster, devices, self._expected.listen_port, self._progress, rate=self._rate)
+        with watch:
+            time.sleep(MARGIN_SECONDS)
+            error = self._act(watch)
+            if error:
+                error += self._put_back()
+            convergence = converge(self._cluster, watch)
+            timeline = watch.stop()
+        watched = Observation(
+            timeline=timeline,
+            tolerance=tolerance(self._change, self._expected, timeline),
+            before=before,
+            after=self._look_again(),
+            convergence=convergence,
+        )
+        return self._made(error, watched=watched)
+
+    def _act(self, watch: ContinuousWatch) -> str:
+        context = OperationContext(
+            operations=self._cluster.operations,
+            node=self._node,
+            nodes=nodes_under_test(self._cluster),
+            note=watch.note,
+            send_from=watch.send_from,
+        )
+        try:
+            self._change.act(context)
+        except CiliumwgError as error:
+            return str(error)
+        return ""
+
+    def _look_again(self) -> Look | None:
+        try:
+            return self._look(self._states())
+        except ProviderError:
+            return None  # what is wrong is on record as unsettled
+
+    def _states(self) -> Mapping[str, NodeState]:
+        return states_of(self._cluster, nodes_under_test(self._cluster))
+
+    def _look(self, states: Mapping[str, NodeState]) -> Look:
+        snapshot = self._cluster.snapshot()
+        return Look(snapshot=snapshot, fingerprint=fingerprint(self._cluster, snapshot, states))
+
+    def _made(self, error: str, *, unavailable: bool = False, watched: Observation | None = None) -> ChangeResult:
+        return ChangeResult(change=self._change, node=self._node, error=error, unavailable=unavailable, watched=watched)

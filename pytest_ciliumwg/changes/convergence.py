@@ -1,0 +1,113 @@
+"""When a cluster has come to rest after a change: it is as it has to be, every flow is answered, and both last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import Node
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.timeline import Snapshot
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
+from pytest_ciliumwg.watch.continuous import ContinuousWatch
+from pytest_ciliumwg.watch.followers import PATIENCE
+
+SETTLE_FACTOR = 3
+"""A cluster has three times as long as usual to settle after a change; nobody promises a limit."""
+_PAUSE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convergence:
+    """Whether a cluster came to rest after a change."""
+
+    after: float | None
+    """Seconds from the end of the change until the cluster was as it has to be; None: it never was."""
+    limit: float
+    """How many seconds it had."""
+    wrong: tuple[str, ...]
+    """What was still wrong when the time was over."""
+
+
+def converge(cluster: Cluster, watch: ContinuousWatch) -> Convergence:
+    """Wait until the cluster has come to rest, or its time is over."""
+    limit = SETTLE_FACTOR * cluster.settle_seconds
+    began = time.monotonic()
+    while True:
+        wrong = _wrong(cluster, watch)
+        looked = time.monotonic()
+        wrong = wrong or _wrong_soon(cluster, watch)
+        if not wrong:
+            return Convergence(after=looked - began, limit=limit, wrong=())
+        if time.monotonic() - began > limit:
+            everything = dict.fromkeys((*_wrong_inside(cluster), *_wrong_outside(cluster, watch)))
+            return Convergence(after=None, limit=limit, wrong=tuple(everything) or (wrong,))
+        time.sleep(_PAUSE)
+
+
+def _wrong_soon(cluster: Cluster, watch: ContinuousWatch) -> str:
+    """What goes wrong again in the time after which a lost message shows; empty for nothing."""
+    end = time.monotonic() + PATIENCE + watch.poll_seconds + _PAUSE
+    while time.monotonic() < end:
+        time.sleep(_PAUSE)
+        if wrong := next(_wrong_outside(cluster, watch), ""):
+            return wrong
+    return _wrong(cluster, watch)
+
+
+def _wrong(cluster: Cluster, watch: ContinuousWatch) -> str:
+    """One thing that is not as it has to be; empty for nothing."""
+    return next(_wrong_outside(cluster, watch), "") or next(_wrong_inside(cluster), "")
+
+
+def _wrong_outside(cluster: Cluster, watch: ContinuousWatch) -> Iterator[str]:
+    """What the watch sees: no node is asked for it."""
+    try:
+        yield from watch.troubles(nodes_under_test(cluster))
+    except ProviderError as error:
+        yield str(error)
+
+
+def _wrong_inside(cluster: Cluster) -> Iterator[str]:
+    """What the cluster and its nodes show: the latter takes commands on each of them."""
+    try:
+        nodes = nodes_under_test(cluster)
+        yield from _not_ready(cluster.snapshot(), nodes)
+        yield from _stale_peers(cluster.nodes(), states_of(cluster, nodes))
+    except ProviderError as error:
+        yield str(error)
+
+
+def _not_ready(snapshot: Snapshot, nodes: Iterable[str]) -> Iterator[str]:
+    """Which nodes and agents a healthy cluster would have ready, a sentence each."""
+    for node in nodes:
+        agent = snapshot.agents.get(node)
+        if agent is None or not agent.ready:
+            yield f"the Cilium agent on {node} is not ready"
+        if not snapshot.nodes.get(node, False):
+            yield f"node {node} is not Ready"
+
+
+def _stale_peers(nodes: Iterable[Node], states: Mapping[str, NodeState]) -> Iterator[str]:
+    """Where a node's peers or own key are not those that the nodes publish, a sentence each."""
+    published = {node.name: node.public_key for node in nodes if node.public_key}
+    for name, state in states.items():
+        yield from _peers(state, {node: key for node, key in published.items() if node != name})
+        own = state.wireguard.public_key if state.wireguard else None
+        if "wireguard" not in state.unread and own != published.get(name):
+            yield f"{name} publishes another key than that of its device"
+
+
+def _peers(state: NodeState, published: Mapping[str, str]) -> Iterator[str]:
+    if "peers" in state.unread:
+        yield f"the peers of {state.node} cannot be read: {state.unread['peers']}"
+        return
+    keys = {peer.public_key for peer in state.real_peers()}
+    for node, key in published.items():
+        if key not in keys:
+            yield f"{state.node} has no peer with the key of {node}"
+    stale = len(keys - set(published.values()))
+    if stale:
+        yield f"{state.node} has {stale} peers whose key no node publishes"

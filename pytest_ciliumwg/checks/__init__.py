@@ -1,0 +1,1 @@
+"""What a check is, what it verified, and what checks of the suite have in common."""

@@ -1,0 +1,102 @@
+"""What checks of the suite have in common: reading nodes' states, naming peers, asserting a flow's verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
+from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
+from pytest_ciliumwg.model.watch import WireGuardMessages
+from pytest_ciliumwg.verdict.judge import Judge, Judgement
+
+LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
+
+
+class Observed:
+    """The nodes' states for one check: what could not be read is noted as unmeasured, not passed over."""
+
+    def __init__(self, states: Mapping[str, NodeState], verify: Verify) -> None:
+        self._states = states
+        self._verify = verify
+
+    def states(self, *fields: str) -> Iterator[NodeState]:
+        """The states in which all these fields could be read."""
+        for state in self._states.values():
+            why = next((state.unread[name] for name in fields if name in state.unread), None)
+            if why is None:
+                yield state
+            else:
+                self._verify.unmeasured(state.node, why)
+
+    def links(self) -> Iterator[tuple[NodeState, Link]]:
+        """Each node with its device cilium_wg0."""
+        for state in self.states("link"):
+            if state.link is None:
+                self._verify.unmeasured(state.node, "it has no device cilium_wg0 (see the check device.present)")
+            else:
+                yield state, state.link
+
+    def devices(self) -> Iterator[tuple[NodeState, WireGuardDevice]]:
+        """Each node with the WireGuard side of its device."""
+        for state, _ in self.links():
+            if "wireguard" in state.unread:
+                self._verify.unmeasured(state.node, state.unread["wireguard"])
+            elif state.wireguard is None:
+                self._verify.unmeasured(state.node, "its device cilium_wg0 is no WireGuard device (see device.kind)")
+            else:
+                yield state, state.wireguard
+
+
+def peer_names(nodes: Sequence[Node]) -> Mapping[str, str]:
+    """Published key → node name."""
+    return {node.public_key: node.name for node in nodes if node.public_key}
+
+
+def assert_encrypted(verify: Verify, one: Judgement) -> None:
+    """Verify one flow's verdict: what was not measured is no pass."""
+    if one.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
+        verify.unmeasured(str(one.flow), f"{one.verdict.value}: {one.reason}")
+    else:
+        verify(
+            one.verdict is Verdict.ENCRYPTED,
+            where=str(one.flow),
+            expected="encrypted",
+            seen=seen_in_clear(one.sightings),
+            meaning=LEAK,
+        )
+
+
+def assert_delivered(verify: Verify, one: Judgement, meaning: str) -> None:
+    """Verify that every message of a flow was answered."""
+    verify(
+        one.delivery.received >= one.flow.count,
+        where=str(one.flow),
+        expected=f"{one.flow.count} answers",
+        seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
+        meaning=meaning,
+    )
+
+
+def judged(judge: Judge, purpose: Purpose, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
+    """The judgements of the flows of one purpose, family and protocol."""
+    for one in judge.judgements:
+        if (one.flow.purpose, one.flow.family, one.flow.protocol) == (purpose, family, protocol):
+            yield one
+
+
+def seen_in_clear(sightings: Sequence[Sighting]) -> str:
+    """Sightings in words."""
+    return "; ".join(seen.told() for seen in sightings)
+
+
+def wireguard_messages(judge: Judge, verify: Verify) -> Iterator[tuple[str, str, WireGuardMessages]]:
+    """(node, device, messages) of all WireGuard messages that the watches saw; none at all is noted as unmeasured."""
+    found = False
+    for node in judge.measurement.watches:
+        for device, messages in judge.messages(node):
+            found = True
+            yield node, device, messages
+    if not found:
+        verify.unmeasured("all nodes", "no WireGuard message was seen (see wire.tunnelled)")

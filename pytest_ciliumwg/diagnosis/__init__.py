@@ -1,0 +1,1 @@
+"""Explain: what cleartext can be put down to. Pure, over the model."""

@@ -1,0 +1,1 @@
+"""What faults have in common and what injects nothing: moments, windows, transports, consequences."""

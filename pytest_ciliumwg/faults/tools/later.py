@@ -1,0 +1,73 @@
+"""Faults that begin while traffic flows: all is well for a moment, and then it is not."""
+
+from __future__ import annotations
+
+from pytest_ciliumwg.faults.catalogue import BOTH, fault
+from pytest_ciliumwg.faults.tools.consequences import BYPASSED, LOST
+from pytest_ciliumwg.faults.tools.program import start
+from pytest_ciliumwg.faults.wire.bypass import bypass_script, pod_pair
+from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.spec import LabNode
+from pytest_ciliumwg.providers.lab.wireguard import ON, allowed_ips
+
+LATER_SECONDS = 0.2
+
+_PROGRAM = """
+import socket, subprocess, sys, time
+ready, device, seconds, script = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]
+pairs = [tuple(socket.inet_pton(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip) for ip in pair.split(","))
+         for pair in sys.argv[5:]]
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+wire.bind((device, 0))
+open(ready, "w").close()
+while True:
+    frame = wire.recv(65536)
+    if any(one in frame[14:54] and other in frame[14:54] for one, other in pairs):
+        break
+time.sleep(seconds)
+subprocess.run(["sh", "-e", script], check=True)
+"""
+
+
+def after_first_packet(lab: Lab, node: LabNode, script: str, *, seconds: float) -> None:
+    """Run a shell script on the node some time after the first packet between its test pod and the next node's."""
+    path = f"{node.directory}/later.sh"
+    lab.run_in(node, f"cat >{path} <<'END-OF-SCRIPT'\n{script}\nEND-OF-SCRIPT")
+    pairs = [",".join(map(str, pod_pair(lab, node, family))) for family in lab.families]
+    start(lab, node, "later", _PROGRAM, node.test_pod.host_device, seconds, path, *pairs)
+
+
+@fault(
+    "leak-later",
+    description=f"{LATER_SECONDS} s after the first packet all from the node's test pod to the next node's is clear",
+    shows="the first moments encrypted, then one pair in clear: a test of one request has passed by then",
+    source="seen live: an agent's restart (1.13, 8.6 s) and an upgrade 1.13 to 1.15 (9.4 s) leak amid a flow",
+    catcher="wire.sustained",
+    also=BYPASSED,
+    leaks=BOTH,
+    names="pair",
+)
+def leak_later(lab: Lab, node: LabNode) -> None:
+    """Bypass the steering later."""
+    after_first_packet(lab, node, bypass_script(lab, node), seconds=LATER_SECONDS)
+
+
+@fault(
+    "leak-terminating",
+    description="the node's test pod is being deleted: its address left the ipcache, and it still sends",
+    shows="the tail of the pod's traffic to other nodes in clear; nothing to it gets through any more",
+    source="CVE-2025-32793 (GHSA-5vxx-c285-pcq4): 1.15.0 to 1.15.15, 1.16.0 to 1.16.8, 1.17.0 to 1.17.2",
+    catcher="wire.sustained",
+    also=LOST,
+    leaks=BOTH,
+)
+def leak_terminating(lab: Lab, node: LabNode) -> None:
+    """Later: no steering for the pod, and its addresses leave the allowed IPs of all peers."""
+    gone = set(node.test_pod.pod.addresses)
+    kept = ",".join(str(ip) for ip in allowed_ips(node, lab.expected) if ip not in gone)
+    forget = [
+        f"sh {ON} {peer.name} wg set {lab.device} peer {lab.keys[node.name]} allowed-ips '{kept}'"
+        for peer in lab.peers_of(node)
+    ]
+    script = "\n".join([bypass_script(lab, node, anywhere=True), *forget])
+    after_first_packet(lab, node, script, seconds=LATER_SECONDS)

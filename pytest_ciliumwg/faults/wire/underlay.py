@@ -1,0 +1,231 @@
+"""Faults of the wire between the nodes, and of the ways that packets take over it."""
+
+from __future__ import annotations
+
+from pytest_ciliumwg.faults.catalogue import fault
+from pytest_ciliumwg.faults.tools.consequences import BLIND, BYPASSED, CLEAR, LOST
+from pytest_ciliumwg.faults.wire.bypass import bypass
+from pytest_ciliumwg.providers.lab.lab import Lab
+from pytest_ciliumwg.providers.lab.spec import DEVICES, UNDERLAY, LabNode
+from pytest_ciliumwg.providers.lab.topology import port_of
+
+SIDE = "side0"
+"""A way between two nodes that is no native device: nobody watches it."""
+SIDE_TABLE = 77
+
+
+@fault(
+    "blackhole",
+    description="the wire drops all that the node sends to others and others send to it",
+    shows="nothing arrives, encrypted or not; so nothing can be said about encryption",
+    source="a firewall that blocks UDP 51871 and all else between nodes, or a switch that failed",
+    catcher="wire.delivered",
+    also=(*LOST, *BLIND, "wire.*", "size.outer-unfragmented"),
+    default="all nodes",
+)
+def blackhole(lab: Lab, node: LabNode) -> None:
+    """Unplug the node from the bridges; its devices keep their carrier."""
+    for device in lab.spec.devices:
+        lab.sandbox.run(f"ip link set dev {port_of(node, device)} nomaster", netns=UNDERLAY)
+
+
+def _on_the_wire(lab: Lab, node: LabNode, *rules: str) -> None:
+    """Drop on the wire what the node sends and these nftables rules match."""
+    for device in lab.spec.devices:
+        port = port_of(node, device)
+        commands = [
+            "add table netdev wire",
+            f'add chain netdev wire {port} {{ type filter hook ingress device "{port}" priority 0; }}',
+            *(f"add rule netdev wire {port} {rule} drop" for rule in rules),
+        ]
+        lab.sandbox.run("nft -f - <<'END'\n" + "\n".join(commands) + "\nEND", netns=UNDERLAY)
+
+
+@fault(
+    "blackhole-pair",
+    description="the wire drops all IP packets between the node and the next node, in both directions",
+    shows="one pair of nodes cannot talk, all others can",
+    source="cilium/cilium issue 46687: one pair with a silent drop; a firewall between two racks",
+    catcher="wire.delivered",
+    also=(*LOST, "capture.agents"),
+    names="pair",
+)
+def blackhole_pair(lab: Lab, node: LabNode) -> None:
+    """Drop by the addresses of both, whatever the protocol."""
+    peer = lab.next_to(node)
+    for one, other in ((node, peer), (peer, node)):
+        rules = [f"{'ip' if ip.version == 4 else 'ip6'} daddr {ip}" for ip in other.addresses]
+        _on_the_wire(lab, one, *rules)
+
+
+@fault(
+    "control-canary-lost",
+    description="the wire drops the control canaries of the node: the unknown EtherType and the datagrams",
+    shows="nothing wrong with the cluster; but that the other nodes' watches see what this node sends is not proven",
+    source="an underlay that carries IP to known ports alone; cilium/cilium issue 40456: an empty capture",
+    catcher="capture.control-received",
+    also=BLIND,
+)
+def control_canary_lost(lab: Lab, node: LabNode) -> None:
+    """Drop both kinds."""
+    _on_the_wire(lab, node, "ether type 0x88b5", "udp dport 9")
+
+
+@fault(
+    "large-packets-lost",
+    description="the wire drops what is larger than 1400 bytes, and says nothing",
+    shows="small packets get through, full-size ones do not: connections hang at their first large transfer",
+    source="cilium/cilium issues 23917 and 37919: an MTU that the underlay does not have",
+    catcher="size.delivered",
+    also=(*LOST, "size.outer-unfragmented"),
+)
+def large_packets_lost(lab: Lab, node: LabNode) -> None:
+    """Drop them by their size."""
+    _on_the_wire(lab, node, "meta length > 1400")
+
+
+@fault(
+    "outer-fragmented",
+    description="the node's route to the next node has an MTU below what WireGuard's packets need",
+    shows="UDP 51871 in IP fragments; slow, and lost where fragments are dropped",
+    source="cilium/cilium issues 28413 and 23917: fragments of encrypted packets on eth0",
+    catcher="size.outer-unfragmented",
+    names="pair",
+)
+def outer_fragmented(lab: Lab, node: LabNode) -> None:
+    """Add such a route to the next node's address."""
+    lab.run_in(node, f"ip route add {lab.next_to(node).addresses[0]} dev {DEVICES[0]} mtu lock 1300")
+
+
+@fault(
+    "route-mtu",
+    description="the node's test pod has routes with the native device's MTU",
+    shows="`ip route` in the pod with mtu 1500: packets of that size do not fit into the tunnel",
+    source="cilium/cilium issue 28413; CNI chaining without cni.enableRouteMTUForCNIChaining",
+    catcher="size.route-mtu",
+    also=["size.delivered", "size.dont-fragment", "size.no-cleartext", "size.outer-unfragmented"],
+)
+def route_mtu(lab: Lab, node: LabNode) -> None:
+    """Change the default routes of the pod."""
+    for family in lab.families:
+        gateway = node.cilium_address(family)
+        lab.run_in_pod(node, f"ip route change default via {gateway} dev eth0 mtu {lab.spec.mtu}")
+
+
+@fault(
+    "path-mtu",
+    description="the node's routes to other nodes' test pods have a lower MTU than the pod's own routes",
+    shows="full-size packets with DF are refused, though the pod's routes promise them",
+    source="cilium/cilium issue 33303: an MTU that was changed on the node and not in running pods",
+    catcher="size.dont-fragment",
+    also=["size.delivered", "size.no-cleartext"],
+)
+def path_mtu(lab: Lab, node: LabNode) -> None:
+    """Change the tunnel's route where there is one, else add such routes."""
+    for family in lab.families:
+        if rule := lab.expected.rule:
+            ways = [f"replace default dev {lab.device} table {rule.table}"]
+        else:
+            ways = [
+                f"add {peer.test_pod.pod.address(family)} via {peer.device_address(DEVICES[0], family)}"
+                for peer in lab.peers_of(node)
+            ]
+        lab.run_in(node, "\n".join(f"ip -{family.value[1]} route {way} mtu lock 1300" for way in ways))
+
+
+def _side_link(lab: Lab, node: LabNode) -> None:
+    """A cable between the node and the next one that nobody knows of."""
+    peer = lab.next_to(node)
+    lab.sandbox.run(f"ip link add {SIDE} netns {node.name} type veth peer name {SIDE} netns {peer.name}")
+    for number, end in enumerate((node, peer), 1):
+        lab.run_in(
+            end,
+            f"ip addr add 192.0.2.{number}/24 dev {SIDE}\nip link set {SIDE} up\n"
+            f"ip -6 addr add 2001:db8::{number}/64 dev {SIDE} nodad",
+        )
+
+
+@fault(
+    "path-unwatched",
+    description="pods of the node reach the next node's test pod in clear, over a way that no watch knows",
+    shows="all delivered, nothing in clear on the native devices, and no WireGuard packets between the two",
+    source="a second network (storage, SR-IOV, a VPN) that Cilium's `devices` does not name",
+    catcher="wire.tunnelled",
+    also=BYPASSED,
+    names="pair",
+)
+def path_unwatched(lab: Lab, node: LabNode) -> None:
+    """Route both test pods over the side link, each to the other."""
+    _side_link(lab, node)
+    peer = lab.next_to(node)
+    _over_the_side(lab, node, peer, gateway=2)
+    _over_the_side(lab, peer, node, gateway=1)
+
+
+@fault(
+    "path-asymmetric",
+    description="packets to the next node's test pod take a way that no watch knows, in clear; replies the tunnel",
+    shows="all delivered, and WireGuard packets between the two in one direction only",
+    source="asymmetric routing over a second network; a one-sided leak keeps ping at 0 % loss",
+    catcher="wire.tunnelled",
+    also=BYPASSED,
+    names="pair",
+)
+def path_asymmetric(lab: Lab, node: LabNode) -> None:
+    """Route the node's test pod over the side link, and not the next node's."""
+    _side_link(lab, node)
+    _over_the_side(lab, node, lab.next_to(node), gateway=2)
+
+
+def _over_the_side(lab: Lab, node: LabNode, peer: LabNode, *, gateway: int) -> None:
+    if lab.expected.steering == "rule":
+        bypass(lab, node, to=peer)
+    for pod in peer.test_pod.pod.addresses:
+        way = f"192.0.2.{gateway}" if pod.version == 4 else f"2001:db8::{gateway}"
+        lab.run_in(node, f"ip route add {pod} via {way} dev {SIDE}")
+
+
+@fault(
+    "handshake-elsewhere",
+    description="handshake messages between the node and the next one take a way that no watch knows",
+    shows="a session that was made while the watch stood, and no initiation or response on the native devices",
+    source="design: what makes a session has to be seen, else there is a device between nodes that nobody watches",
+    catcher="handshake.on-wire",
+    also=(*CLEAR, "wire.tunnelled"),  # who is reached that way answers that way
+    names="pair",
+)
+def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
+    """Route messages of a handshake's sizes over the side link, by a mark of their own."""
+    _side_link(lab, node)
+    peer = lab.next_to(node)
+    for end, other, gateway in ((node, peer, 2), (peer, node, 1)):
+        lab.run_in(
+            end,
+            f"ip rule add priority 2 fwmark {SIDE_TABLE:#x} lookup {SIDE_TABLE}\n"
+            f"ip route add {other.addresses[0]} via 192.0.2.{gateway} dev {SIDE} table {SIDE_TABLE}\n"
+            f"nft -f - <<'END'\nadd table inet elsewhere\n"
+            f"add chain inet elsewhere output {{ type route hook output priority mangle; }}\n"
+            f"add rule inet elsewhere output ip daddr {other.addresses[0]} udp dport {lab.expected.listen_port} "
+            f"udp length {{ 156, 100 }} meta mark set {SIDE_TABLE:#x}\nEND",
+        )
+
+
+@fault(
+    "outer-address",
+    description="the node's packets to others leave with an address that is no node's",
+    shows="WireGuard's packets from an unknown address: the peers learn it as the node's endpoint",
+    source="cilium/cilium issue 33863: nodes behind NAT",
+    catcher="wire.outer-addresses",
+    also=(*BYPASSED, "peers.endpoint"),
+    names="cluster",  # whose the unknown address is, its receivers cannot tell
+)
+def outer_address(lab: Lab, node: LabNode) -> None:
+    """Give the node a second address, and let its WireGuard packets leave with that."""
+    other = node.addresses[0] + 1000
+    lab.run_in(
+        node,
+        f"ip addr add {other}/16 dev {DEVICES[0]}\n"
+        f"nft -f - <<'END'\nadd table ip outer\n"
+        f"add chain ip outer postrouting {{ type nat hook postrouting priority srcnat; }}\n"
+        f"add rule ip outer postrouting udp sport {lab.expected.listen_port} snat to {other}\nEND",
+    )

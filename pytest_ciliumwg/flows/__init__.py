@@ -1,0 +1,1 @@
+"""Which flows a watch sends: who talks to whom, by which protocol and how much."""

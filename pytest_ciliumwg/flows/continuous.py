@@ -1,0 +1,58 @@
+"""Which flows go on all the time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pytest_ciliumwg.flows.plan import pod_flow, with_next
+from pytest_ciliumwg.model.cluster import IPFamily, Pod, sorted_families
+from pytest_ciliumwg.model.traffic import Flow, Protocol
+
+RATE = 20.0
+"""Messages a second of each flow."""
+SIZE = 128
+"""Payload bytes of a message: several canaries, and little for the nodes to encrypt."""
+CONNECTION_PACKETS = 10
+"""About so many packets a TCP connection with one message takes: flows of new connections have so many times fewer."""
+ENDLESS = 0
+"""As the count of a flow's messages: nobody counts them."""
+_KINDS = (
+    (Protocol.ICMP, False),
+    (Protocol.UDP, False),
+    (Protocol.TCP, False),
+    (Protocol.UDP, True),
+    (Protocol.TCP, True),
+)
+
+
+def continuous_flows(pods: Sequence[Pod], families: Iterable[IPFamily]) -> tuple[Flow, ...]:
+    """Every directed pair × family × (ICMP, long-lived UDP and TCP, new UDP and TCP), between test pods."""
+    numbers = itertools.count()
+    return tuple(
+        replace(pod_flow(next(numbers), "lasting", source, destination, family, protocol, SIZE, ENDLESS), fresh=fresh)
+        for source, destination in itertools.permutations(pods, 2)
+        for family in _common(families, source, destination)
+        for protocol, fresh in _KINDS
+    )
+
+
+def churn_flows(pods: Sequence[Pod], families: Iterable[IPFamily], first: int) -> tuple[Flow, ...]:
+    """From each node to the next one a UDP flow of each family, for pods that are deleted while they send."""
+    numbers = itertools.count(first)
+    return tuple(
+        pod_flow(next(numbers), "churn", source, destination, family, Protocol.UDP, SIZE, ENDLESS)
+        for source, destination in with_next(pods)
+        for family in _common(families, source, destination)
+    )
+
+
+def interval(flow: Flow, rate: float) -> float:
+    """Seconds between two messages of a flow."""
+    return (CONNECTION_PACKETS if flow.fresh else 1) / rate
+
+
+def _common(families: Iterable[IPFamily], *pods: Pod) -> list[IPFamily]:
+    """The families of which all these pods have addresses."""
+    return [family for family in sorted_families(families) if all(pod.address(family) for pod in pods)]

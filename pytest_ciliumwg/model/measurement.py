@@ -1,0 +1,25 @@
+"""What one watch over all nodes brought home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.traffic import Delivery, Flow
+from pytest_ciliumwg.model.watch import WatchReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """All that one watch brought home."""
+
+    flows: tuple[Flow, ...]
+    deliveries: Mapping[int, Delivery]
+    """By flow id; every flow has one."""
+    watches: Mapping[str, WatchReport]
+    """By node; every node has one, if only to say that its watch failed."""
+    before: Mapping[str, NodeState]
+    after: Mapping[str, NodeState]
+    problems: tuple[str, ...]
+    """What went wrong on the way, a sentence each, such as a control canary that could not be sent."""

@@ -1,0 +1,168 @@
+"""Our presence in a cluster: one namespace with the agents, from its creation until it is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.providers.base import Progress
+from pytest_ciliumwg.providers.existing.manifests import PULL_SECRET, ROLES, Manifests, Role
+from pytest_ciliumwg.providers.existing.readiness import NotReady, not_ready_of, refusals
+from pytest_ciliumwg.providers.existing.spec import ROLE_LABEL, ExistingSpec, RunId
+from pytest_ciliumwg.providers.kubernetes.kube import Kube
+
+Object = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Installation:
+    """The objects of one run in one cluster."""
+
+    kube: Kube
+    spec: ExistingSpec
+    nodes: Sequence[str]
+    """Where to put agents."""
+    progress: Progress
+    run: RunId = field(default_factory=RunId.new)
+    _made: bool = False
+
+    def create(self) -> None:
+        """Create everything and wait until all agents run.
+
+        Raises:
+            ProviderError: the cluster refuses something, or the agents do not get ready.
+        """
+        made = Manifests(self.run, self.spec)
+        secret = self._pull_secret()
+        self.progress(f"existing: {len(self.nodes)} nodes get an agent and a test pod in {self.run.namespace}")
+        # From the first request on there may be something to remove, even if its answer is lost.
+        self._made = True
+        self.kube.create("namespaces", made.namespace())
+        inside: list[tuple[str, Object]] = [("serviceaccounts", made.service_account())]
+        if secret is not None:
+            inside.append(("secrets", made.pull_secret(secret)))
+        inside.append(("configmaps", made.agent_files()))
+        inside += [("daemonsets", made.daemon_set(role, self.nodes)) for role in ROLES]
+        for resource, body in inside:
+            self.kube.create(resource, body, namespace=self.run.namespace)
+        self.await_ready(self.nodes)
+
+    def _pull_secret(self) -> Object | None:
+        wanted = self.spec.image_pull_secret
+        if wanted is None:
+            return None
+        namespace, _, name = wanted.rpartition("/")
+        found = self.kube.get("secrets", name, namespace=namespace or "default")
+        if found is None:
+            raise ProviderError(
+                f"there is no secret {name} in namespace {namespace or 'default'} to be copied as {PULL_SECRET}: "
+                "give --ciliumwg-image-pull-secret=NAMESPACE/NAME"
+            )
+        return found
+
+    def pods(self) -> dict[Role, dict[str, Object]]:
+        """Our pods as they are now: by role, then by node."""
+        found: dict[Role, dict[str, Object]] = {role: {} for role in ROLES}
+        for pod in self.kube.list("pods", namespace=self.run.namespace, labels=self.run.labels):
+            node, metadata = (pod.get("spec") or {}).get("nodeName"), pod["metadata"]
+            role = (metadata.get("labels") or {}).get(ROLE_LABEL)
+            if node and role in found and not metadata.get("deletionTimestamp"):
+                found[role].setdefault(node, pod)
+        return found
+
+    def await_ready(self, nodes: Sequence[str]) -> None:
+        """Wait until an agent and a test pod run on each of these nodes.
+
+        Raises:
+            ProviderError: they cannot, or do not in time.
+        """
+        deadline = time.monotonic() + self.spec.timeout
+        pulling: dict[str, float] = {}
+        shown = ""
+        while obstacles := self._obstacles(nodes):
+            now = time.monotonic()
+            pulling = {one.where: pulling.get(one.where, now) for one in obstacles if one.pull}
+            for one in obstacles:
+                if one.permanent or now - pulling.get(one.where, now) > self.spec.retry_policy.pull:
+                    raise ProviderError(f"the agents cannot run: {one}; {one.advice}".removesuffix("; "))
+            line = _summary(obstacles)
+            if now > deadline:
+                raise ProviderError(f"the agents were not ready within {self.spec.timeout:g} s: {line}")
+            if line != shown:
+                self.progress(f"existing: waiting: {line}")
+                shown = line
+            time.sleep(self.spec.retry_policy.poll)
+
+    def _obstacles(self, nodes: Sequence[str]) -> list[NotReady]:
+        """What is still missing; the API is asked for events only while something is."""
+        placed = self.pods()
+        missing = [(role, node) for role in ROLES for node in nodes if node not in placed[role]]
+        waiting = [
+            pod
+            for by_node in placed.values()
+            for node, pod in by_node.items()
+            if node in nodes and not_ready_of(pod) is not None
+        ]
+        if not missing and not waiting:
+            return []
+        events = self.kube.list("events", namespace=self.run.namespace)
+        found = [one for one in (not_ready_of(pod, events) for pod in waiting) if one is not None]
+        refused = list(refusals(events)) if missing else []
+        return (
+            refused + found + [NotReady(f"{role} on {node}", "its pod has not been made yet") for role, node in missing]
+        )
+
+    def keep(self) -> None:
+        """Let everything outlive this run."""
+        self._made = False
+
+    def delete(self) -> None:
+        """Delete the namespace and wait until it is gone; safe to call twice.
+
+        Raises:
+            ProviderError: it cannot be deleted, or does not go.
+        """
+        if not self._made:
+            return
+        self.progress(f"existing: removing {self.run.namespace}")
+        delete_namespace(self.kube, self.run.namespace)
+        self._made = False
+
+
+def _summary(obstacles: Sequence[NotReady]) -> str:
+    more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
+    return f"{obstacles[0]}{more}"
+
+
+def delete_namespace(kube: Kube, name: str) -> None:
+    """Delete a namespace and wait until it is gone.
+
+    Raises:
+        ProviderError: it cannot be deleted, or does not go.
+    """
+    by_hand = f"remove it with --ciliumwg-cleanup or `kubectl delete namespace {name}`"
+    deadline = time.monotonic() + kube.retry_policy.gone
+    try:
+        kube.delete("namespaces", name)
+        while (found := kube.get("namespaces", name)) is not None:
+            if time.monotonic() > deadline:
+                raise ProviderError(
+                    f"the namespace {name} is still there {kube.retry_policy.gone:.0f} s after it was deleted"
+                    f"{_why_not_gone(found)}; {by_hand}"
+                )
+            time.sleep(kube.retry_policy.poll / 4)
+    except ProviderError as error:
+        text = str(error)
+        raise ProviderError(
+            text if by_hand in text else f"the namespace {name} is left behind: {text}; {by_hand}"
+        ) from None
+
+
+def _why_not_gone(namespace: Object) -> str:
+    for condition in (namespace.get("status") or {}).get("conditions") or ():
+        if condition.get("status") == "True":
+            return f" ({condition.get('reason')}: {' '.join(str(condition.get('message')).split())})"
+    return ""

@@ -1,0 +1,66 @@
+"""End Cilium agents, and wait for their successors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent
+from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
+from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
+
+
+def agents_on(context: ContainerContext, nodes: Sequence[str]) -> dict[str, RunningAgent]:
+    """The present agents of these nodes.
+
+    Raises:
+        ProviderError: a node has none.
+    """
+    found = context.agents()
+    if without := [node for node in nodes if node not in found]:
+        raise ProviderError(f"node {without[0]} has no Cilium agent pod in namespace {context.cilium.namespace}")
+    return {node: found[node] for node in nodes}
+
+
+def restart(context: ContainerContext, present: Mapping[str, RunningAgent]) -> None:
+    """Delete these agents' pods, and wait until each node has another one that is ready.
+
+    Raises:
+        ProviderError: the API refuses, or a node has none that is new and ready in time.
+    """
+    for agent in present.values():
+        context.kube.delete("pods", agent.pod.name, namespace=context.cilium.namespace, uid=agent.uid)
+    await_ready(context, list(present), [agent.uid for agent in present.values()])
+
+
+def await_ready(context: ContainerContext, nodes: Sequence[str], gone: Collection[str] = ()) -> None:
+    """Wait until each of these nodes has an agent that is ready and is none of those that are gone.
+
+    Raises:
+        ProviderError: time is up; the sentence says what is missing, and where.
+    """
+    context.wait(
+        lambda: _missing(context.agents(), nodes, gone, context.cilium.namespace),
+        f"the Cilium agents of {_named(nodes)} were not ready again",
+    )
+
+
+def _missing(agents: Mapping[str, RunningAgent], nodes: Sequence[str], gone: Collection[str], namespace: str) -> str:
+    for node in nodes:
+        agent = agents.get(node)
+        if agent is None:
+            return (
+                f"node {node} has none, so its DaemonSet does not make one: see "
+                f"`kubectl -n {namespace} describe daemonset {AGENT_WORKLOAD}`"
+            )
+        if agent.uid in gone:
+            return f"the pod {agent.pod.name} of node {node} was deleted and does not go"
+        if agent.trouble:
+            return f"on node {node} {agent.trouble}; see `kubectl -n {namespace} logs {agent.pod.name}`"
+    return ""
+
+
+def _named(nodes: Iterable[str]) -> str:
+    """Some of the nodes, in words."""
+    names = list(nodes)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

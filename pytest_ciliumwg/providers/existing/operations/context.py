@@ -1,0 +1,69 @@
+"""What every lever takes hold of, and the way to wait for what it has set going."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import CiliumConfig
+from pytest_ciliumwg.providers.base import Progress
+from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent, agents_of
+from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, Cilium
+from pytest_ciliumwg.providers.existing.installation import Installation
+from pytest_ciliumwg.providers.existing.spec import ExistingSpec
+from pytest_ciliumwg.providers.existing.test_agents import TestAgents
+from pytest_ciliumwg.providers.kubernetes.errors import KubeError
+from pytest_ciliumwg.providers.kubernetes.kube import Kube
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerContext:
+    """One cluster, as levers need it."""
+
+    kube: Kube
+    cilium: Cilium
+    spec: ExistingSpec
+    installation: Installation
+    test_agents: TestAgents
+    progress: Progress
+    config: Callable[[], CiliumConfig]
+    """What Cilium was configured to do when it was looked at last."""
+    follow: Callable[[str | None], None]
+    """Told the version that Cilium was brought to, or None for whatever others have made of it."""
+
+    def agents(self, node: str | None = None) -> dict[str, RunningAgent]:
+        """Node → its Cilium agent, of all nodes or one.
+
+        Raises:
+            ProviderError: they cannot be listed or understood.
+        """
+        pods = self.kube.list("pods", namespace=self.cilium.namespace, labels=AGENT_LABELS, node=node)
+        return agents_of(pods)
+
+    def wait(self, missing: Callable[[], str], failing: str) -> None:
+        """Wait until nothing is missing, at most the time that agents have to get ready.
+
+        Args:
+            missing: What is still missing, in words; empty for nothing.
+            failing: The start of the sentence for who waited in vain, which goes on with the time and the words.
+
+        Raises:
+            ProviderError: time is up, or the API server refuses for good.
+        """
+        deadline = time.monotonic() + self.spec.timeout
+        while why := self._asked(missing, deadline):
+            if time.monotonic() > deadline:
+                raise ProviderError(f"{failing} within {self.spec.timeout:g} s: {why}")
+            time.sleep(self.spec.retry_policy.poll)
+
+    @staticmethod
+    def _asked(missing: Callable[[], str], deadline: float) -> str:
+        """An API server that does not answer now is one more thing that is missing."""
+        try:
+            return missing()
+        except KubeError as error:
+            if not error.passing or time.monotonic() > deadline:
+                raise
+            return str(error)

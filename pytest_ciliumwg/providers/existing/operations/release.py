@@ -1,0 +1,105 @@
+"""Cilium's Helm release: the values that its user has set, and its upgrade to another version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.expect.helm import chart_arguments, oldest_helm
+from pytest_ciliumwg.expect.translation import translated
+from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
+from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
+from pytest_ciliumwg.providers.existing.operations.rollout import held_back
+from pytest_ciliumwg.providers.existing.snapshot import RELEASE_ANNOTATION
+from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, check_version, find, reason, run
+
+_INSTEAD = "or give --ciliumwg-upgrade-command, or --ciliumwg-observe"
+
+
+@dataclass(frozen=True, slots=True)
+class HelmUpgrader:
+    """Helm at work on one cluster."""
+
+    context: ContainerContext
+
+    def check(self, versions: Sequence[str]) -> None:
+        """Make sure that Helm and the release are there, and that the values can be said in each of the versions.
+
+        Raises:
+            ProviderError: one of these is not so.
+        """
+        helm = self._helm()
+        check_version(helm, ["version", "--short"], oldest_helm(), "Cilium's chart")
+        if why := held_back(self.context):
+            raise ProviderError(f"Cilium cannot be upgraded with Helm alone{why}, {_INSTEAD}")
+        values = self._values()
+        for version in versions:
+            values = _translated(values, version)
+
+    def upgrade(self, version: str) -> None:
+        """Bring the release to a version, with its user's values in the words of that version.
+
+        Raises:
+            ProviderError: Helm refuses, or takes too long.
+        """
+        release, spec = self._release(), self.context.spec
+        values = _translated(self._values(), version)
+        self.context.progress(f"existing: helm upgrades {release} to Cilium {version}")
+        # Values may hold secrets: the folder is ours alone, and goes at once.
+        with TemporaryDirectory(prefix="ciliumwg-helm-") as folder:
+            file = Path(folder, "values.json")
+            file.write_text(json.dumps(values), encoding="utf-8")
+            arguments = ["upgrade", release, *chart_arguments(spec.chart, version), "--reset-values"]
+            arguments += ["--values", str(file), "--timeout", f"{spec.command_timeout:.0f}s"]
+            done = self._run(arguments, spec.command_timeout)
+        if not done.ok:
+            raise ProviderError(
+                f"Helm cannot bring the release {release} to Cilium {version}: {reason(done, spec.command_timeout)}"
+            )
+
+    def _helm(self) -> Path:
+        return find("helm", who="an upgrade of Cilium", instead=_INSTEAD)
+
+    def _release(self) -> str:
+        namespace = self.context.cilium.namespace
+        workload = self.context.kube.get("daemonsets", AGENT_WORKLOAD, namespace=namespace)
+        annotations = (workload or {"metadata": {}})["metadata"].get("annotations") or {}
+        if RELEASE_ANNOTATION not in annotations:
+            raise ProviderError(
+                f"the DaemonSet {AGENT_WORKLOAD} in namespace {namespace} belongs to no Helm release, so Helm cannot "
+                f"upgrade it: {_INSTEAD.removeprefix('or ')}"
+            )
+        return str(annotations[RELEASE_ANNOTATION])
+
+    def _values(self) -> Mapping[str, Any]:
+        """What the release's user has set."""
+        release = self._release()
+        done = self._run(["get", "values", release, "--output", "json"], QUICK_SECONDS)
+        try:
+            values = json.loads(done.output) if done.ok else None
+        except ValueError:
+            values = done.output
+        if not done.ok or not isinstance(values, Mapping | None):
+            raise ProviderError(
+                f"Helm does not tell the values of the release {release}: {reason(done, QUICK_SECONDS)}"
+            )
+        return values or {}
+
+    def _run(self, arguments: Sequence[str], timeout: float) -> Done:
+        spec = self.context.spec
+        argv: list[str | Path] = [self._helm(), *arguments, "--namespace", self.context.cilium.namespace]
+        argv += ["--kubeconfig", spec.kubeconfig] if spec.kubeconfig is not None else []
+        argv += ["--kube-context", spec.context] if spec.context is not None else []
+        return run(argv, timeout=timeout)
+
+
+def _translated(values: Mapping[str, Any], version: str) -> dict[str, Any]:
+    try:
+        return translated(values, version)
+    except ValueError as error:
+        raise ProviderError(str(error)) from None

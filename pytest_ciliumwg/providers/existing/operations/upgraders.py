@@ -1,0 +1,137 @@
+"""Three ways to another version of Cilium: with Helm, by a command of the user's, or by somebody else."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Protocol
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.expect import known_version, same_version
+from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
+from pytest_ciliumwg.providers.existing.operations.release import HelmUpgrader
+from pytest_ciliumwg.providers.existing.operations.rollout import Rollout
+from pytest_ciliumwg.providers.programs import run
+
+_LAST_LINES = 5
+
+
+class Upgrader(Protocol):
+    """A way to another version."""
+
+    def check(self, versions: Sequence[str]) -> None:
+        """Refuse what cannot work before anything is changed.
+
+        Raises:
+            ProviderError: one sentence.
+        """
+        ...
+
+    def go(self, version: str) -> None:
+        """Bring Cilium there, and wait until every agent runs it and is ready.
+
+        Raises:
+            ProviderError: it did not work.
+        """
+        ...
+
+
+def upgrader_of(context: ContainerContext) -> Upgrader:
+    """The way that was asked for; Helm where nothing was said."""
+    spec = context.spec
+    if spec.upgrade_command is not None:
+        return CommandUpgrader(context, spec.upgrade_command)
+    if spec.observe_seconds is not None:
+        return ObservedUpgrader(context, spec.observe_seconds)
+    return CheckedHelm(context)
+
+
+def check_versions(context: ContainerContext, versions: Sequence[str]) -> None:
+    """Refuse versions that no way leads through.
+
+    Raises:
+        ProviderError: there is nothing to do, a version is unknown, or another one runs.
+    """
+    if len(versions) < 2:
+        raise ProviderError("an upgrade needs a version to go to: name one in --ciliumwg-upgrade")
+    try:
+        known = [known_version(one) for one in versions]
+    except ValueError as error:
+        raise ProviderError(str(error)) from None
+    runs = context.cilium.config().version
+    if not same_version(runs, versions[0]):
+        raise ProviderError(f"Cilium {runs} runs, not {versions[0]}, with which the upgrade shall begin")
+    for one, other in itertools.pairwise(known):
+        if one == other:
+            raise ProviderError(f"the upgrade from Cilium {one} to {other} would change nothing")
+        if one.major != other.major or abs(one.minor - other.minor) > 1:
+            context.progress(
+                f"WARNING: Cilium is only tested from one minor version to the next, and {one} to {other} is more"
+            )
+
+
+class CheckedHelm:
+    """Helm, with the values that the user has set, in the words of each version."""
+
+    def __init__(self, context: ContainerContext) -> None:
+        self._context = context
+        self._helm = HelmUpgrader(context)
+
+    def check(self, versions: Sequence[str]) -> None:
+        """Refuse a release that cannot be found, values without translation, and a Helm that will not do."""
+        check_versions(self._context, versions)
+        self._helm.check(versions[1:])
+
+    def go(self, version: str) -> None:
+        """Upgrade the release, and wait for the agents."""
+        self._helm.upgrade(version)
+        Rollout(self._context, version).await_end()
+
+
+class CommandUpgrader:
+    """A command of the user's own, whatever it does."""
+
+    def __init__(self, context: ContainerContext, command: str) -> None:
+        self._context = context
+        self._command = command
+
+    def check(self, versions: Sequence[str]) -> None:
+        """Refuse unknown versions; what the command does is its author's to know."""
+        check_versions(self._context, versions)
+
+    def go(self, version: str) -> None:
+        """Run the command, and wait for the agents."""
+        before = self._context.config().version
+        text = self._command.replace("{from}", before).replace("{to}", version)
+        self._context.progress(f"existing: Cilium {before} to {version}: {text}")
+        limit = self._context.spec.command_timeout
+        done = run(
+            ["/bin/sh", "-c", text],
+            timeout=limit,
+            also={"CILIUMWG_UPGRADE_FROM": before, "CILIUMWG_UPGRADE_TO": version},
+        )
+        if not done.ok:
+            ended = f"with status {done.status}" if done.status is not None else f"after {limit:g} s, which is too long"
+            said = [line.strip() for line in f"{done.output}\n{done.errors}".splitlines() if line.strip()]
+            raise ProviderError(
+                f"the command of --ciliumwg-upgrade-command ended {ended} on the way from Cilium {before} to "
+                f"{version}: {' / '.join(said[-_LAST_LINES:]) or 'it said nothing'}"
+            )
+        Rollout(self._context, version).await_end()
+
+
+class ObservedUpgrader:
+    """Somebody else brings Cilium there; nothing is changed by us."""
+
+    def __init__(self, context: ContainerContext, seconds: float) -> None:
+        self._context = context
+        self._seconds = seconds
+
+    def check(self, versions: Sequence[str]) -> None:
+        """Refuse unknown versions."""
+        check_versions(self._context, versions)
+
+    def go(self, version: str) -> None:
+        """Wait until it is there."""
+        self._context.progress(f"existing: watching for at most {self._seconds:g} s: bring Cilium to {version} now")
+        Rollout(self._context, version).await_end(self._seconds)

@@ -1,0 +1,107 @@
+"""Why a pod is not ready yet, in words, and whether waiting can help. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ciliumwg.providers.existing.manifests import CONTAINER
+
+Object = Mapping[str, Any]
+
+_NEVER = frozenset(
+    {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError", "CrashLoopBackOff"}
+)
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
+_WRONG_IMAGE = re.compile(
+    r"not found|manifest unknown|unauthorized|denied|forbidden|no match for platform", re.IGNORECASE
+)
+_REFUSED = re.compile(r"violates PodSecurity|is forbidden|denied the request|exceeded quota", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """What stands between a pod and its being ready."""
+
+    where: str
+    why: str
+    permanent: bool = False
+    pull: bool = False
+    """The image cannot be pulled: hopeless when it lasts."""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+def not_ready_of(pod: Object, events: Iterable[Object] = ()) -> NotReady | None:
+    """What keeps a pod from being ready; None when it is ready."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    node = (pod.get("spec") or {}).get("nodeName")
+    where = f"{(metadata.get('labels') or {}).get('ciliumwg/role', 'pod')} on {node or 'no node yet'}"
+    if metadata.get("deletionTimestamp"):
+        return NotReady(where, "the pod is being deleted")
+    if status.get("phase") == "Failed":
+        return NotReady(where, _said(status.get("reason") or "Failed", status.get("message")))
+    container = next((one for one in status.get("containerStatuses") or () if one.get("name") == CONTAINER), None)
+    if container is None:
+        return NotReady(where, _scheduling(status) or _last_event(metadata["name"], events) or "is not started yet")
+    if container.get("ready"):
+        return None
+    return _container_not_ready(where, container, _last_event(metadata["name"], events))
+
+
+def _container_not_ready(where: str, container: Object, event: str) -> NotReady:
+    state = container.get("state") or {}
+    waiting, ended = state.get("waiting"), state.get("terminated")
+    if ended is not None:
+        return NotReady(where, _ending(ended))
+    if waiting is None:
+        return NotReady(where, "is running, but not ready")
+    reason, message = waiting.get("reason") or "", waiting.get("message") or ""
+    if reason in _PULL:
+        wrong = bool(_WRONG_IMAGE.search(message))
+        advice = "check --ciliumwg-image, the pull secret and the node's way to the registry"
+        return NotReady(where, _said(reason, message), permanent=wrong, pull=True, advice=advice)
+    if reason in _NEVER:
+        last = (container.get("lastState") or {}).get("terminated")
+        why = _said(reason, _ending(last) if last is not None else message)
+        return NotReady(where, why, permanent=True, advice="the image must have python3, see --ciliumwg-image")
+    return NotReady(where, _said(reason or "waiting", message or event))
+
+
+def refusals(events: Iterable[Object]) -> Iterator[NotReady]:
+    """Pods that the API server refused to make: admission control, Pod Security, quotas."""
+    for event in events:
+        message = str(event.get("message") or "")
+        if event.get("reason") == "FailedCreate" and _REFUSED.search(message):
+            name = (event.get("involvedObject") or {}).get("name") or "a DaemonSet"
+            advice = "exempt namespaces that start with ciliumwg-, or ask the cluster's administrator"
+            yield NotReady(f"the pods of {name}", _said("refused", message), permanent=True, advice=advice)
+
+
+def _scheduling(status: Object) -> str:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return _said(condition.get("reason") or "Pending", condition.get("message"))
+    return ""
+
+
+def _last_event(pod: str, events: Iterable[Object]) -> str:
+    found = [
+        one for one in events if (one.get("involvedObject") or {}).get("name") == pod and one.get("type") == "Warning"
+    ]
+    return _said(found[-1].get("reason") or "", found[-1].get("message")) if found else ""
+
+
+def _ending(ended: Object) -> str:
+    said = (ended.get("message") or "").strip().splitlines()
+    text = f"ended with status {ended.get('exitCode')}"
+    return f"{text} ({said[-1].strip()})" if said else text
+
+
+def _said(reason: str, message: str | None) -> str:
+    text = " ".join((message or "").split())
+    return f"{reason} ({text[:300]})" if text else reason

@@ -1,0 +1,130 @@
+"""Looking at the new cluster with kubectl, until Cilium is ready and encrypts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_ciliumwg.errors import ObservationError, ProviderError
+from pytest_ciliumwg.observe.cilium import encryption_from_status_json
+from pytest_ciliumwg.observe.kubernetes import PodFacts, node_facts, pod_facts
+from pytest_ciliumwg.providers.base import Progress
+from pytest_ciliumwg.providers.existing.cilium import AGENT_CONTAINER, AGENT_LABELS
+from pytest_ciliumwg.providers.existing.node_observer import AGENT_TOOL
+from pytest_ciliumwg.providers.kind.spec import NAMESPACE, KindSpec
+from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
+
+_CRASHING_SECONDS = 90.0
+_SELECTOR = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
+_FATAL = ("level=fatal", "level=error", "Error")
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """kubectl with the cluster's own kubeconfig."""
+
+    program: Path
+    kubeconfig: Path
+
+    def run(self, *arguments: str, timeout: float = QUICK_SECONDS) -> Done:
+        """Run one command."""
+        return run([self.program, "--kubeconfig", self.kubeconfig, *arguments], timeout=timeout)
+
+    def items(self, *arguments: str) -> list[dict[str, Any]]:
+        """The objects that `get` lists.
+
+        Raises:
+            ObservationError: it failed, or its output is not understood.
+        """
+        done = self.run("get", *arguments, "-o", "json")
+        try:
+            found: list[dict[str, Any]] = json.loads(done.output)["items"] if done.ok else []
+        except (ValueError, KeyError, TypeError):
+            raise ObservationError(f"the output of `{done.command}` is not understood") from None
+        if not done.ok:
+            raise ObservationError(f"the API server does not answer: {reason(done, QUICK_SECONDS)}")
+        return found
+
+    def agents(self) -> list[PodFacts]:
+        """Cilium's agent pods."""
+        return [pod_facts(one) for one in self.items("pods", "--namespace", NAMESPACE, "--selector", _SELECTOR)]
+
+    def in_agent(self, pod: str, command: str) -> Done:
+        """Run a command of the agent's tool in an agent pod."""
+        script = f"{AGENT_TOOL}\nagent {command}"
+        return self.run("--namespace", NAMESPACE, "exec", pod, "-c", AGENT_CONTAINER, "--", "sh", "-c", script)
+
+
+def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
+    """Wait until every agent is ready, every node is, and every node has all its peers.
+
+    A Cilium that says itself that it does not encrypt is not waited for: the suite tells that better.
+
+    Raises:
+        ProviderError: time is up, or an agent crashes again and again; with the reason that was seen last.
+    """
+    deadline = time.monotonic() + spec.timeout
+    shown, crashing = "", 0.0
+    while why := _obstacle(kubectl, spec.nodes):
+        if why != shown:
+            progress(f"kind: waiting for Cilium: {why}")
+            shown = why
+        crashing = (crashing or time.monotonic()) if "CrashLoopBackOff" in why else 0.0
+        if crashing and time.monotonic() - crashing > min(_CRASHING_SECONDS, spec.timeout):
+            raise ProviderError(f"Cilium does not start: {why}{_last_words(kubectl)}")
+        if time.monotonic() > deadline:
+            raise ProviderError(f"Cilium is not ready after {spec.timeout:g} s: {why}")
+        time.sleep(spec.poll)
+    progress(f"kind: Cilium runs on {spec.nodes} nodes")
+
+
+def _obstacle(kubectl: Kubectl, nodes: int) -> str:
+    """What is still missing, empty for nothing."""
+    try:
+        return next(_obstacles(kubectl, nodes), "")
+    except ObservationError as error:
+        return str(error)
+
+
+def _obstacles(kubectl: Kubectl, nodes: int) -> Iterator[str]:
+    agents = kubectl.agents()
+    waiting = [one for one in agents if not one.ready]
+    if waiting:
+        first = waiting[0]
+        yield f"the agent on {first.node or 'no node yet'} is not ready ({', '.join(first.waiting) or first.phase})"
+    if len(agents) < nodes:
+        yield f"{len(agents)} of {nodes} agents are there"
+    for node in map(node_facts, kubectl.items("nodes")):
+        if not node.ready:
+            yield f"node {node.name} is NotReady"
+    for agent in agents:
+        yield from _missing_peers(kubectl, agent, nodes - 1)
+
+
+def _missing_peers(kubectl: Kubectl, agent: PodFacts, wanted: int) -> Iterator[str]:
+    done = kubectl.in_agent(agent.name, "status -o json")
+    try:
+        status = encryption_from_status_json(done.output)
+    except ObservationError:
+        yield f"the agent on {agent.node} does not tell its status ({reason(done, QUICK_SECONDS)})"
+        return
+    if status.mode == "wireguard" and (status.peers or 0) < wanted:
+        yield f"encryption is not established: {agent.node} has {status.peers or 0} of {wanted} WireGuard peers"
+
+
+def _last_words(kubectl: Kubectl) -> str:
+    """What a crashing agent said last."""
+    try:
+        crashing = [one for one in kubectl.agents() if "CrashLoopBackOff" in one.waiting]
+    except ObservationError:
+        return ""
+    for one in crashing:
+        done = kubectl.run("--namespace", NAMESPACE, "logs", one.name, "-c", AGENT_CONTAINER, "--previous", "--tail=50")
+        said = [line for line in done.output.splitlines() if any(word in line for word in _FATAL)]
+        if said:
+            return f"; it said: {' '.join(said[-1].split())[:300]}"
+    return ""

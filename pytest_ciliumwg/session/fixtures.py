@@ -1,0 +1,184 @@
+"""The fixtures that suites use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import tenacity
+
+from pytest_ciliumwg.agent_client.client import Agent
+from pytest_ciliumwg.changes.apply import ChangeResult
+from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.expect import Expectations, expectations_for
+from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.traffic import Protocol
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
+from pytest_ciliumwg.session.hooks import VERIFY, Conformance
+from pytest_ciliumwg.session.stages import INITIAL, Stage
+from pytest_ciliumwg.verdict.judge import Judge
+from pytest_ciliumwg.watch.one_shot import measure
+
+_POLL_SECONDS = 0.25
+_CONCURRENCY = 16
+
+
+@pytest.fixture(scope="session")
+def conformance(pytestconfig: pytest.Config) -> Conformance:
+    """The run itself."""
+    plugin = pytestconfig.pluginmanager.getplugin("ciliumwg-conformance")
+    assert isinstance(plugin, Conformance)  # noqa: S101 - these fixtures are loaded together with it
+    return plugin
+
+
+@pytest.fixture(scope="session")
+def stage(request: pytest.FixtureRequest, conformance: Conformance) -> Stage:
+    """The stage of the run: the cluster as it was found, or what a change has made of it."""
+    found: Stage = getattr(request, "param", INITIAL)
+    conformance.enter(found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def change(conformance: Conformance, stage: Stage) -> ChangeResult:
+    """The change that led to the stage, with all that was seen meanwhile."""
+    return conformance.made[stage.name]
+
+
+@pytest.fixture(scope="session")
+def cluster(conformance: Conformance, stage: Stage) -> Cluster:
+    """The cluster under test, standing."""
+    assert conformance.cluster is not None  # noqa: S101 - it stands before the first check runs
+    made = conformance.made.get(stage.name)
+    if made is not None and made.error:
+        pytest.skip(f"the change {made.change.name} was not made (see change.done)")
+    return conformance.cluster
+
+
+@pytest.fixture(scope="session")
+def nodes(cluster: Cluster) -> tuple[Node, ...]:
+    """All nodes that run Cilium, as published."""
+    return cluster.nodes()
+
+
+@pytest.fixture(scope="session")
+def expected(cluster: Cluster) -> Expectations:
+    """What must hold for the declared version and configuration."""
+    return expectations_for(cluster.declared)
+
+
+@pytest.fixture(scope="session")
+def pods_before(cluster: Cluster) -> tuple[Pod, ...]:
+    """The pods before the nodes are observed."""
+    return cluster.pods()
+
+
+@pytest.fixture(scope="session")
+def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...]) -> Mapping[str, NodeState]:
+    """Every node under test from the inside, once it has as many peers as others have keys, or time is up."""
+    del pods_before  # asked for, so that it is the older of the two
+    names = nodes_under_test(cluster)
+
+    def settled(found: Mapping[str, NodeState]) -> bool:
+        keys = {node.name for node in nodes if node.public_key}
+        return all(len(state.real_peers()) == len(keys - {name}) for name, state in found.items())
+
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(cluster.settle_seconds),
+        wait=tenacity.wait_fixed(_POLL_SECONDS),
+        retry=tenacity.retry_if_result(lambda found: not settled(found)),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else {},
+    )
+    found: Mapping[str, NodeState] = retrying(states_of, cluster, names)
+    return found
+
+
+@pytest.fixture(scope="session")
+def pods_around(
+    cluster: Cluster, pods_before: tuple[Pod, ...], states: Mapping[str, NodeState]
+) -> tuple[frozenset[Pod], frozenset[Pod]]:
+    """The pods before and after the nodes were observed: pods come and go meanwhile."""
+    del states  # asked for, so that they are observed by now
+    return frozenset(pods_before), frozenset(cluster.pods())
+
+
+@pytest.fixture(scope="session")
+def pods(pods_around: tuple[frozenset[Pod], frozenset[Pod]]) -> tuple[Pod, ...]:
+    """Every pod that was there all the time while the nodes were observed: what must be known of pods."""
+    return tuple(sorted(pods_around[0] & pods_around[1], key=lambda pod: pod.key))
+
+
+@pytest.fixture(scope="session")
+def pods_ever(pods_around: tuple[frozenset[Pod], frozenset[Pod]]) -> tuple[Pod, ...]:
+    """Every pod that was there at any time while the nodes were observed: what may be known of pods."""
+    return tuple(pods_around[0] | pods_around[1])
+
+
+@pytest.fixture(scope="session")
+def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
+    """Test pod → address of another test pod → MTU of the route to it, in the pod's own kernel."""
+    test_pods = cluster.test_pods()
+
+    def ask(pod: Pod) -> dict[str, int]:
+        others = [str(ip) for other in test_pods if other is not pod for ip in other.addresses]
+        return Agent(cluster.pod_agent(pod)).route_mtus(others)
+
+    with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        return dict(zip([pod.key for pod in test_pods], pool.map(ask, test_pods), strict=True))
+
+
+@pytest.fixture(scope="session")
+def judge(
+    conformance: Conformance,
+    stage: Stage,
+    cluster: Cluster,
+    nodes: tuple[Node, ...],
+    expected: Expectations,
+    states: Mapping[str, NodeState],
+    route_mtus: Mapping[str, Mapping[str, int]],
+) -> Judge:
+    """All flows, run inside one watch, and judged."""
+
+    def mtu(pod: Pod, address: IPAddress) -> int:
+        return route_mtus[pod.key][str(address)]
+
+    pods, families = cluster.test_pods(), cluster.declared.families
+    flows = plan_flows(pods, families, mtu)
+    flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, len(flows))
+    measurement = measure(cluster, flows, states, expected.listen_port, conformance.progress)
+    judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
+    return judge
+
+
+@pytest.fixture
+def verify(request: pytest.FixtureRequest) -> Verify:
+    """Collects what the check verifies, place by place; it alone decides the outcome."""
+    verify = Verify()
+    request.node.stash[VERIFY] = verify
+    return verify
+
+
+@pytest.fixture(params=list(Protocol), ids=lambda protocol: protocol.value)
+def protocol(request: pytest.FixtureRequest) -> Protocol:
+    """Each protocol of the pair flows."""
+    found: Protocol = request.param
+    return found
+
+
+@pytest.fixture(params=list(IPFamily), ids=lambda family: family.value)
+def family(request: pytest.FixtureRequest, cluster: Cluster) -> IPFamily:
+    """Each IP family of the cluster."""
+    found: IPFamily = request.param
+    if found not in cluster.declared.families:
+        pytest.skip(f"the cluster has no IP{found.value}; choose it with --ciliumwg-ip-family=dual")
+    return found
+
+
+@pytest.fixture
+def observed(states: Mapping[str, NodeState], verify: Verify) -> Observed:
+    """The nodes from the inside, for this check."""
+    return Observed(states, verify)

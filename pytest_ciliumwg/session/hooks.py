@@ -1,0 +1,286 @@
+"""The suite's own part of a pytest run: the cluster's life, the checks' outcomes, the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.changes.apply import ChangeResult, apply
+from pytest_ciliumwg.changes.catalogue import Change
+from pytest_ciliumwg.checks.check import MARKER, Check, InconclusiveError, Outcome, Verify, params_of
+from pytest_ciliumwg.errors import CiliumwgError, ProviderError
+from pytest_ciliumwg.expect import DEFAULT_VERSION, expectations_for
+from pytest_ciliumwg.options.settings import Settings
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
+from pytest_ciliumwg.report import json_report, terminal
+from pytest_ciliumwg.report.record import CheckResult, RunRecord
+from pytest_ciliumwg.session.opening import open_cluster
+from pytest_ciliumwg.session.plan import print_plan
+from pytest_ciliumwg.session.stages import INITIAL, Stage, announcement, hit_node, stages_of, upgrader_of
+
+VERIFY = pytest.StashKey[Verify]()
+_CHECK, _PARAMS, _OUTCOME, _RECORD = "ciliumwg_check", "ciliumwg_params", "ciliumwg_outcome", "ciliumwg_record"
+
+
+class Conformance:
+    """One run of the suite."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.settings = settings
+        self.stages = stages_of(settings)
+        self.profiles = _profiles(settings, self.stages)
+        self.record = RunRecord(provider=settings.provider, profiles=sorted(self.profiles))
+        self.cluster: Cluster | None = None
+        self.made: dict[str, ChangeResult] = {}
+        """Stage → the change that led to it."""
+        self._hit = ""
+        """The node that changes hit."""
+        self._config = config
+        self._kept: str | None = None
+
+    # --- collection ---------------------------------------------------------------------------------------------
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Let every test that looks at the cluster run in each stage."""
+        if "stage" in metafunc.fixturenames and len(self.stages) > 1:
+            metafunc.parametrize("stage", self.stages, indirect=True, scope="session", ids=str)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out checks of profiles that were not asked for; bring what is left into the order of the stages."""
+        chosen, left_out, seen = [], [], set()
+        for item in items:
+            check = Check.of(item)
+            if self._is_wanted(item, check):
+                chosen.append(item)
+            else:
+                left_out.append(item)
+            if check is not None:
+                identity = (check.id, *sorted(params_of(item).items()))
+                if identity in seen:
+                    raise pytest.UsageError(f"{item.nodeid}: the check id {check.id!r} is taken")
+                seen.add(identity)
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+        order = {stage.name: number for number, stage in enumerate(self.stages)}
+        items[:] = sorted(chosen, key=lambda item: order.get(params_of(item).get("stage", ""), 0))
+
+    def _is_wanted(self, item: pytest.Item, check: Check | None) -> bool:
+        about_a_change = "change" in getattr(item, "fixturenames", ())
+        if about_a_change and params_of(item).get("stage", INITIAL.name) == INITIAL.name:
+            return False
+        return check is None or check.profile in self.profiles
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Print the plan, if that is all that is wanted; nothing runs after it."""
+        if self.settings.plan:
+            checks = [check for item in session.items if (check := Check.of(item))]
+            try:
+                print_plan(self._reporter(), self.settings, checks)
+            except ProviderError as error:
+                raise pytest.UsageError(str(error)) from None
+            session.config.option.collectonly = True
+
+    # --- the cluster --------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Make the cluster before the first check and take it down after the last, whatever happens between."""
+        wanted = any(item.get_closest_marker(MARKER) for item in session.items)
+        if not wanted or session.testsfailed or session.config.option.collectonly:
+            return (yield)
+        with self._standing_cluster():
+            return (yield)
+
+    @contextmanager
+    def _standing_cluster(self) -> Iterator[None]:
+        try:
+            self.cluster = open_cluster(self._config.hook, self.settings, self.progress)
+        except ProviderError as error:
+            # pytest prints a usage error as the one sentence that it is, and exits with 4.
+            raise pytest.UsageError(str(error)) from None
+        try:
+            self._announce(self.cluster)
+            yield
+        finally:
+            self._leave(self.cluster)
+
+    def _leave(self, cluster: Cluster) -> None:
+        """Put back what was changed, then take down what was made, or keep it."""
+        try:
+            if len(self.stages) > 1:
+                cluster.operations.restore()
+        except ProviderError as error:
+            raise pytest.UsageError(f"the cluster is not as it was: {error}") from None
+        finally:
+            if self.settings.keep:
+                self._kept = cluster.keep()
+            cluster.close()
+
+    def _announce(self, cluster: Cluster) -> None:
+        """Say what the cluster is, and what will be done to it, before anything is."""
+        self.record.describe(cluster)
+        for line in cluster.description:
+            self.progress(line)
+        try:
+            self._hit = hit_node(nodes_under_test(cluster))
+            for line in announcement(self.settings, self._hit):
+                self.progress(line)
+            if self.settings.upgrade:
+                cluster.operations.check_upgrade(upgrader_of(self.settings))
+        except ProviderError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def enter(self, stage: Stage) -> None:
+        """Bring the cluster into a stage, by the change that leads to it.
+
+        Raises:
+            InconclusiveError: an earlier upgrade was not done, or the stages do not come in their order.
+        """
+        assert self.cluster is not None  # noqa: S101 - it stands before the first check runs
+        if stage.change is None:
+            if self.made:
+                raise InconclusiveError("the cluster was changed already, and cannot be seen as it was at first")
+            return
+        if stage.name in self.made:
+            if stage.name != next(reversed(self.made)):
+                raise InconclusiveError(f"the run has gone past the stage {stage.name}: let tests keep their order")
+            return
+        self.made[stage.name] = made = self._make(self.cluster, stage.change)
+        self.record.changes.append(made)
+
+    def _make(self, cluster: Cluster, change: Change) -> ChangeResult:
+        failed = [one for one in self.made.values() if one.error and one.change.kind == "upgrade"]
+        if failed and change.kind == "upgrade":
+            why = f"{failed[0].change.name} was not done: {failed[0].error}"
+            return ChangeResult(change=change, node=self._hit, error=why)
+        expected = expectations_for(cluster.declared)
+        made = apply(cluster, change, self._hit, expected, self.progress, self.settings.rate)
+        if change.kind == "node-back":
+            away = [one.watched for one in self.made.values() if one.change.kind in ("drain", "node-gone")]
+            made = replace(made, back_to=away[0].before if away and away[0] else None)
+        other_version = cluster.declared.version != expected.config.version
+        return self._with_new_pods(cluster, made) if other_version and not made.error else made
+
+    @staticmethod
+    def _with_new_pods(cluster: Cluster, made: ChangeResult) -> ChangeResult:
+        """A new version counts for pods that are made by it: give the suite such ones."""
+        try:
+            cluster.operations.renew_pods()
+        except ProviderError as error:
+            return replace(made, error=f"the test pods could not be made anew: {error}")
+        return made
+
+    def progress(self, line: str) -> None:
+        """Show one line now, whatever pytest captures."""
+        reporter = self._reporter()
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        if reporter is None:
+            return
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"ciliumwg: {line}")
+
+    def _reporter(self) -> Any:
+        return self._config.pluginmanager.getplugin("terminalreporter")
+
+    # --- one check ----------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Conclude a check from what it verified: a check cannot pass by asserting nothing."""
+        result = yield
+        check = Check.of(pyfuncitem)
+        if check is not None:
+            verify = pyfuncitem.stash.get(VERIFY, None)
+            if verify is None:
+                raise InconclusiveError("the check does not use the fixture `verify`, so it verified nothing")
+            verify.conclude(f"{check.id}: {check.statement}")
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Tell what could not be measured apart from what failed, and put the findings into the report."""
+        report = yield
+        check = Check.of(item)
+        if check is None:
+            return report
+        outcome: Outcome = {"passed": "pass", "failed": "fail", "skipped": "skip"}[report.outcome]  # type: ignore[assignment]
+        if call.excinfo is not None and isinstance(call.excinfo.value, CiliumwgError):
+            outcome = "inconclusive"
+            report.longrepr = f"INCONCLUSIVE {call.excinfo.value}"
+        if report.when == "call" or outcome != "pass":
+            verify = item.stash.get(VERIFY, None)
+            report.user_properties += [
+                (_CHECK, check.id),
+                (_PARAMS, params_of(item)),
+                (_OUTCOME, outcome),
+                (_RECORD, {"statement": check.statement, "source": check.source, "profile": check.profile}
+                 | (verify.record() if verify else {})),
+            ]  # fmt: skip
+        return report
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Count what could not be measured as `inconclusive`."""
+        if (
+            dict(report.user_properties if isinstance(report, pytest.TestReport) else ()).get(_OUTCOME)
+            != "inconclusive"
+        ):
+            return None
+        return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep each check's result."""
+        properties: dict[str, Any] = dict(report.user_properties)
+        if _OUTCOME not in properties:
+            return
+        message = report.longreprtext if properties[_OUTCOME] != "pass" else ""
+        self.record.add(
+            CheckResult(
+                id=properties[_CHECK],
+                params=properties[_PARAMS],
+                outcome=properties[_OUTCOME],
+                message=message,
+                seconds=report.duration,
+                **properties[_RECORD],
+            )
+        )
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def pytest_report_header(self) -> list[str]:
+        """What is asked for; the cluster's own facts follow when it stands."""
+        profiles = ", ".join(sorted(self.profiles))
+        default = "as found" if self.settings.provider == "existing" else DEFAULT_VERSION
+        version = self.settings.cilium_version or default
+        return [f"ciliumwg: provider {self.settings.provider}, Cilium {version}, profile {profiles}"]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the reports."""
+        if self.settings.report is not None and not self.settings.plan and self.record.results:
+            path = json_report.write(self.record, self.settings.report, int(session.exitstatus))
+            self.progress(f"wrote {path}")
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The matrix, the inconclusive checks and the verdict in one line."""
+        if self.record.results:
+            terminal.summarize(terminalreporter, self.record)
+        if self._kept:
+            terminalreporter.write_line(f"ciliumwg: {self._kept}")
+
+
+def _profiles(settings: Settings, stages: Sequence[Stage]) -> frozenset[str]:
+    """The profiles whose checks run: after a change all of core has to hold again."""
+    if len(stages) == 1:
+        return settings.profiles
+    return settings.profiles | {"core", "disruptive"}

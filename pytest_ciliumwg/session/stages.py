@@ -1,0 +1,74 @@
+"""The stages of a run: the cluster as it is, and after each change. In each of them the whole suite has to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_ciliumwg.changes.catalogue import DISRUPTIONS, Change, by_names, observation, on, upgrade
+from pytest_ciliumwg.options.settings import Settings
+from pytest_ciliumwg.session.opening import nodes_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage."""
+
+    name: str
+    """As in the ids of tests and in reports."""
+    change: Change | None = None
+    """What brings it about; None: nothing, it is how the cluster is at first."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+INITIAL = Stage(name="initial")
+
+
+def stages_of(settings: Settings) -> tuple[Stage, ...]:
+    """The stages that settings ask for, in their order; one alone where nothing is changed."""
+    changes = [change for change in wanted_changes(settings) if not left_out(change, settings)]
+    return (INITIAL, *(Stage(name=change.name, change=change) for change in changes))
+
+
+def wanted_changes(settings: Settings) -> Iterator[Change]:
+    """The changes that settings ask for, also those that such a cluster cannot have."""
+    yield from upgrades(settings.upgrade, downgrade=settings.downgrade)
+    if settings.observe is not None and not settings.upgrade:
+        yield observation(settings.observe)
+    if "disruptive" in settings.profiles:
+        yield from by_names(settings.changes) if settings.changes else DISRUPTIONS
+
+
+def left_out(change: Change, settings: Settings) -> str:
+    """Why a change is not made; empty when it is."""
+    nodes = None if settings.provider == "existing" else nodes_of(settings)
+    return change.left_out(settings.provider, nodes)
+
+
+def upgrades(versions: Sequence[str], *, downgrade: bool) -> Iterator[Change]:
+    """From the first version to each following one, and the same way back."""
+    yield from (upgrade(version) for version in versions[1:])
+    if downgrade:
+        yield from (upgrade(version, back=True) for version in reversed(versions[:-1]))
+
+
+def upgrader_of(settings: Settings) -> tuple[str, ...]:
+    """All versions of an upgrade in their order, the present one first."""
+    return (*settings.upgrade, *(reversed(settings.upgrade[:-1]) if settings.downgrade else ()))
+
+
+def hit_node(nodes: Sequence[str]) -> str:
+    """Which of the nodes under test is hit by changes of one node: the last, which is no control plane of kind's."""
+    return nodes[-1]
+
+
+def announcement(settings: Settings, node: str) -> Iterator[str]:
+    """What will be done to a cluster, a line each; nothing where nothing is changed. `node` is the one that is hit."""
+    changes = list(wanted_changes(settings))
+    if any(change.kind != "none" for change in changes):
+        yield "THIS RUN CHANGES THE CLUSTER, and after each change runs all checks again:"
+    for change in changes:
+        why_not = left_out(change, settings)
+        yield f"  {change.name}: " + (f"left out, {why_not}" if why_not else on(change, node).does)

@@ -1,0 +1,158 @@
+"""What a watch says of each flow. A silence counts only where it was proven that the watch would have heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pytest_ciliumwg.model.cluster import IPAddress, Node
+from pytest_ciliumwg.model.measurement import Measurement
+from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
+from pytest_ciliumwg.model.watch import WatchReport, WireGuardMessages, data_packets
+
+PHASES = {0: "before the flows", 1: "after the flows"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict of one flow, why, and what was seen of it in clear."""
+
+    flow: Flow
+    delivery: Delivery
+    verdict: Verdict
+    reason: str
+    sightings: tuple[Sighting, ...] = ()
+
+
+class Judge:
+    """Judges a measurement; every answer follows from it alone."""
+
+    def __init__(self, measurement: Measurement, nodes: Sequence[Node]) -> None:
+        self.measurement = measurement
+        self._nodes = {node.name: node for node in nodes}
+
+    @cached_property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """One for each flow, in the order of the flows."""
+        return tuple(self._judge(flow) for flow in self.measurement.flows)
+
+    @cached_property
+    def unattributed(self) -> tuple[Sighting, ...]:
+        """Frames in clear that are ours for certain, though of which flow cannot be told."""
+        known = {flow.id for flow in self.measurement.flows}
+        return tuple(seen for watch in self._watches for seen in watch.sightings if seen.flow not in known)
+
+    @cached_property
+    def blindness(self) -> Mapping[str, tuple[str, ...]]:
+        """Node → why its watch proves nothing; nodes with a sound watch are missing."""
+        reasons = {watch.node: tuple(self._blind(watch)) for watch in self._watches}
+        return {node: why for node, why in reasons.items() if why}
+
+    def unheard(self, receiver: str, sender: str) -> str | None:
+        """Why it is not proven that one node's watch sees what another node sends; None when it is."""
+        controls = self.measurement.watches[receiver].controls
+        arrived = {seen.phase for seen in controls if not seen.outgoing and seen.sender == sender}
+        for phase, when in PHASES.items():
+            if phase not in arrived:
+                return f"the watch on {receiver} did not see the control canary of {sender} {when}"
+        return None
+
+    def ends(self, seen: Sighting) -> tuple[str, ...]:
+        """The test pods' addresses that the first frame of a sighting holds."""
+        addresses = {address for flow in self.measurement.flows for address in (flow.source, flow.destination)}
+        first = seen.evidence[0].data if seen.evidence else b""
+        found = [(first.find(address.packed), str(address)) for address in addresses]
+        return tuple(address for at, address in sorted(found) if at >= 0)
+
+    def uncovered(self, flow: Flow) -> str | None:
+        """Why the flow's packets may have passed before or after the watches; None when they were covered."""
+        delivery = self.measurement.deliveries[flow.id]
+        ends = (
+            (flow.source_node, delivery.started, delivery.finished),
+            (flow.destination_node, delivery.served_first, delivery.served_last),
+        )
+        for node, first, last in ends:
+            watch = self.measurement.watches[node]
+            if first and not watch.started <= first:
+                return f"its traffic began {watch.started - first:.3f} s before the watch on {node}"
+            if last > watch.stopped:
+                return f"its traffic ended {last - watch.stopped:.3f} s after the watch on {node}"
+        return None
+
+    def messages(self, node: str) -> Iterator[tuple[str, WireGuardMessages]]:
+        """(device, WireGuard messages) of a node's watch."""
+        for device, report in self.measurement.watches[node].devices.items():
+            for messages in report.wireguard:
+                yield device, messages
+
+    def data_messages(self, node: str, source: str, destination: str) -> tuple[int, int]:
+        """(count, bytes) of the packets in WireGuard that `node` saw from one node's addresses to another's."""
+        messages = (messages for _, messages in self.messages(node))
+        return data_packets(messages, self.addresses(source), self.addresses(destination))
+
+    def addresses(self, node: str) -> frozenset[IPAddress]:
+        """The addresses at which a node's tunnel may end."""
+        return self._nodes[node].tunnel_addresses
+
+    @property
+    def _watches(self) -> Sequence[WatchReport]:
+        return tuple(self.measurement.watches.values())
+
+    @cached_property
+    def _by_flow(self) -> Mapping[int, tuple[Sighting, ...]]:
+        found: dict[int, list[Sighting]] = {}
+        for watch in self._watches:
+            for sighting in watch.sightings:
+                found.setdefault(sighting.flow, []).append(sighting)
+        return {flow: tuple(sightings) for flow, sightings in found.items()}
+
+    def _judge(self, flow: Flow) -> Judgement:
+        delivery = self.measurement.deliveries[flow.id]
+        sightings = self._by_flow.get(flow.id, ())
+        if sightings:
+            frames = sum(seen.frames for seen in sightings)
+            return Judgement(flow, delivery, Verdict.CLEARTEXT, f"{frames} frames in clear", sightings)
+        if delivery.received < flow.count:
+            reason = delivery.error or f"{delivery.received} of {flow.count} messages answered"
+            return Judgement(flow, delivery, Verdict.UNREACHABLE, reason)
+        doubt = self._doubt(flow)
+        if doubt is not None:
+            return Judgement(flow, delivery, Verdict.INCONCLUSIVE, doubt)
+        return Judgement(flow, delivery, Verdict.ENCRYPTED, "delivered, and in WireGuard alone")
+
+    def _doubt(self, flow: Flow) -> str | None:
+        for node in flow.pair:
+            if node in self.blindness:
+                return self.blindness[node][0]
+        one, other = flow.pair
+        return self.unheard(one, other) or self.unheard(other, one) or self.uncovered(flow) or self._untunnelled(flow)
+
+    def _untunnelled(self, flow: Flow) -> str | None:
+        """Delivered, not in clear, and no packet in the tunnel: then it went where nobody watched."""
+        one, other = flow.pair
+        for source, destination in ((one, other), (other, one)):
+            for node in flow.pair:
+                if self.data_messages(node, source, destination)[0] == 0:
+                    return (
+                        f"it was delivered, but {node} saw no WireGuard data from {source} to {destination}: "
+                        "it went a way that is not watched"
+                    )
+        return None
+
+    def _blind(self, watch: WatchReport) -> Iterator[str]:
+        yield from watch.errors
+        for name, device in watch.devices.items():
+            if device.drops:
+                yield f"the kernel dropped {device.drops} of {device.kernel_frames} frames on {watch.node} {name}"
+            if device.truncated:
+                yield f"{device.truncated} frames on {watch.node} {name} were cut off"
+        if not watch.errors:
+            yield from self._controls_missing(watch)
+
+    def _controls_missing(self, watch: WatchReport) -> Iterator[str]:
+        sent = {(seen.phase, seen.device) for seen in watch.controls if seen.outgoing and seen.sender == watch.node}
+        for phase, when in PHASES.items():
+            for device in watch.devices:
+                if (phase, device) not in sent:
+                    yield f"the watch on {watch.node} {device} did not see its own control canary {when}"

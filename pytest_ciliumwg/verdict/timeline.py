@@ -1,0 +1,89 @@
+"""What a timeline comes to: how much was in clear, what was lost, and where nothing can be concluded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from pytest_ciliumwg.model.timeline import Outage, Timeline
+from pytest_ciliumwg.model.traffic import Flow, Sighting
+from pytest_ciliumwg.model.watch import data_packets
+from pytest_ciliumwg.verdict.spans import longest_outage
+
+
+def frames_in_clear(seen: Iterable[Sighting]) -> int:
+    """How many frames there were at least: most are seen twice, as they leave a node and as they enter the other."""
+    both: Counter[bool] = Counter()
+    for one in seen:
+        both[one.outgoing] += one.frames
+    return max(both.values(), default=0)
+
+
+def clock(at: float) -> str:
+    """A time of our clock for people, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def outages(timeline: Timeline) -> Iterator[tuple[Flow, Outage | None]]:
+    """Each lasting flow with its longest outage."""
+    for flow in timeline.flows.values():
+        if flow.purpose == "lasting":
+            yield flow, longest_outage(timeline, flow.id)
+
+
+def unwatchable(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """(Where, why) for whatever makes that nothing at all can be concluded, or nothing of a flow."""
+    yield from (("all nodes", why) for why in timeline.unsound)
+    for flow in timeline.flows.values():
+        if flow.purpose != "lasting":
+            continue
+        totals = timeline.totals.get(flow.id)
+        if totals is None or not totals.answered:
+            yield str(flow), "nothing of it was delivered, so nothing of it could be seen"
+
+
+def blind_intervals(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """(Node, why) for each time in which a watch proved nothing; nodes that were away on purpose are left out.
+
+    What a node that is away sends and receives is seen at the other end of each pair.
+    """
+    for one in timeline.blind:
+        inside = one.last_at >= timeline.started and one.first_at <= timeline.stopped
+        about_away = any(one.why.endswith(f" of {node}") for node in away)
+        if inside and one.node not in away and not about_away:
+            yield one.node, f"blind from {clock(one.first_at)} to {clock(one.last_at)}: {one.why}"
+
+
+def sounding(timeline: Timeline) -> Iterator[Flow]:
+    """The flows of which something was delivered."""
+    for flow in timeline.flows.values():
+        totals = timeline.totals.get(flow.id)
+        if totals is not None and totals.answered:
+            yield flow
+
+
+def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """(Pair, why) where less passed through the tunnel than was delivered: then it went where nobody watched.
+
+    A node whose watch was interrupted has lost what it counted, so nothing is said of it.
+    """
+    delivered: Counter[tuple[str, str]] = Counter()
+    for flow in timeline.flows.values():
+        totals = timeline.totals.get(flow.id)
+        if totals is not None:
+            delivered[flow.pair] += totals.answered
+            delivered[flow.pair[::-1]] += totals.answered
+    in_clear = {timeline.flows[seen.flow].pair for seen in timeline.clear if seen.flow in timeline.flows}
+    for (source, destination), count in delivered.items():
+        devices = timeline.counted.get(source, {}).values()
+        if not devices or {(source, destination), (destination, source)} & in_clear:
+            continue
+        if any(device.wireguard_drops for device in devices):
+            continue  # then the counts are floors
+        addresses = timeline.addresses[source], timeline.addresses[destination]
+        outgoing = (messages for device in devices for messages in device.wireguard if messages.outgoing)
+        passed, _ = data_packets(outgoing, *addresses)
+        if passed < count:
+            why = f"{count} messages were delivered, but {source} saw only {passed} WireGuard data messages"
+            yield f"{source} → {destination}", why

@@ -1,0 +1,67 @@
+"""Looking at the cluster every second while it changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.timeline import Snapshot
+from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.watch.differences import differences, peer_differences
+from pytest_ciliumwg.watch.ledger import Ledger
+
+PEERS_SECONDS = 5.0
+"""To look at a node's peers takes a command on it, so it is done less often."""
+
+
+@dataclass(slots=True)
+class Observer:
+    """Turns what it sees into events."""
+
+    cluster: Cluster
+    ledger: Ledger
+    nodes: Sequence[str]
+    _last: Snapshot | None = None
+    _looked_at: float = 0.0
+    _silent: bool = False
+    _peers: dict[str, frozenset[str]] = field(default_factory=dict)
+    _peers_at: float = 0.0
+
+    def look(self) -> None:
+        """Compare the cluster with what it was."""
+        asked = time.time()
+        try:
+            found = self.cluster.snapshot()
+        except ProviderError as error:
+            if not self._silent:
+                self._silent = True
+                self.ledger.happened("api-silent", f"the API stopped answering: {error}", None, self._looked_at, asked)
+            return
+        if self._silent:
+            self._silent = False
+            self.ledger.happened("api-answers", "the API answered again", None, self._looked_at, time.time())
+        if self._last is not None:
+            for kind, what, node in differences(self._last, found):
+                self.ledger.happened(kind, what, node, self._looked_at, time.time())
+        self._last, self._looked_at = found, asked
+
+    def look_at_peers(self) -> None:
+        """Compare the nodes' peers with what they were; a node that does not answer is left for the next time."""
+        if time.time() - self._peers_at < PEERS_SECONDS:
+            return
+        asked = time.time()
+        keys = {key: node for node, key in (self._last.keys if self._last else {}).items()}
+        found: dict[str, frozenset[str]] = {}
+        for node in self.nodes:
+            try:
+                state = self.cluster.state(node)
+            except ProviderError:
+                continue
+            if "peers" not in state.unread:
+                found[node] = frozenset(keys.get(peer.public_key, peer.public_key) for peer in state.real_peers())
+        for kind, what, node_name in peer_differences(self._peers, found):
+            self.ledger.happened(kind, what, node_name, self._peers_at, time.time())
+        self._peers |= found
+        self._peers_at = asked

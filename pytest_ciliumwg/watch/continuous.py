@@ -1,0 +1,319 @@
+"""One watch over all nodes that goes on while the cluster changes.
+
+Every watch stands and hears all others before the first flow starts, and no flow counts before each has been answered.
+From then on each agent is asked every second for what is new; one that was restarted is begun again, and the time in
+between is on record as blind.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from pytest_ciliumwg.agent_client.client import Agent, Run
+from pytest_ciliumwg.errors import AgentError, CiliumwgError, ProviderError
+from pytest_ciliumwg.flows.continuous import RATE, churn_flows, continuous_flows, interval
+from pytest_ciliumwg.model.cluster import Node, Pod
+from pytest_ciliumwg.model.timeline import Timeline
+from pytest_ciliumwg.model.traffic import Flow
+from pytest_ciliumwg.providers.base import Cluster, Progress
+from pytest_ciliumwg.watch.cluster_observer import Observer
+from pytest_ciliumwg.watch.differences import in_order
+from pytest_ciliumwg.watch.followers import PATIENCE, StreamFollower, WatchFollower
+from pytest_ciliumwg.watch.ledger import Ledger
+
+PERIOD = 1.0
+"""Seconds between two questions to an agent, and between two control canaries, of a small cluster."""
+NODES_ASKED_PER_SECOND = 5
+"""In a real cluster a question is an exec into a pod: large ones are asked more slowly."""
+HASTE = 5
+"""So many times more often they are asked before the watch is steady."""
+LATE_HEARTBEATS = 10
+"""A pulse may be so many periods late: then somebody else has had the node's processors."""
+NODES_PER_HEARTBEAT_SECOND = 20
+"""Larger clusters pulse more slowly: everybody hears everybody."""
+READY_SECONDS = 20.0
+"""How long it may take until all watches hear each other and all flows are answered."""
+CHURN_RATE = 200.0
+"""Messages a second of a pod that will be deleted while it sends."""
+_CONCURRENCY = 32
+_TICK = 0.1
+
+
+class NotSteadyError(CiliumwgError):
+    """A continuous watch that proves nothing, because something did not work before anything was changed."""
+
+
+class ContinuousWatch:
+    """Flows and captures on all nodes, from `start` until `stop`; a context manager that leaves nothing running."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        devices: Mapping[str, Sequence[str]],
+        port: int,
+        progress: Progress,
+        *,
+        rate: float = RATE,
+    ) -> None:
+        """Prepare it; nothing is sent yet.
+
+        Args:
+            cluster: The cluster.
+            devices: Node → its native devices.
+            port: WireGuard's UDP port.
+            progress: Told of every step.
+            rate: Messages a second of each flow.
+        """
+        self.cluster = cluster
+        self.run = Run()
+        self.devices = devices
+        self._progress = progress
+        self._nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in devices]
+        self._pods: Sequence[Pod] = cluster.test_pods()
+        families = cluster.declared.families
+        flows = continuous_flows(self._pods, families)
+        flows += churn_flows(self._pods, families, len(flows))
+        self.flows: dict[int, Flow] = {flow.id: flow for flow in flows}
+        heartbeat_period = max(PERIOD, len(self._nodes) / NODES_PER_HEARTBEAT_SECOND)
+        self.ledger = Ledger([node.name for node in self._nodes], longest_pause=LATE_HEARTBEATS * heartbeat_period)
+        self._watches = self._follow_watches(port, heartbeat_period)
+        self._streams = {pod.node: self._follow_stream(pod, rate) for pod in self._pods}
+        self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes])
+        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg-lasting")
+        self._moving = threading.Lock()
+        self._sending = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._poll_all, name="ciliumwg-lasting", daemon=True)
+        self.started = self._stopped = 0.0
+        self.poll_seconds = max(PERIOD, len(self._nodes) / NODES_ASKED_PER_SECOND)
+        """Seconds between two questions to an agent."""
+
+    def _follow_watches(self, port: int, period: float) -> dict[str, WatchFollower]:
+        return {
+            node.name: WatchFollower(
+                cluster=self.cluster,
+                run=self.run,
+                ledger=self.ledger,
+                node=node.name,
+                index=index,
+                devices=self.devices[node.name],
+                targets=[str(ip) for other in self._nodes if other is not node for ip in other.addresses],
+                flows=self.flows,
+                port=port,
+                period=period,
+            )
+            for index, node in enumerate(self._nodes)
+        }
+
+    def _follow_stream(self, pod: Pod, rate: float) -> StreamFollower:
+        return StreamFollower(
+            run=self.run,
+            ledger=self.ledger,
+            pod=pod,
+            port_of=self.cluster.pod_agent,
+            flows=[flow for flow in self.flows.values() if flow.source_pod == pod.key and flow.purpose == "lasting"],
+            served=[flow for flow in self.flows.values() if flow.destination_pod == pod.key],
+            rate=rate,
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._end(BaseException)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        del error
+        self._end(kind)
+
+    def start(self) -> None:
+        """Watch, serve, send; returns when all watches hear each other and every flow is answered.
+
+        Raises:
+            NotSteadyError: something does not work, so that nothing could be learned from a change.
+        """
+        self._progress(f"watching {len(self._watches)} nodes continuously, {len(self.flows)} flows")
+        self._each("the watch on a node did not start", [one.start for one in self._watches.values()])
+        self._thread.start()
+        self._until(self._who_is_deaf)
+        streams = self._streams.values()
+        self._each("a test pod cannot serve", [one.serve for one in streams])
+        self._each("a test pod cannot open WireGuard sessions", [one.open_sessions for one in streams])
+        self._each("a test pod cannot send", [one.start for one in streams])
+        self._sending.set()
+        self._until(self._who_is_silent)
+        self.started = time.time()
+
+    def note(self, what: str, node: str | None = None) -> None:
+        """Put on record that something is being changed now."""
+        now = time.time()
+        self.ledger.happened("change", what, node, now, now)
+
+    def send_from(self, pod: Pod) -> None:
+        """Let a pod that is going to be deleted send to the test pod of the next node, as fast as a leak needs.
+
+        Raises:
+            AgentError: its agent does not answer.
+        """
+        mine = [
+            replace(flow, source=address, source_pod=pod.key)
+            for flow in self.flows.values()
+            if flow.purpose == "churn" and flow.source_node == pod.node
+            for address in [pod.address(flow.family)]
+            if address is not None
+        ]
+        # Nobody follows it: its account ends in the middle of a sentence.
+        agent = Agent(self.cluster.pod_agent(pod))
+        agent.start_stream(self.run, "churn", mine, lambda flow: interval(flow, CHURN_RATE), PATIENCE)
+
+    def troubles(self, nodes: Sequence[str]) -> tuple[str, ...]:
+        """What does not work now between these nodes, a sentence each: agents that cannot be asked, silent flows."""
+        watches = [one.trouble for name, one in self._watches.items() if name in nodes]
+        streams = [one.trouble for name, one in self._streams.items() if name in nodes]
+        silent = [self.flows[one.flow] for one in self.ledger.open_outages()]
+        unanswered = [f"nobody answers {flow}" for flow in silent if set(flow.pair) <= set(nodes)]
+        return tuple(why for why in (*watches, *streams, *unanswered) if why)
+
+    def stop(self) -> Timeline:
+        """End it and tell what it saw; a second call tells the same."""
+        if not self._stopped:
+            self._stopped = time.time()
+            self._end(None)
+        ledger, window = self.ledger, (self.started or self._stopped, self._stopped)
+        offsets = ledger.offsets()
+        lost = [f"{count} {what}" for what, count in ledger.overflowed.items()]
+        return Timeline(
+            started=window[0],
+            stopped=window[1],
+            flows=dict(self.flows),
+            totals=ledger.totals(),
+            clear=tuple(sorted(ledger.clear, key=lambda one: one.first_at)),
+            outages=tuple(one for one in ledger.outages() if one.last_at >= window[0]),
+            blind=(*ledger.blind, *ledger.heartbeats.deaf(self.devices, *window)),
+            events=in_order(ledger.events),
+            counted=ledger.counted(),
+            addresses={node.name: node.tunnel_addresses for node in self._nodes},
+            unsound=(*lost, *(error for one in self._streams.values() for error in one.errors)),
+            offsets={node: offset.ahead for node, offset in offsets.items()},
+            uncertainty={node: offset.uncertainty for node, offset in offsets.items()},
+        )
+
+    # --- the rounds ---------------------------------------------------------------------------------------------
+
+    def _poll_all(self) -> None:
+        """Ask every agent once in a while; one that does not answer keeps nobody else waiting."""
+        tasks: list[Callable[[], None]] = [one.poll for one in self._watches.values()]
+        tasks += [lambda one=one: self._poll_stream(one) for one in self._streams.values()]  # type: ignore[misc]
+        tasks += [self._observer.look, self._observer.look_at_peers]
+        due = dict.fromkeys(range(len(tasks)), 0.0)
+        running: dict[int, Future[None]] = {}
+        while not self._ending.wait(_TICK):
+            for number, task in enumerate(tasks):
+                if number in running and not running[number].done():
+                    continue
+                if time.monotonic() >= due[number]:
+                    # Until all is steady somebody waits for every answer.
+                    due[number] = time.monotonic() + self.poll_seconds / (1 if self.started else HASTE)
+                    running[number] = self._pool.submit(self._safely, task)
+
+    def _safely(self, task: Callable[[], None]) -> None:
+        """Run a task; whatever goes wrong in it makes the watch unsound, and never passes unnoticed."""
+        try:
+            task()
+        except Exception as error:
+            self.ledger.keep_count(f"answers that could not be understood ({error!r})")
+
+    def _poll_stream(self, stream: StreamFollower) -> None:
+        if not self._sending.is_set():
+            return
+        stream.poll()
+        if stream.trouble:
+            self._find_again(stream)
+
+    def _find_again(self, stream: StreamFollower) -> None:
+        """A test pod that was made anew has another name, and perhaps other addresses."""
+        try:
+            now = {pod.node: pod for pod in self.cluster.test_pods()}
+        except ProviderError:
+            return
+        pod = now.get(stream.pod.node)
+        if pod is None or pod == stream.pod:
+            return
+        with self._moving:
+            old, stream.pod = stream.pod, pod
+            for flow in list(self.flows.values()):
+                self.flows[flow.id] = _moved(flow, old, pod)
+            for one in self._streams.values():
+                one.flows = [self.flows[flow.id] for flow in one.flows]
+                one.served = [self.flows[flow.id] for flow in one.served]
+                one.begin_again()
+
+    # --- the beginning ------------------------------------------------------------------------------------------
+
+    def _each(self, what: str, calls: Sequence[Callable[[], None]]) -> None:
+        def attempt(call: Callable[[], None]) -> str:
+            try:
+                call()
+            except (AgentError, ProviderError) as error:
+                return str(error)
+            return ""
+
+        failed = [why for why in self._pool.map(attempt, calls) if why]
+        if failed:
+            raise NotSteadyError(f"{what}: {failed[0]}")
+
+    def _until(self, why_not: Callable[[], str]) -> None:
+        """Wait until there is no reason any more why it cannot go on."""
+        deadline = time.monotonic() + READY_SECONDS + self.cluster.settle_seconds
+        while why := why_not():
+            if time.monotonic() > deadline:
+                raise NotSteadyError(why)
+            self._ending.wait(_TICK)
+
+    def _who_is_deaf(self) -> str:
+        with self.ledger.lock:
+            deaf = [name for name in self._watches if not self.ledger.heartbeats.heard(name, self.devices[name])]
+        return f"the watch on {deaf[0]} does not see the control canaries of all nodes" if deaf else ""
+
+    def _who_is_silent(self) -> str:
+        totals = self.ledger.totals()
+        flows = [flow for stream in self._streams.values() for flow in stream.flows]
+        silent = [flow for flow in flows if flow.id not in totals or not totals[flow.id].answered]
+        silent += [self.flows[one.flow] for one in self.ledger.open_outages()]
+        return f"nobody answers {silent[0]}, before anything was changed" if silent else ""
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def _end(self, kind: type[BaseException] | None) -> None:
+        """Stop everything; after an error in haste, since agents end with the cluster."""
+        if self._ending.is_set():
+            return
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if kind is None or issubclass(kind, Exception):
+            streams, watches = self._streams.values(), self._watches.values()
+            for calls in (
+                [one.stop for one in streams],
+                [one.stop_serving for one in streams],
+                [one.stop for one in watches],
+            ):
+                list(self._pool.map(lambda call: call(), calls))
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+
+def _moved(flow: Flow, old: Pod, new: Pod) -> Flow:
+    """A flow whose end has become another pod."""
+    if flow.source_pod == old.key:
+        flow = replace(flow, source_pod=new.key, source=new.address(flow.family) or flow.source)
+    if flow.destination_pod == old.key:
+        flow = replace(flow, destination_pod=new.key, destination=new.address(flow.family) or flow.destination)
+    return flow

@@ -1,0 +1,231 @@
+"""Following one agent: its job is begun, asked for what is new, and begun again when the agent was restarted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_ciliumwg.agent_client.client import Agent, Heartbeat, JobGoneError, Run
+from pytest_ciliumwg.errors import AgentError, ProviderError
+from pytest_ciliumwg.flows.continuous import interval
+from pytest_ciliumwg.model.cluster import Pod
+from pytest_ciliumwg.model.timeline import BlindInterval
+from pytest_ciliumwg.model.traffic import Flow, Protocol
+from pytest_ciliumwg.providers.base import AgentTransport, Cluster
+from pytest_ciliumwg.watch.ledger import Ledger
+from pytest_ciliumwg.watch.one_shot import FIRST_SECONDS, INTERVAL
+
+PATIENCE = 1.0
+"""Seconds after which a message without an answer is lost."""
+_PULSES_SKIPPED = 1000
+"""A new life of a watch counts its pulses from well above the old one's, so that no two are taken for one."""
+
+
+@dataclass(slots=True)
+class WatchFollower:
+    """Follows the watch of a node."""
+
+    cluster: Cluster
+    run: Run
+    ledger: Ledger
+    node: str
+    index: int
+    devices: Sequence[str]
+    targets: Sequence[str]
+    """Where its control canaries go as datagrams."""
+    flows: Mapping[int, Flow]
+    port: int
+    period: float
+    trouble: str = ""
+    """Why it cannot be asked now."""
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
+    """What two requests took at once would count twice."""
+    _acknowledged: int = 0
+    _seen_alive: float = 0.0
+    _first_pulse: int = 0
+
+    def start(self) -> None:
+        """Begin to watch.
+
+        Raises:
+            AgentError: the agent does not answer, or cannot watch.
+        """
+        pulse = Heartbeat(node=self.index, first=self._first_pulse, period=self.period, targets=self.targets)
+        agent = self._agent()
+        agent.start_continuous_watch(self.run, self.devices, list(self.flows.values()), self.port, pulse)
+        self._acknowledged = 0
+        self._first_pulse += _PULSES_SKIPPED + int(time.time() - self._seen_alive if self._seen_alive else 0)
+
+    def poll(self) -> None:
+        """Fetch what is new."""
+        with self._one_at_a_time:
+            try:
+                asked = time.time()
+                reply = self._agent().collect_watch(self.run, self._acknowledged)
+            except JobGoneError:
+                self._begin_again()
+            except (AgentError, ProviderError) as error:
+                self.trouble = str(error)
+            else:
+                self._take(asked, reply)
+
+    def stop(self) -> None:
+        """End the watch and take the rest."""
+        with self._one_at_a_time:
+            try:
+                more = True
+                while more:
+                    asked = time.time()
+                    reply = self._agent().stop_continuous_watch(self.run, self._acknowledged)
+                    self._take(asked, reply)
+                    more = bool(reply["entries"])  # an answer holds so many at most
+            except (AgentError, ProviderError) as error:
+                self._went_blind(time.time(), f"its watch gave no result: {error}")
+
+    def _agent(self) -> Agent:
+        return Agent(self.cluster.node_agent(self.node))
+
+    def _take(self, asked: float, reply: Mapping[str, object]) -> None:
+        received = time.time()
+        self.ledger.answered(self.node, asked, float(str(reply["now"])), received)
+        self.ledger.watched(self.node, reply)
+        self._acknowledged = last_of(reply, self._acknowledged)
+        self._seen_alive, self.trouble = asked, ""
+
+    def _begin_again(self) -> None:
+        try:
+            self.start()
+        except (AgentError, ProviderError) as error:
+            self.trouble = str(error)
+            return
+        now = time.time()
+        self._went_blind(now, "its node agent was restarted")
+        self.ledger.happened("watch-restarted", "the node agent was restarted", self.node, self._seen_alive, now)
+
+    def _went_blind(self, until: float, why: str) -> None:
+        blind = _blind(self.node, self._seen_alive, until, why)
+        self.ledger.keep("blind intervals", self.ledger.blind, blind)
+
+
+@dataclass(slots=True)
+class StreamFollower:
+    """Follows the sender in a pod."""
+
+    run: Run
+    ledger: Ledger
+    pod: Pod
+    port_of: Callable[[Pod], AgentTransport]
+    flows: list[Flow]
+    """What it sends."""
+    served: list[Flow]
+    """What it answers."""
+    rate: float
+    trouble: str = ""
+    errors: list[str] = field(default_factory=list)
+    life: int = 0
+    """Counts its beginnings: each is a job of its own."""
+    _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
+    _acknowledged: int = 0
+
+    @property
+    def _job(self) -> str:
+        return f"stream-{self.life}"
+
+    def serve(self) -> None:
+        """Answer the flows that come to the pod.
+
+        Raises:
+            AgentError: the agent does not answer.
+        """
+        refused = Agent(self.port_of(self.pod)).serve(self.run, self.served, part=self._job)
+        self.errors += [f"{self.pod.key} cannot serve flow {flow}: {why}" for flow, why in refused.items()]
+
+    def open_sessions(self) -> None:
+        """Send one echo request to each node that comes after this one, and wait for the answers for a while.
+
+        Two nodes that begin at the same moment cross their handshakes, and back off for 5 s.
+
+        Raises:
+            AgentError: the agent does not answer.
+        """
+        pairs = {
+            flow.destination_pod: replace(flow, purpose="first", count=1)
+            for flow in self.flows
+            if flow.protocol is Protocol.ICMP and flow.source_pod < flow.destination_pod
+        }
+        agent = Agent(self.port_of(self.pod))
+        agent.send(self.run, "first", pairs.values(), interval=INTERVAL, timeout=FIRST_SECONDS)
+        agent.collect(self.run, "first", wait=FIRST_SECONDS)
+
+    def start(self) -> None:
+        """Begin to send.
+
+        Raises:
+            AgentError: the agent does not answer.
+        """
+        agent = Agent(self.port_of(self.pod))
+        agent.start_stream(self.run, self._job, self.flows, lambda flow: interval(flow, self.rate), PATIENCE)
+        self._acknowledged = 0
+
+    def poll(self) -> None:
+        """Fetch what is new."""
+        with self._one_at_a_time:
+            try:
+                self._take(Agent(self.port_of(self.pod)).collect_stream(self.run, self._job, self._acknowledged))
+            except JobGoneError:
+                self.begin_again()
+            except (AgentError, ProviderError) as error:
+                self.trouble = str(error)
+
+    def begin_again(self) -> None:
+        """Serve and send anew, in an agent that was restarted or to addresses that changed."""
+        with self._one_at_a_time:
+            self.ledger.sender_gone([flow.id for flow in self.flows])
+            self.life += 1
+            try:
+                self.serve()
+                self.start()
+                self.trouble = ""
+            except (AgentError, ProviderError) as error:
+                self.trouble = str(error)
+
+    def stop(self) -> None:
+        """End sending and take the rest."""
+        with self._one_at_a_time:
+            self._stop()
+
+    def _stop(self) -> None:
+        try:
+            more = True
+            while more:
+                reply = Agent(self.port_of(self.pod)).stop_stream(self.run, self._job, self._acknowledged)
+                self._take(reply)
+                more = bool(reply["entries"])
+        except (AgentError, ProviderError) as error:
+            why = f"the sender in {self.pod.key} gave no account of its last moments: {error}"
+            now = time.time()
+            self.ledger.keep("blind intervals", self.ledger.blind, _blind(self.pod.node, now - PATIENCE, now, why))
+
+    def stop_serving(self) -> None:
+        """End serving."""
+        try:
+            Agent(self.port_of(self.pod)).stop_serving(self.run, part=self._job)
+        except (AgentError, ProviderError):
+            return  # its account is not needed: what was answered the senders know
+
+    def _take(self, reply: Mapping[str, object]) -> None:
+        self.ledger.streamed(self.pod.node, reply)
+        self._acknowledged = last_of(reply, self._acknowledged)
+        self.trouble = ""
+
+
+def _blind(node: str, first: float, last: float, why: str) -> BlindInterval:
+    return BlindInterval(node=node, first_at=first, last_at=last, why=why)
+
+
+def last_of(reply: Mapping[str, object], before: int) -> int:
+    """The number of the last entry of a reply; what was known before when there is none."""
+    entries = reply["entries"]
+    return int(entries[-1]["seq"]) if isinstance(entries, list) and entries else before

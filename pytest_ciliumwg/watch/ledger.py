@@ -1,0 +1,210 @@
+"""What the agents have told so far, on our clock and within bounds, however long it goes on."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pytest_ciliumwg.agent_client.replies import device_reports, sighting
+from pytest_ciliumwg.model.timeline import BlindInterval, Event, EventKind, FlowTotals, Outage
+from pytest_ciliumwg.model.traffic import Sighting
+from pytest_ciliumwg.model.watch import DeviceReport
+from pytest_ciliumwg.watch.clock_sync import Clocks, Offset
+from pytest_ciliumwg.watch.heartbeats import LONGEST_PAUSE, Heartbeats
+
+Row = Mapping[str, Any]
+
+KERNEL_DELAY = 0.2
+"""The agent looks ten times a second what has changed in the kernel; on a busy node it takes at most so long."""
+MOST = 50_000
+"""Of each kind; what comes after that is counted and makes the watch unsound, but is not kept."""
+UNSENT = "control canary"
+"""How the agent's errors about control canaries begin: which of them are missing, the watches tell themselves."""
+OUTAGES = 200
+"""Of each flow so many are kept, the longest; all of them are counted."""
+EVIDENCE = 200
+"""So many intervals keep frames as evidence."""
+
+
+@dataclass(slots=True)
+class _Totals:
+    """One flow's account: of agents that are gone, and of the one that is there."""
+
+    gone: tuple[int, ...] = (0, 0, 0, 0)
+    now: tuple[int, ...] = (0, 0, 0, 0)
+
+    def sum(self) -> tuple[int, ...]:
+        return tuple(one + other for one, other in zip(self.gone, self.now, strict=True))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Collects; may be used by many threads."""
+
+    nodes: Sequence[str]
+    """In the order of their control canaries."""
+    longest_pause: float = LONGEST_PAUSE
+    """Seconds between two control canaries of a node; more is a gap whatever their numbers."""
+    clear: list[Sighting] = field(default_factory=list)
+    blind: list[BlindInterval] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    overflowed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """What was not kept → how many of it."""
+    clocks: Clocks = field(default_factory=Clocks)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    heartbeats: Heartbeats = field(init=False)
+    _totals: dict[int, _Totals] = field(default_factory=lambda: defaultdict(_Totals))
+    _open: dict[int, Outage] = field(default_factory=dict)
+    _outages: dict[int, list[tuple[float, int, Outage]]] = field(default_factory=lambda: defaultdict(list))
+    """Flow → a heap of its longest outages, the shortest of them first."""
+    _outage_numbers: Iterator[int] = field(default_factory=itertools.count)
+    _offsets: dict[str, Offset] = field(default_factory=dict)
+    _begun: dict[str, set[float]] = field(default_factory=lambda: defaultdict(set))
+    """Node → when its watches began: one, and one more each time that it had to begin again."""
+    _ended: dict[str, Row] = field(default_factory=dict)
+    """Node → what its watch had counted at its end."""
+
+    def __post_init__(self) -> None:
+        self.heartbeats = Heartbeats(self.nodes, self.clocks, self.longest_pause)
+
+    def answered(self, node: str, asked: float, told: float, received: float) -> None:
+        """Learn from an agent's answer what its clock says."""
+        with self.lock:
+            self.clocks.answered(node, asked, told, received)
+            self._offsets = self.clocks.offsets(self.nodes)
+
+    def offsets(self) -> dict[str, Offset]:
+        """The offsets as they are known now."""
+        with self.lock:
+            return dict(self._offsets)
+
+    def ours(self, node: str, at: float) -> float:
+        """A time of a node's clock on ours."""
+        offset = self._offsets.get(node)
+        return at - offset.ahead if offset else at
+
+    def watched(self, node: str, reply: Row) -> None:
+        """Take what a node's watch has logged."""
+        with self.lock:
+            for entry in reply["entries"]:
+                self._entry(node, entry)
+            if reply["overflow"]:
+                self.overflowed[f"entries of the watch on {node} for which it had no room"] = int(reply["overflow"])
+            self._begun[node].add(reply["started"])
+            if "stopped" in reply:
+                self._ended[node] = reply["devices"]
+
+    def _entry(self, node: str, entry: Row) -> None:
+        kind = entry["kind"]
+        if kind == "sighting":
+            self.keep("sightings", self.clear, self._sighting(node, entry))
+        elif kind == "pulse":
+            # Its time stays on the node's clock: clocks are compared by it.
+            self.heartbeats.add(node, entry, self.ours(node, entry["at"]))
+        elif kind == "drops":
+            what = f"{entry['drops']} frames dropped and {entry['truncated']} cut off on {entry['device']}"
+            first, last = self.ours(node, entry["first"]), self.ours(node, entry["last"])
+            self.keep("drops", self.blind, BlindInterval(node=node, first_at=first, last_at=last, why=what))
+        elif kind == "kernel":
+            at = self.ours(node, entry["at"])
+            self.happened("kernel", entry["what"], node, at - KERNEL_DELAY, at)
+        elif kind == "error" and not entry["what"].startswith(UNSENT):
+            at = self.ours(node, entry["at"])
+            self.keep("errors", self.blind, BlindInterval(node=node, first_at=at, last_at=at, why=entry["what"]))
+
+    def _sighting(self, node: str, entry: Row) -> Sighting:
+        seen = sighting(node, entry)
+        return replace(
+            seen,
+            first_at=self.ours(node, seen.first_at),
+            last_at=self.ours(node, seen.last_at),
+            evidence=seen.evidence if len(self.clear) < EVIDENCE else (),
+        )
+
+    def streamed(self, node: str, reply: Row) -> None:
+        """Take what the sender on a node has logged."""
+        with self.lock:
+            for row in reply["totals"]:
+                flow, sent, answered, lost, _late, connections = row
+                self._totals[flow].now = (sent, answered, lost, connections)
+                self._open.pop(flow, None)
+            for entry in reply["entries"]:
+                if entry["kind"] == "outage":
+                    self._lost(self._outage(node, entry))
+                else:
+                    self.keep_count(f"interruptions of the sender on {node} ({entry['what']})")
+            for entry in reply["open"]:
+                self._open[entry["flow"]] = self._outage(node, entry)
+            if reply["overflow"]:
+                self.overflowed[f"outages of the sender on {node} for which it had no room"] = int(reply["overflow"])
+
+    def _outage(self, node: str, entry: Row) -> Outage:
+        return Outage(
+            flow=entry["flow"],
+            first_at=self.ours(node, entry["first"]),
+            last_at=self.ours(node, entry["last"]),
+            lost=entry["lost"],
+            error=entry["error"],
+        )
+
+    def sender_gone(self, flows: Sequence[int]) -> None:
+        """The sender of these flows is gone with its counters; the next one begins at 0."""
+        with self.lock:
+            for flow in flows:
+                known = self._totals[flow]
+                known.gone, known.now = known.sum(), (0, 0, 0, 0)
+                if flow in self._open:
+                    self._lost(self._open.pop(flow))
+
+    def _lost(self, outage: Outage) -> None:
+        kept = self._outages[outage.flow]
+        heapq.heappush(kept, (outage.seconds, next(self._outage_numbers), outage))
+        if len(kept) > OUTAGES:
+            heapq.heappop(kept)
+
+    def happened(self, kind: EventKind, what: str, node: str | None, since: float, at: float) -> None:
+        """Keep an event."""
+        self.keep("events", self.events, Event(kind=kind, what=what, node=node, at=at, since=since))
+
+    def keep(self, kind: str, kept: list[Any], one: Any) -> None:
+        """Keep something, as long as there is room."""
+        with self.lock:
+            if len(kept) < MOST:
+                kept.append(one)
+            else:
+                self.keep_count(f"{kind} for which there was no room")
+
+    def keep_count(self, what: str) -> None:
+        """Count something of which nothing can be kept; it makes the whole watch unsound."""
+        with self.lock:
+            self.overflowed[what] += 1
+
+    def counted(self) -> dict[str, dict[str, DeviceReport]]:
+        """Node → device → what its one watch counted from the beginning to the end; other nodes are missing."""
+        with self.lock:
+            return {node: device_reports(row) for node, row in self._ended.items() if len(self._begun[node]) == 1}
+
+    def totals(self) -> dict[int, FlowTotals]:
+        """Every flow's account."""
+        with self.lock:
+            return {
+                flow: FlowTotals(flow=flow, sent=sent, answered=answered, lost=lost, connections=connections)
+                for flow, totals in self._totals.items()
+                for sent, answered, lost, connections in [totals.sum()]
+            }
+
+    def outages(self) -> tuple[Outage, ...]:
+        """The longest outages of each flow, those that go on included, in the order of time."""
+        with self.lock:
+            ended = [outage for kept in self._outages.values() for _, _, outage in kept]
+            return tuple(sorted((*ended, *self._open.values()), key=lambda outage: outage.first_at))
+
+    def open_outages(self) -> tuple[Outage, ...]:
+        """The flows that are not answered now."""
+        with self.lock:
+            return tuple(self._open.values())

@@ -1,0 +1,211 @@
+"""One watch over all nodes, with all flows inside it.
+
+The order is what makes a silence mean something: every watch stands before the first control canary is sent, every
+control canary has arrived before the first flow starts, and no watch ends before the control canaries sent after the
+last flow have arrived.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import tenacity
+
+from pytest_ciliumwg.agent_client.client import Agent, Run
+from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, watch_report
+from pytest_ciliumwg.errors import AgentError
+from pytest_ciliumwg.flows.plan import host_key
+from pytest_ciliumwg.model.cluster import Node, Pod
+from pytest_ciliumwg.model.measurement import Measurement
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.traffic import Flow
+from pytest_ciliumwg.model.watch import WatchReport
+from pytest_ciliumwg.providers.base import Cluster, Progress
+
+T = TypeVar("T")
+
+CONTROL_SECONDS = 2.0
+"""How long control canaries may take to arrive everywhere at least; they are sent again meanwhile."""
+FIRST_SECONDS = 6.5
+"""How long a WireGuard session may take to open: a lost initiation is repeated after 5 s."""
+FLOW_SECONDS = 12.0
+"""How long all flows may take together on a machine that has much else to do; lost messages end them sooner."""
+INTERVAL = 0.002
+_POLL = 5.0
+_CONCURRENCY = 32
+
+
+class _Watching:
+    """The agents of one measurement, and what they are asked for, on all nodes at once."""
+
+    def __init__(self, cluster: Cluster, states: Mapping[str, NodeState], pool: ThreadPoolExecutor) -> None:
+        self.cluster = cluster
+        self.run = Run()
+        self.nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in states]
+        self.pods: Sequence[Pod] = cluster.test_pods()
+        self.devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
+        self.watchers = {node.name: Agent(cluster.node_agent(node.name)) for node in self.nodes}
+        self.talkers = {pod.key: Agent(cluster.pod_agent(pod)) for pod in self.pods}
+        self.talkers |= {host_key(name): agent for name, agent in self.watchers.items()}
+        self.problems: list[str] = []
+        self.blind: dict[str, str] = {}
+        self._pool = pool
+
+    def each(self, agents: Mapping[str, Agent], ask: Callable[[str, Agent], T]) -> dict[str, T | AgentError]:
+        """Ask all agents concurrently; an agent that fails yields its error."""
+
+        def one(item: tuple[str, Agent]) -> T | AgentError:
+            try:
+                return ask(*item)
+            except AgentError as error:
+                return error
+
+        return dict(zip(agents, self._pool.map(one, agents.items()), strict=True))
+
+    def start_watches(self, flows: Sequence[Flow], port: int) -> None:
+        started = self.each(self.watchers, lambda name, it: it.start_watch(self.run, self.devices[name], flows, port))
+        for name, answer in started.items():
+            if isinstance(answer, AgentError):
+                self.blind[name] = f"the watch on {name} did not start: {answer}"
+
+    def exchange_controls(self, phase: int) -> None:
+        """Send control canaries from all nodes until each has arrived everywhere, or time is up."""
+        numbers = {node.name: control_number(index, phase) for index, node in enumerate(self.nodes)}
+        targets = {node.name: [str(ip) for ip in node.addresses] for node in self.nodes}
+
+        def send(name: str, agent: Agent) -> list[str]:
+            others = [ip for other, ips in targets.items() if other != name for ip in ips]
+            return agent.send_control(self.run, numbers[name], self.devices[name], others)
+
+        def arrived() -> bool:
+            seen = self.each(self.watchers, lambda _, agent: agent.controls_seen(self.run))
+            wanted = set(numbers.values())
+            return all(not isinstance(s, AgentError) and wanted - {numbers[n]} <= s for n, s in seen.items())
+
+        deadline = time.monotonic() + max(CONTROL_SECONDS, self.cluster.settle_seconds)
+        while time.monotonic() < deadline:
+            for name, answer in self.each(self.watchers, send).items():
+                failed = [str(answer)] if isinstance(answer, AgentError) else [f"{name}: {why}" for why in answer]
+                self.problems.extend(failed)
+            if _within(0.5, arrived):
+                return
+
+    def serve(self, flows: Sequence[Flow]) -> None:
+        by_pod = _by(flows, lambda flow: flow.destination_pod)
+        answers = self.each(self.talkers, lambda key, agent: agent.serve(self.run, by_pod.get(key, ())))
+        for key, answer in answers.items():
+            if isinstance(answer, AgentError):
+                self.problems.append(str(answer))
+            else:
+                # A node's port may be somebody else's: then the flow stays unanswered, and nobody has done wrong.
+                refused = answer.items() if not key.startswith("host/") else ()
+                self.problems.extend(f"test pod {key} cannot serve flow {flow}: {why}" for flow, why in refused)
+
+    def send(self, part: str, flows: Sequence[Flow], seconds: float) -> list[dict[str, Any]]:
+        """Send flows from all their pods at once and wait for the accounts."""
+        by_pod = _by(flows, lambda flow: flow.source_pod)
+
+        def one(key: str, agent: Agent) -> list[dict[str, Any]]:
+            mine = by_pod.get(key, ())
+            agent.send(self.run, part, mine, interval=INTERVAL, timeout=seconds)
+            deadline = time.monotonic() + seconds + 2 * _POLL
+            while time.monotonic() < deadline:
+                rows = agent.collect(self.run, part, wait=_POLL)
+                if rows is not None:
+                    return rows
+            raise AgentError(f"the sender in {key} did not finish within {seconds:.0f} s")
+
+        rows: list[dict[str, Any]] = []
+        for answer in self.each(self.talkers, one).values():
+            if isinstance(answer, AgentError):
+                self.problems.append(str(answer))
+            else:
+                rows.extend(answer)
+        return rows
+
+    def stop_serving(self) -> list[dict[str, Any]]:
+        answers = self.each(self.talkers, lambda _, agent: agent.stop_serving(self.run))
+        return [row for answer in answers.values() if not isinstance(answer, AgentError) for row in answer]
+
+    def reports(self) -> dict[str, WatchReport]:
+        raw = self.each(self.watchers, lambda _, agent: agent.stop_watch(self.run))
+        names = [node.name for node in self.nodes]
+        return {name: watch_report(name, raw[name], self.blind.get(name), names) for name in raw}
+
+
+def measure(
+    cluster: Cluster, flows: Sequence[Flow], states: Mapping[str, NodeState], port: int, progress: Progress
+) -> Measurement:
+    """Run all flows inside one watch on every native device of every node.
+
+    An agent that fails, wherever, makes its watch or flows unsound and says why; it never makes them good.
+    """
+    with _workers() as pool:
+        watching = _Watching(cluster, states, pool)
+        progress(f"watching {sum(map(len, watching.devices.values()))} native devices of {len(watching.nodes)} nodes")
+        watching.start_watches(flows, port)
+        watching.exchange_controls(0)
+        # Looked at again now that the watches stand: what differs afterwards has happened while they watched.
+        before = dict(zip(states, pool.map(cluster.state, states), strict=True))
+        watching.serve(flows)
+        first = [flow for flow in flows if flow.purpose == "first"]
+        rest = [flow for flow in flows if flow.purpose != "first"]
+        progress(f"opening {len(first)} WireGuard sessions, then sending {len(rest)} flows")
+        sent = watching.send("first", first, FIRST_SECONDS) + watching.send("rest", rest, FLOW_SECONDS)
+        # Nothing may still be served when the watches end: a late repetition would pass behind their back.
+        served = {int(row["id"]): row for row in watching.stop_serving()}
+        watching.exchange_controls(1)
+        reports = watching.reports()
+        after = dict(zip(states, pool.map(cluster.state, states), strict=True))
+    accounts = {int(row["id"]): row for row in sent}
+    deliveries = {
+        flow.id: delivery(accounts[flow.id], served.get(flow.id)) if flow.id in accounts else failed_delivery(flow)
+        for flow in flows
+    }
+    return Measurement(
+        flows=tuple(flows),
+        deliveries=deliveries,
+        watches=reports,
+        before=before,
+        after=after,
+        problems=tuple(dict.fromkeys(watching.problems)),
+    )
+
+
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Threads for concurrent requests; after Ctrl-C nobody waits for them: their agents end with the cluster."""
+    pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg")
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def control_number(node: int, phase: int) -> int:
+    """The number in a control canary: the node's index and the phase."""
+    return node * 2 + phase
+
+
+def _by(flows: Sequence[Flow], key: Callable[[Flow], str]) -> dict[str, list[Flow]]:
+    groups: dict[str, list[Flow]] = {}
+    for flow in flows:
+        groups.setdefault(key(flow), []).append(flow)
+    return groups
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Whether the condition comes true in time."""
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(0.02),
+        retry=tenacity.retry_if_result(lambda met: not met),
+        retry_error_callback=lambda _: False,
+    )
+    return bool(retrying(condition))

@@ -1,1 +1,0 @@
-"""Test traffic over a cluster: plan the flows, run them inside one watch, judge what was seen."""

@@ -1,0 +1,161 @@
+"""What is changed within a node is really changed there, undone exactly, and undone without us when we are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.providers.existing import ExistingCluster
+from tests.apidouble import ApiDouble, LabBackend
+from tests.existing.conftest import Connect, MakeDouble
+
+pytestmark = pytest.mark.slow
+
+NODE = "lab-worker"
+PATIENT: dict[str, Any] = {"timeout": 30.0}
+VERSIONS = {"rule": "1.13.18", "redirect": "1.18.3"}
+
+
+def look(double: ApiDouble, script: str, node: str = NODE) -> str:
+    assert isinstance(double.backend, LabBackend)
+    lab = double.backend.lab
+    return lab.run_in(lab.node(node), script)
+
+
+def condition(double: ApiDouble) -> str:
+    """All that a lever may leave behind on a node."""
+    return look(
+        double,
+        """
+        ip -o link show | grep -o 'cilium_wg0: <[^>]*>'
+        for family in -4 -6; do ip $family rule; ip $family route show table all | sort; done
+        for family in ip ip6; do nft list table $family iptables_double 2>/dev/null | grep -c drop || true; done
+        mkdir -p /run/apidouble/agents; find /run/apidouble/agents -name '*.pid*'
+        pgrep -fc 'ciliumwg-(port|device)' || true
+        """,
+    )
+
+
+def pings(cluster: ExistingCluster, double: ApiDouble) -> bool:
+    """Whether a pod of the node reaches one of another node."""
+    assert isinstance(double.backend, LabBackend)
+    lab = double.backend.lab
+    here, other = lab.node(NODE), lab.layout[0]
+    target = other.test_pod.pod.address(IPFamily.V4)
+    return "ok" in lab.run_in_pod(here, f"ping -c 1 -W 1 {target} >/dev/null 2>&1 && echo ok || echo lost")
+
+
+@pytest.fixture
+def stopped(lab_double: MakeDouble, connect: Connect) -> Any:
+    def make(kind: str) -> tuple[ApiDouble, ExistingCluster]:
+        double = lab_double(VERSIONS[kind], nodes=2)
+        return double, connect(double, **PATIENT)
+
+    return make
+
+
+@pytest.mark.parametrize("kind", VERSIONS)
+@pytest.mark.parametrize("what", ["device", "port"])
+def test_the_tunnel_is_stopped_and_works_again(stopped: Any, kind: str, what: str) -> None:
+    double, cluster = stopped(kind)
+    assert pings(cluster, double)
+    before = condition(double)
+    stop, go = {
+        "device": (cluster.operations.device_down, cluster.operations.device_up),
+        "port": (cluster.operations.block_port, cluster.operations.unblock_port),
+    }[what]
+    stop(NODE)
+    stop(NODE)  # which may happen after a broken connection
+    assert not pings(cluster, double)
+    assert condition(double) != before
+    go(NODE)
+    assert condition(double) == before
+    assert pings(cluster, double)
+    go(NODE)
+    assert condition(double) == before
+
+
+@pytest.mark.parametrize("what", ["device_down", "block_port"])
+def test_nobody_undoes_it_but_the_switch(stopped: Any, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    double, cluster = stopped("rule")
+    before = condition(double)
+    monkeypatch.setattr(cluster.operations, "dead_man", 1.0)
+    getattr(cluster.operations, what)(NODE)
+    assert condition(double) != before
+    deadline = time.monotonic() + 10
+    while condition(double) != before:
+        assert time.monotonic() < deadline, condition(double)
+        time.sleep(0.1)
+    assert pings(cluster, double)
+
+
+def test_restore_undoes_all_of_it(stopped: Any) -> None:
+    double, cluster = stopped("rule")
+    before = condition(double)
+    cluster.operations.device_down(NODE)
+    cluster.operations.block_port(NODE)
+    cluster.operations.restore()
+    assert condition(double) == before
+    cluster.operations.restore()
+    assert condition(double) == before
+
+
+def test_a_rule_of_somebody_else_stays(stopped: Any) -> None:
+    double, cluster = stopped("redirect")
+    look(double, "/run/apidouble/bin/iptables -w -I INPUT -p udp --dport 51871 -m comment --comment theirs -j DROP")
+    cluster.operations.block_port(NODE)
+    cluster.operations.unblock_port(NODE)
+    assert look(double, "nft list table ip iptables_double | grep drop").count("theirs") == 1
+
+
+@pytest.mark.parametrize("tool", ["iptables", "ip6tables"])
+def test_a_container_without_the_tools_is_told(stopped: Any, tool: str) -> None:
+    double, cluster = stopped("redirect")
+    look(double, f"rm /run/apidouble/bin/{tool}")
+    with pytest.raises(ProviderError, match=rf"port on node {NODE} in its Cilium agent's container: it has no {tool}"):
+        cluster.operations.block_port(NODE)
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), timeout=30, patience=Patience(poll=0.05))
+cluster = connect_existing(spec, lambda _: None)
+cluster.levers.dead_man = 1.5
+cluster.levers.device_down("lab-worker")
+cluster.levers.block_port("lab-worker")
+print("stopped", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_whatever_ends_the_run_the_node_works_again(
+    lab_double: MakeDouble, tmp_path: Path, number: signal.Signals
+) -> None:
+    double = lab_double(VERSIONS["rule"], nodes=2)
+    before = condition(double)
+    config = double.kubeconfig(tmp_path / "kubeconfig")
+    run = subprocess.Popen([sys.executable, "-c", SCRIPT, str(config)], stdout=subprocess.PIPE, env=dict(os.environ))
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"stopped\n"
+    run.send_signal(number)
+    run.wait(20)
+    run.stdout.close()
+    if number is not signal.SIGKILL:
+        assert condition(double) == before
+        assert double.ours() == []
+    deadline = time.monotonic() + 10
+    while condition(double) != before:
+        assert time.monotonic() < deadline, condition(double)
+        time.sleep(0.1)
