@@ -23,7 +23,7 @@ from tests.existing.conftest import HASTY, Connect, MakeDouble
 def refusal(**spec: Any) -> str:
     """The sentence with which a spec is refused."""
     with pytest.raises(ProviderError) as caught:
-        connect_existing(ExistingSpec(**({"patience": HASTY} | spec)), lambda _: None)
+        connect_existing(ExistingSpec(**({"retry_policy": HASTY} | spec)), lambda _: None)
     text = str(caught.value)
     assert "\n" not in text
     return text
