@@ -1,4 +1,4 @@
-"""What each change does, by the levers that a cluster has."""
+"""What each change does, by the operations that a cluster has."""
 
 from __future__ import annotations
 
@@ -60,45 +60,45 @@ def churn_pods(context: OperationContext) -> None:
 
 def replace_key(context: OperationContext) -> None:
     """Take a node's private key away."""
-    _pull(context, "replacing the private key", context.operations.replace_key)
+    _carry_out(context, "replacing the private key", context.operations.replace_key)
 
 
 def device_down(context: OperationContext) -> None:
     """Set the WireGuard device down for some seconds."""
-    _pull(context, "setting cilium_wg0 down", context.operations.device_down)
+    _carry_out(context, "setting cilium_wg0 down", context.operations.device_down)
     time.sleep(OUT_SECONDS)
-    _pull(context, "setting cilium_wg0 up", context.operations.device_up)
+    _carry_out(context, "setting cilium_wg0 up", context.operations.device_up)
 
 
 def block_port(context: OperationContext) -> None:
     """Drop WireGuard's packets for some seconds."""
-    _pull(context, "blocking WireGuard's UDP port", context.operations.block_port)
+    _carry_out(context, "blocking WireGuard's UDP port", context.operations.block_port)
     time.sleep(OUT_SECONDS)
-    _pull(context, "unblocking WireGuard's UDP port", context.operations.unblock_port)
+    _carry_out(context, "unblocking WireGuard's UDP port", context.operations.unblock_port)
 
 
 def restart_node(context: OperationContext) -> None:
     """Restart a node."""
-    _pull(context, "restarting the node", context.operations.restart_node)
+    _carry_out(context, "restarting the node", context.operations.restart_node)
 
 
 def drain_node(context: OperationContext) -> None:
     """Cordon and drain a node."""
-    _pull(context, "draining the node", context.operations.drain_node)
+    _carry_out(context, "draining the node", context.operations.drain_node)
 
 
 def remove_node(context: OperationContext) -> None:
     """Take a node out of the cluster."""
-    _pull(context, "removing the node", context.operations.remove_node)
+    _carry_out(context, "removing the node", context.operations.remove_node)
 
 
 def add_node(context: OperationContext) -> None:
     """Bring a node back that was removed before."""
-    _pull(context, "adding the node", context.operations.add_node)
+    _carry_out(context, "adding the node", context.operations.add_node)
 
 
-def _pull(context: OperationContext, what: str, operation: Callable[[str], None]) -> None:
-    """Pull a lever of the node that is hit, once it is on record."""
+def _carry_out(context: OperationContext, what: str, operation: Callable[[str], None]) -> None:
+    """Carry out an operation on the node that is hit, once it is on record."""
     context.note(what, context.node)
     operation(context.node)
 

@@ -49,7 +49,7 @@ def _cells(fault: Fault) -> tuple[str, str, str, str]:
 
 
 def _during_changes() -> Iterator[str]:
-    yield "\n## While something changes\n\nThese act while a lever of that name is pulled, and not in the self-test.\n"
+    yield "\n## While something changes\n\nThese act during an operation of that name, and not in the self-test.\n"
     yield "| fault | during | caught by | what is wrong | what a real cluster shows | where it happened |"
     yield "|---|---|---|---|---|---|"
     for fault in FAULTS.values():

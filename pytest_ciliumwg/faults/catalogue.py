@@ -54,7 +54,7 @@ class Fault:
     devices: tuple[str, ...]
     """Native devices that the lab must have."""
     during: str
-    """The change during which it acts, by its lever's name; empty: it is a fault of a cluster that stands."""
+    """The change during which it acts, by its operation's name; empty: it is a fault of a cluster that stands."""
     inject: Inject
 
     def targets(self, layout: Sequence[LabNode], node: str | None) -> tuple[LabNode, ...]:

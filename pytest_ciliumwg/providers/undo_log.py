@@ -1,9 +1,11 @@
-"""The record of what has been changed in a lab and is not undone yet."""
+"""The record of what has been changed in a cluster and is not undone yet; one for all providers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from pytest_ciliumwg.errors import ProviderError
 
 
 class UndoLog:
@@ -41,6 +43,16 @@ class UndoLog:
         return True
 
     def restore(self) -> None:
-        """Undo everything, the latest first."""
+        """Undo everything, the latest first; what cannot be undone keeps nothing else from it.
+
+        Raises:
+            ProviderError: something could not be undone; it stays on record for the next call.
+        """
+        failed = []
         for what in reversed(list(self._steps)):
-            self.undo(what)
+            try:
+                self.undo(what)
+            except ProviderError as error:
+                failed.append(str(error))
+        if failed:
+            raise ProviderError("; ".join(failed))

@@ -144,8 +144,9 @@ def test_what_is_declared(recorded: MakeDouble, connect: Connect) -> None:
 VICTIM = """
 import sys, time
 from pathlib import Path
-from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
-cluster = connect_existing(ExistingSpec(kubeconfig=Path(sys.argv[1]), patience=Patience(poll=0.05)), lambda _: None)
+from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), retry_policy=RetryPolicy(poll=0.05))
+cluster = connect_existing(spec, lambda _: None)
 print("connected", flush=True)
 time.sleep(60)
 """

@@ -115,10 +115,10 @@ def run_suite(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """The conformance suite, over the cluster of $KUBECONFIG."""
     pytester.makeconftest(
         """
-        from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
+        from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
 
         def pytest_ciliumwg_cluster(settings, progress):
-            return connect_existing(ExistingSpec(timeout=30, patience=Patience(poll=0.05)), progress)
+            return connect_existing(ExistingSpec(timeout=30, retry_policy=RetryPolicy(poll=0.05)), progress)
         """
     )
     options = ("--ciliumwg-provider=existing", "-p", "no:cacheprovider", *arguments)

@@ -32,7 +32,7 @@ def look(double: ApiDouble, script: str, node: str = NODE) -> str:
 
 
 def condition(double: ApiDouble) -> str:
-    """All that a lever may leave behind on a node."""
+    """All that an operation may leave behind on a node."""
     return look(
         double,
         """
@@ -128,12 +128,12 @@ def test_a_container_without_the_tools_is_told(stopped: Any, tool: str) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
-spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), timeout=30, patience=Patience(poll=0.05))
+from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), timeout=30, retry_policy=RetryPolicy(poll=0.05))
 cluster = connect_existing(spec, lambda _: None)
-cluster.levers.dead_man = 1.5
-cluster.levers.device_down("lab-worker")
-cluster.levers.block_port("lab-worker")
+cluster.operations.dead_man = 1.5
+cluster.operations.device_down("lab-worker")
+cluster.operations.block_port("lab-worker")
 print("stopped", flush=True)
 time.sleep(60)
 """

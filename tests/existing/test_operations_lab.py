@@ -1,4 +1,4 @@
-"""The levers over a lab: agents, keys, pods and versions really change there, and the packets show it."""
+"""The operations over a lab: agents, keys, pods and versions really change there, and the packets show it."""
 
 from __future__ import annotations
 

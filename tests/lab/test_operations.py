@@ -1,4 +1,4 @@
-"""What each lever does to traffic while it is pulled, and that all is as it has to be afterwards."""
+"""What each operation does to traffic while it is carried out, and that all is as it has to be afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However a lever is interrupted, `restore` gives back the lab as it was."""
+"""However an operation is interrupted, `restore` gives back the lab as it was."""
 
 from __future__ import annotations
 

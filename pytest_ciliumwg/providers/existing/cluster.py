@@ -20,7 +20,7 @@ from pytest_ciliumwg.providers.existing.cilium import (
 from pytest_ciliumwg.providers.existing.guard import Guard
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
-from pytest_ciliumwg.providers.existing.node_observer import look_script, state_from, unseen
+from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
 from pytest_ciliumwg.providers.existing.snapshot import Camera
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
@@ -63,8 +63,8 @@ class ExistingCluster:
             lambda: self._config,
             self._follow,
         )
-        """The cluster's inside, for levers."""
-        self._levers = ExistingOperations(self.context, upgrader_of(self.context))
+        """The cluster's inside, for operations."""
+        self._operations = ExistingOperations(self.context, upgrader_of(self.context))
         self._guard = Guard(self.close)
         try:
             self._installation.create()
@@ -109,7 +109,7 @@ class ExistingCluster:
         return self._cilium.pods(self.nodes())
 
     def test_pods(self) -> tuple[Pod, ...]:
-        """One pod with an agent for each node under test, in node order; without nodes that a lever has removed.
+        """One pod with an agent for each node under test, in node order; without nodes that an operation has removed.
 
         Raises:
             ProviderError: one is missing or not ready, for instance because its node is gone.
@@ -131,7 +131,7 @@ class ExistingCluster:
     @property
     def operations(self) -> ExistingOperations:
         """What can be changed in this cluster."""
-        return self._levers
+        return self._operations
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside; where that fails, every field of the state says why."""
@@ -139,7 +139,7 @@ class ExistingCluster:
         try:
             published = self._published(node)
             place = self._cilium.agent(node)
-            done = run_in(self._kube, place, ["sh", "-c", look_script(families)], timeout=EXEC_SECONDS)
+            done = run_in(self._kube, place, ["sh", "-c", observation_script(families)], timeout=EXEC_SECONDS)
         except ProviderError as error:
             return unseen(node, str(error))
         if done.status != 0:
@@ -161,7 +161,7 @@ class ExistingCluster:
         return self._test_agents.node_agent(node)
 
     def pod_agent(self, pod: Pod) -> AgentTransport:
-        """The agent in a test pod, or in one that a lever has made."""
+        """The agent in a test pod, or in one that an operation has made."""
         return self._test_agents.pod_agent(pod)
 
     def keep(self) -> str:
@@ -174,13 +174,13 @@ class ExistingCluster:
         )
 
     def close(self) -> None:
-        """Undo what levers changed, remove what is ours, unless it is kept, and wait for both; safe to call twice.
+        """Undo what operations changed, remove what is ours, unless it is kept, and wait for both; safe to call twice.
 
         Raises:
             ProviderError: something cannot be undone or removed.
         """
         failed = []
-        for end in (self._levers.restore, self._installation.delete):
+        for end in (self._operations.restore, self._installation.delete):
             try:
                 end()
             except ProviderError as error:

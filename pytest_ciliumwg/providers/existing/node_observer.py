@@ -41,7 +41,7 @@ filters() {
 """
 
 
-def look_script(families: Iterable[IPFamily]) -> str:
+def observation_script(families: Iterable[IPFamily]) -> str:
     """The script that prints everything of one node; it changes nothing and leaves nothing."""
     lines = [SHOW, AGENT_TOOL, _TC, "show clock date +%s.%N", "show links ip -j -d addr show"]
     for family in sorted_families(families):

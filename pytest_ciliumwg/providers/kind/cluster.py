@@ -37,8 +37,8 @@ class KindProvider:
         self._name_lock = creator.name_lock
         self._existing = existing
         self._inner: Cluster = existing
-        self._way: KindUpgrader | None = None
-        self._levers: KindOperations | None = None
+        self._upgrader: KindUpgrader | None = None
+        self._operations: KindOperations | None = None
         self._kept = False
         self._closed = False
         self._guard = guard
@@ -99,19 +99,19 @@ class KindProvider:
     @property
     def operations(self) -> KindOperations:
         """What can be changed in this cluster."""
-        if self._levers is None:
+        if self._operations is None:
             context, creator = self._existing.context, self._creator
-            self._way = KindUpgrader(context, creator, creator.spec)
+            self._upgrader = KindUpgrader(context, creator, creator.spec)
             names = frozenset(node.name for node in self.nodes())
             nodes = Nodes(context, creator.tools.docker, names)
             asked = context.spec.upgrade_command or context.spec.observe_seconds
-            self._levers = KindOperations(context, upgrader_of(context) if asked else self._way, nodes)
-        return self._levers
+            self._operations = KindOperations(context, upgrader_of(context) if asked else self._upgrader, nodes)
+        return self._operations
 
     @property
     def _spec(self) -> KindSpec:
         """What the cluster is now."""
-        return self._creator.spec if self._way is None else self._way.spec
+        return self._creator.spec if self._upgrader is None else self._upgrader.spec
 
     def keep(self) -> str:
         """Let the cluster stand, and say how to enter and how to remove it."""
@@ -132,8 +132,8 @@ class KindProvider:
         self._closed = True
         try:
             if self._kept:
-                if self._levers is not None:
-                    self._levers.restore()
+                if self._operations is not None:
+                    self._operations.restore()
                 self._inner.close()
                 self._name_lock.write("kept.json", self._spec.identity())
             else:

@@ -16,7 +16,7 @@ from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
 
 _DELETE_SECONDS = 180.0
 _DELETE_ATTEMPTS = 3
-_DRIVER = Path(__file__).with_name("driver.py")
+_PROCESS = Path(__file__).with_name("pytest_kind_process.py")
 
 
 def clusters(kind: Path) -> frozenset[str]:
@@ -51,7 +51,7 @@ class ClusterCreator:
         image = spec.image.partition("@")[0]
         self.progress(f"kind: creating the cluster {spec.name}: {spec.nodes} nodes of {image}, which takes minutes")
         # -P: the driver's own folder has modules whose names are those of others.
-        argv: list[str | Path] = [sys.executable, "-P", _DRIVER, spec.name]
+        argv: list[str | Path] = [sys.executable, "-P", _PROCESS, spec.name]
         argv += [self.tools.kind, self.tools.kubectl, name_lock.kubeconfig, config]
         with TemporaryDirectory(prefix="ciliumwg-kind-") as folder:
             done = run(argv, timeout=spec.timeout, folder=Path(folder), log=name_lock.log)

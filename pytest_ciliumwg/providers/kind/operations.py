@@ -1,10 +1,9 @@
-"""The levers of a kind cluster: those of any cluster, and its nodes, which are containers here."""
+"""The operations of a kind cluster: those of any cluster, and its nodes, which are containers here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, Upgrader
 from pytest_ciliumwg.providers.existing.operations.agents import await_ready
 from pytest_ciliumwg.providers.kind.nodes import Nodes
@@ -13,8 +12,8 @@ from pytest_ciliumwg.providers.kind.nodes import Nodes
 class KindOperations(ExistingOperations):
     """What can be changed in a kind cluster."""
 
-    def __init__(self, context: ContainerContext, way: Upgrader, nodes: Nodes) -> None:
-        super().__init__(context, way)
+    def __init__(self, context: ContainerContext, upgrader: Upgrader, nodes: Nodes) -> None:
+        super().__init__(context, upgrader)
         self._nodes = nodes
 
     def unavailable(self, operation: str) -> str:
@@ -25,7 +24,7 @@ class KindOperations(ExistingOperations):
     def drain_node(self, node: str) -> None:
         """Cordon a node and evict its pods, but not those of DaemonSets."""
         self._nodes.check(node)
-        self._note("node", node, lambda: self.add_node(node))
+        self._undo_log.add(f"node {node}", lambda: self.add_node(node))
         self._nodes.cordon(node)
         self._nodes.evict(node)
 
@@ -44,32 +43,19 @@ class KindOperations(ExistingOperations):
         self._nodes.await_ready(node)
         self._nodes.uncordon(node)
         self._context.test_agents.take_back(node)
-        self._settle([node])
-        self._forget("node", node)
+        self._await_agents([node])
+        self._undo_log.done(f"node {node}")
 
     def restart_node(self, node: str) -> None:
         """Restart a node's container, and wait until its agent and pods have been started anew."""
         self._nodes.check(node)
-        self._note("node", node, lambda: self.add_node(node))
+        self._undo_log.add(f"node {node}", lambda: self.add_node(node))
         before = self._nodes.containers(node)
         self._nodes.restart(node)
         self._nodes.await_ready(node, gone=before)
-        self._settle([node])
-        self._forget("node", node)
+        self._await_agents([node])
+        self._undo_log.done(f"node {node}")
 
-    def _settle(self, nodes: Sequence[str]) -> None:
+    def _await_agents(self, nodes: Sequence[str]) -> None:
         await_ready(self._context, nodes)
         self._context.test_agents.settle()
-
-    def restore(self) -> None:
-        """Undo everything that is not undone: nodes first, for the rest needs them."""
-        failed = []
-        for what, node in sorted(self._undo):
-            if what == "node":
-                try:
-                    self.add_node(node)
-                except ProviderError as error:
-                    failed.append(str(error))
-        if failed:
-            raise ProviderError("; ".join(failed))
-        super().restore()

@@ -9,7 +9,7 @@ from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.lab.lab import Lab
-from pytest_ciliumwg.providers.lab.node_observer import look
+from pytest_ciliumwg.providers.lab.node_observer import observe_node
 from pytest_ciliumwg.providers.lab.operations import LabOperations
 from pytest_ciliumwg.providers.lab.spec import LabSpec
 
@@ -70,7 +70,7 @@ class LabCluster:
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside."""
-        return look(self.lab, self.lab.node(node))
+        return observe_node(self.lab, self.lab.node(node))
 
     def node_agent(self, node: str) -> AgentTransport:
         """The agent in a node's network namespace."""

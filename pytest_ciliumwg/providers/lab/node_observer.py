@@ -16,13 +16,13 @@ from pytest_ciliumwg.providers.lab.spec import LabNode
 TABLES = ("main", "201")
 
 
-def look(lab: Lab, node: LabNode) -> NodeState:
+def observe_node(lab: Lab, node: LabNode) -> NodeState:
     """Observe a node.
 
     Raises:
         ProviderError: the lab has ended.
     """
-    reader = Reader(lab.run_in(node, look_script(lab)))
+    reader = Reader(lab.run_in(node, observation_script(lab)))
     no_links: tuple[Link, ...] = ()
     links = reader.read("native_devices", lambda: links_from_ip(reader.section("links").good()), no_links)
     by_name = {link.name: link for link in links}
@@ -50,7 +50,7 @@ def look(lab: Lab, node: LabNode) -> NodeState:
 _NO_WIREGUARD: tuple[WireGuardDevice | None, tuple[Peer, ...]] = (None, ())
 
 
-def look_script(lab: Lab) -> str:
+def observation_script(lab: Lab) -> str:
     """The script that prints everything of one node."""
     lines = [SHOW, "show clock date +%s.%N", "show links ip -j -d addr show"]
     for family in lab.families:

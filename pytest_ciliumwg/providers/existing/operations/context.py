@@ -1,4 +1,4 @@
-"""What every lever takes hold of, and the way to wait for what it has set going."""
+"""What every operation takes hold of, and the way to wait for what it has set going."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_ciliumwg.providers.kubernetes.kube import Kube
 
 @dataclass(frozen=True, slots=True)
 class ContainerContext:
-    """One cluster, as levers need it."""
+    """One cluster, as operations need it."""
 
     kube: Kube
     cilium: Cilium

@@ -1,4 +1,4 @@
-"""The lab's levers, as the protocol `Operations` has them."""
+"""The lab's operations, as the protocol `Operations` has them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LabOperations:
         self._lab = lab
 
     def unavailable(self, operation: str) -> str:
-        """Why a lever cannot be pulled here; empty when it can."""
+        """Why an operation cannot be carried out here; empty when it can."""
         return nodes.why_not(self._lab) if operation in _TAKES_A_NODE_AWAY else ""
 
     def restart_agents(self, nodes: Sequence[str]) -> None:
