@@ -13,6 +13,10 @@ PATIENCE_SECONDS = 90.0
 """Longer than an agent ever takes on purpose for one answer."""
 
 
+NO_AGENT = 75
+"""The exit status of a call when no agent listens (yet): EX_TEMPFAIL of <sysexits.h>."""
+
+
 def read_line(sock: socket.socket) -> bytes:
     """One line from a connection, without its end; what came before EOF where there is none."""
     parts: list[bytes] = []
@@ -39,7 +43,7 @@ def call(path: str) -> int:
             reply = read_line(sock)
     except OSError as error:
         sys.stderr.write(f"no agent answers at {path}: {error}\n")
-        return 1
+        return NO_AGENT
     sys.stdout.buffer.write(reply + b"\n")
     return 0 if reply else 1
 

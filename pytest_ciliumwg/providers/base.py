@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
+from pytest_ciliumwg.waiting import for_each
 
 SERVICE_PORT = 21000
 """The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
-
-_CONCURRENCY = 16
 
 Progress = Callable[[str], None]
 """Called with one line for each step that a user waits for."""
@@ -220,5 +218,4 @@ def states_of(cluster: Cluster, nodes: Iterable[str]) -> dict[str, NodeState]:
         ProviderError: one of them cannot be observed at all.
     """
     names = list(nodes)
-    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
-        return dict(zip(names, pool.map(cluster.state, names), strict=True))
+    return dict(zip(names, for_each(cluster.state, names), strict=True))

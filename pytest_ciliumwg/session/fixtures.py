@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import tenacity
 
 from pytest_ciliumwg.agent_client.client import Agent
 from pytest_ciliumwg.changes.apply import ChangeResult
@@ -21,10 +19,10 @@ from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
 from pytest_ciliumwg.session.hooks import VERIFY, Conformance
 from pytest_ciliumwg.session.stages import INITIAL, Stage
 from pytest_ciliumwg.verdict.judge import Judge
+from pytest_ciliumwg.waiting import for_each, wait_for
 from pytest_ciliumwg.watch.one_shot import measure
 
 _POLL_SECONDS = 0.25
-_CONCURRENCY = 16
 
 
 @pytest.fixture(scope="session")
@@ -83,17 +81,14 @@ def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ..
     del pods_before  # asked for, so that it is the older of the two
     names = nodes_under_test(cluster)
 
-    def settled(found: Mapping[str, NodeState]) -> bool:
-        keys = {node.name for node in nodes if node.public_key}
-        return all(len(state.real_peers()) == len(keys - {name}) for name, state in found.items())
+    keys = {node.name for node in nodes if node.public_key}
+    found: dict[str, NodeState] = {}
 
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_delay(cluster.settle_seconds),
-        wait=tenacity.wait_fixed(_POLL_SECONDS),
-        retry=tenacity.retry_if_result(lambda found: not settled(found)),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else {},
-    )
-    found: Mapping[str, NodeState] = retrying(states_of, cluster, names)
+    def missing() -> str:
+        found.update(states_of(cluster, names))
+        return ", ".join(name for name, state in found.items() if len(state.real_peers()) != len(keys - {name}))
+
+    wait_for(missing, seconds=cluster.settle_seconds, poll=_POLL_SECONDS)
     return found
 
 
@@ -127,8 +122,7 @@ def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
         others = [str(ip) for other in test_pods if other is not pod for ip in other.addresses]
         return Agent(cluster.pod_agent(pod)).route_mtus(others)
 
-    with ThreadPoolExecutor(_CONCURRENCY) as pool:
-        return dict(zip([pod.key for pod in test_pods], pool.map(ask, test_pods), strict=True))
+    return dict(zip([pod.key for pod in test_pods], for_each(ask, test_pods), strict=True))
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from pytest_ciliumwg.model.cluster import Node, Pod
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.providers.base import Cluster, Progress
+from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.cluster_observer import Observer
 from pytest_ciliumwg.watch.differences import in_order
 from pytest_ciliumwg.watch.followers import PATIENCE, StreamFollower, WatchFollower
@@ -272,11 +273,9 @@ class ContinuousWatch:
 
     def _until(self, why_not: Callable[[], str]) -> None:
         """Wait until there is no reason any more why it cannot go on."""
-        deadline = time.monotonic() + READY_SECONDS + self.cluster.settle_seconds
-        while why := why_not():
-            if time.monotonic() > deadline:
-                raise NotSteadyError(why)
-            self._ending.wait(_TICK)
+        seconds = READY_SECONDS + self.cluster.settle_seconds
+        if why := wait_for(why_not, seconds=seconds, poll=_TICK, sleep=self._ending.wait):
+            raise NotSteadyError(why)
 
     def _who_is_deaf(self) -> str:
         with self.ledger.lock:

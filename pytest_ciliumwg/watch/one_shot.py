@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import tenacity
-
 from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, watch_report
 from pytest_ciliumwg.errors import AgentError
@@ -25,6 +23,7 @@ from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.providers.base import Cluster, Progress
+from pytest_ciliumwg.waiting import wait_for
 
 T = TypeVar("T")
 
@@ -81,17 +80,18 @@ class _Watching:
             others = [ip for other, ips in targets.items() if other != name for ip in ips]
             return agent.send_control(self.run, numbers[name], self.devices[name], others)
 
-        def arrived() -> bool:
+        def underway() -> str:
             seen = self.each(self.watchers, lambda _, agent: agent.controls_seen(self.run))
             wanted = set(numbers.values())
-            return all(not isinstance(s, AgentError) and wanted - {numbers[n]} <= s for n, s in seen.items())
+            deaf = [n for n, s in seen.items() if isinstance(s, AgentError) or not wanted - {numbers[n]} <= s]
+            return ", ".join(deaf)
 
         deadline = time.monotonic() + max(CONTROL_SECONDS, self.cluster.settle_seconds)
         while time.monotonic() < deadline:
             for name, answer in self.each(self.watchers, send).items():
                 failed = [str(answer)] if isinstance(answer, AgentError) else [f"{name}: {why}" for why in answer]
                 self.problems.extend(failed)
-            if _within(0.5, arrived):
+            if not wait_for(underway, seconds=0.5, poll=0.02):
                 return
 
     def serve(self, flows: Sequence[Flow]) -> None:
@@ -198,14 +198,3 @@ def _by(flows: Sequence[Flow], key: Callable[[Flow], str]) -> dict[str, list[Flo
     for flow in flows:
         groups.setdefault(key(flow), []).append(flow)
     return groups
-
-
-def _within(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Whether the condition comes true in time."""
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_delay(seconds),
-        wait=tenacity.wait_fixed(0.02),
-        retry=tenacity.retry_if_result(lambda met: not met),
-        retry_error_callback=lambda _: False,
-    )
-    return bool(retrying(condition))

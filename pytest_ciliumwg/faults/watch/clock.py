@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from pytest_ciliumwg.errors import AgentError, ProviderError
 from pytest_ciliumwg.faults.catalogue import fault
 from pytest_ciliumwg.faults.tools.consequences import BLIND
@@ -14,6 +12,7 @@ from pytest_ciliumwg.providers.base import AgentTransport
 from pytest_ciliumwg.providers.lab.agents import ARCHIVE
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
+from pytest_ciliumwg.waiting import wait_for
 
 JUMP_SECONDS = -3600
 _START_SECONDS = 10.0
@@ -61,13 +60,12 @@ def clock_jump(lab: Lab, node: LabNode) -> None:
 
 
 def _wait_for(port: AgentTransport) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
+    def missing() -> str:
         try:
             port.exchange(b'{"op":"hello"}\n', timeout=1)
         except AgentError as error:
-            if time.monotonic() > deadline:
-                raise ProviderError(f"the agent {port.name} did not start again: {error}") from error
-            time.sleep(0.02)
-        else:
-            return
+            return str(error)
+        return ""
+
+    if why := wait_for(missing, seconds=_START_SECONDS, poll=0.02):
+        raise ProviderError(f"the agent {port.name} did not start again: {why}")

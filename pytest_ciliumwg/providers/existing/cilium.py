@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from pytest_ciliumwg.providers.existing.node_observer import AGENT_TOOL
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.remote import Place, run_in
+from pytest_ciliumwg.waiting import for_each
 
 AGENT_LABELS = {"k8s-app": "cilium"}
 AGENT_CONTAINER = "cilium-agent"
@@ -104,8 +104,7 @@ class Cilium:
             for node, facts in agents.items()
             if not trouble_of(facts)
         }
-        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
-            versions = dict(zip(places, pool.map(self._version_at, places.values()), strict=True))
+        versions = dict(zip(places, for_each(self._version_at, places.values()), strict=True))
         if not versions:
             raise ProviderError(f"no Cilium agent in namespace {self.namespace} runs, so its version cannot be read")
         if len(set(versions.values())) > 1:

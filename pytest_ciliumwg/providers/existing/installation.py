@@ -13,6 +13,7 @@ from pytest_ciliumwg.providers.existing.manifests import PULL_SECRET, ROLES, Man
 from pytest_ciliumwg.providers.existing.readiness import NotReady, not_ready_of, refusals
 from pytest_ciliumwg.providers.existing.spec import ROLE_LABEL, ExistingSpec, RunId
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
+from pytest_ciliumwg.waiting import wait_for
 
 Object = Mapping[str, Any]
 
@@ -79,22 +80,25 @@ class Installation:
         Raises:
             ProviderError: they cannot, or do not in time.
         """
-        deadline = time.monotonic() + self.spec.timeout
         pulling: dict[str, float] = {}
-        shown = ""
-        while obstacles := self._obstacles(nodes):
-            now = time.monotonic()
-            pulling = {one.where: pulling.get(one.where, now) for one in obstacles if one.pull}
-            for one in obstacles:
-                if one.permanent or now - pulling.get(one.where, now) > self.spec.retry_policy.pull:
-                    raise ProviderError(f"the agents cannot run: {one}; {one.advice}".removesuffix("; "))
-            line = _summary(obstacles)
-            if now > deadline:
-                raise ProviderError(f"the agents were not ready within {self.spec.timeout:g} s: {line}")
-            if line != shown:
-                self.progress(f"existing: waiting: {line}")
-                shown = line
-            time.sleep(self.spec.retry_policy.poll)
+
+        def missing() -> str:
+            nonlocal pulling
+            obstacles, now = self._obstacles(nodes), time.monotonic()
+            pulling = {obstacle.where: pulling.get(obstacle.where, now) for obstacle in obstacles if obstacle.pull}
+            for obstacle in obstacles:
+                if obstacle.permanent or now - pulling.get(obstacle.where, now) > self.spec.retry_policy.pull:
+                    raise ProviderError(f"the agents cannot run: {obstacle}; {obstacle.advice}".removesuffix("; "))
+            return _summary(obstacles) if obstacles else ""
+
+        why = wait_for(
+            missing,
+            seconds=self.spec.timeout,
+            poll=self.spec.retry_policy.poll,
+            progress=lambda line: self.progress(f"existing: waiting: {line}"),
+        )
+        if why:
+            raise ProviderError(f"the agents were not ready within {self.spec.timeout:g} s: {why}")
 
     def _obstacles(self, nodes: Sequence[str]) -> list[NotReady]:
         """What is still missing; the API is asked for events only while something is."""
@@ -144,16 +148,15 @@ def delete_namespace(kube: Kube, name: str) -> None:
         ProviderError: it cannot be deleted, or does not go.
     """
     by_hand = f"remove it with --ciliumwg-cleanup or `kubectl delete namespace {name}`"
-    deadline = time.monotonic() + kube.retry_policy.gone
+
+    def missing() -> str:
+        found = kube.get("namespaces", name)
+        return "" if found is None else f"after it was deleted{_why_not_gone(found)}"
+
     try:
         kube.delete("namespaces", name)
-        while (found := kube.get("namespaces", name)) is not None:
-            if time.monotonic() > deadline:
-                raise ProviderError(
-                    f"the namespace {name} is still there {kube.retry_policy.gone:.0f} s after it was deleted"
-                    f"{_why_not_gone(found)}; {by_hand}"
-                )
-            time.sleep(kube.retry_policy.poll / 4)
+        if why := wait_for(missing, seconds=kube.retry_policy.gone, poll=kube.retry_policy.poll / 4):
+            raise ProviderError(f"the namespace {name} is still there {kube.retry_policy.gone:.0f} s {why}; {by_hand}")
     except ProviderError as error:
         text = str(error)
         raise ProviderError(

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pytest_ciliumwg.errors import AgentError, ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.observe.kubernetes import pod_facts
 from pytest_ciliumwg.providers.base import AgentTransport
-from pytest_ciliumwg.providers.existing.cilium import CONCURRENCY, Cilium
+from pytest_ciliumwg.providers.existing.cilium import Cilium
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.manifests import Role
 from pytest_ciliumwg.providers.existing.readiness import not_ready_of
 from pytest_ciliumwg.providers.existing.services import make_services, remove_services
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
-from pytest_ciliumwg.providers.existing.transport import ExecTransport, NoAgent
+from pytest_ciliumwg.providers.existing.transport import ExecTransport, NoAgent, NotListeningError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
+from pytest_ciliumwg.waiting import for_each, wait_for
 
 _HELLO = b'{"op":"hello"}\n'
 
@@ -101,14 +101,13 @@ class TestAgents:
         # Made here, long before they are used: kube-proxy takes a moment to learn of them.
         self.services = make_services(self._kube, self._installation.run, pods)
 
-    def hello(self, ports: Sequence[AgentTransport], deadline: float) -> None:
+    def hello(self, transports: Sequence[AgentTransport], deadline: float) -> None:
         """Wait until these agents answer.
 
         Raises:
             ProviderError: one does not.
         """
-        with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="ciliumwg") as pool:
-            list(pool.map(lambda port: _hello(port, deadline, self._spec.retry_policy.poll), ports))
+        for_each(lambda transport: _hello(transport, deadline, self._spec.retry_policy.poll), transports)
 
     def settle(self) -> None:
         """Wait until every agent and test pod is there again, and give the test pods Services anew.
@@ -134,17 +133,15 @@ class TestAgents:
         self.settle()
 
     def _await_endpoints(self, pods: Sequence[Pod], deadline: float) -> None:
-        while True:
+        def foreign() -> str:
             known = {ip for pod in self._cilium.pods(self._cilium.nodes()) for ip in pod.addresses}
-            foreign = [pod for pod in pods if not known & set(pod.addresses)]
-            if not foreign:
-                return
-            if time.monotonic() > deadline:
-                raise ProviderError(
-                    f"no CiliumEndpoint has the address of test pod {foreign[0].key} on node {foreign[0].node}: "
-                    "another CNI gives addresses there, so its traffic is not Cilium's to encrypt"
-                )
-            time.sleep(self._spec.retry_policy.poll)
+            return next((f"{pod.key} on node {pod.node}" for pod in pods if not known & set(pod.addresses)), "")
+
+        if pod := wait_for(foreign, seconds=deadline - time.monotonic(), poll=self._spec.retry_policy.poll):
+            raise ProviderError(
+                f"no CiliumEndpoint has the address of test pod {pod}: "
+                "another CNI gives addresses there, so its traffic is not Cilium's to encrypt"
+            )
 
 
 def pod_of(raw: Mapping[str, Any], node: str) -> Pod:
@@ -160,14 +157,17 @@ def pod_of(raw: Mapping[str, Any], node: str) -> Pod:
     return Pod(name=facts.name, namespace=facts.namespace, node=node, addresses=facts.addresses)
 
 
-def _hello(port: AgentTransport, deadline: float, pause: float) -> None:
+def _hello(transport: AgentTransport, deadline: float, pause: float) -> None:
     """A container that has just started may need a moment before its agent listens."""
-    while True:
+
+    def missing() -> str:
         try:
-            port.exchange(_HELLO, timeout=max(deadline - time.monotonic(), 1.0))
+            transport.exchange(_HELLO, timeout=max(deadline - time.monotonic(), 1.0))
+        except NotListeningError as error:
+            return str(error)
         except AgentError as error:
-            if time.monotonic() > deadline or "no agent answers" not in str(error):
-                raise ProviderError(str(error)) from None
-            time.sleep(pause)
-        else:
-            return
+            raise ProviderError(str(error)) from None
+        return ""
+
+    if why := wait_for(missing, seconds=deadline - time.monotonic(), poll=pause):
+        raise ProviderError(why)

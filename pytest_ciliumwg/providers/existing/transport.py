@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pytest_ciliumwg.agent.caller import NO_AGENT
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.providers.existing.manifests import CALL, CONTAINER
 from pytest_ciliumwg.providers.kubernetes.errors import NOT_FOUND, KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.remote import Place, run_in
+
+
+class NotListeningError(AgentError):
+    """The container runs, and no agent listens in it: it may have just started."""
 
 
 class ExecTransport:
@@ -43,7 +48,8 @@ class ExecTransport:
             raise AgentError(f"the agent on {self._name} cannot be reached: {error}") from None
         if done.status != 0:
             said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
-            raise AgentError(f"the agent on {self._name} cannot be reached: {said}")
+            kind = NotListeningError if done.status == NO_AGENT else AgentError
+            raise kind(f"the agent on {self._name} cannot be reached: {said}")
         if not done.stdout.endswith(b"\n"):
             raise AgentError(f"the agent on {self._name} answered with less than a whole line")
         return done.stdout

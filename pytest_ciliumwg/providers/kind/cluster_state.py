@@ -17,6 +17,7 @@ from pytest_ciliumwg.providers.existing.cilium import AGENT_CONTAINER, AGENT_LAB
 from pytest_ciliumwg.providers.existing.node_observer import AGENT_TOOL
 from pytest_ciliumwg.providers.kind.spec import NAMESPACE, KindSpec
 from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
+from pytest_ciliumwg.waiting import wait_for
 
 _CRASHING_SECONDS = 90.0
 _SELECTOR = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
@@ -67,18 +68,24 @@ def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
     Raises:
         ProviderError: time is up, or an agent crashes again and again; with the reason that was seen last.
     """
-    deadline = time.monotonic() + spec.timeout
-    shown, crashing = "", 0.0
-    while why := _obstacle(kubectl, spec.nodes):
-        if why != shown:
-            progress(f"kind: waiting for Cilium: {why}")
-            shown = why
+    crashing = 0.0
+
+    def missing() -> str:
+        nonlocal crashing
+        why = _obstacle(kubectl, spec.nodes)
         crashing = (crashing or time.monotonic()) if "CrashLoopBackOff" in why else 0.0
         if crashing and time.monotonic() - crashing > min(_CRASHING_SECONDS, spec.timeout):
             raise ProviderError(f"Cilium does not start: {why}{_last_words(kubectl)}")
-        if time.monotonic() > deadline:
-            raise ProviderError(f"Cilium is not ready after {spec.timeout:g} s: {why}")
-        time.sleep(spec.poll)
+        return why
+
+    why = wait_for(
+        missing,
+        seconds=spec.timeout,
+        poll=spec.poll,
+        progress=lambda line: progress(f"kind: waiting for Cilium: {line}"),
+    )
+    if why:
+        raise ProviderError(f"Cilium is not ready after {spec.timeout:g} s: {why}")
     progress(f"kind: Cilium runs on {spec.nodes} nodes")
 
 

@@ -1,8 +1,7 @@
-"""What every operation takes hold of, and the way to wait for what it has set going."""
+"""What every operation takes hold of, and how it waits until its effect is there."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
+from pytest_ciliumwg.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,15 @@ class ContainerContext:
         Raises:
             ProviderError: time is up, or the API server refuses for good.
         """
-        deadline = time.monotonic() + self.spec.timeout
-        while why := self._asked(missing, deadline):
-            if time.monotonic() > deadline:
-                raise ProviderError(f"{failing} within {self.spec.timeout:g} s: {why}")
-            time.sleep(self.spec.retry_policy.poll)
 
-    @staticmethod
-    def _asked(missing: Callable[[], str], deadline: float) -> str:
-        """An API server that does not answer now is one more thing that is missing."""
-        try:
-            return missing()
-        except KubeError as error:
-            if not error.passing or time.monotonic() > deadline:
-                raise
-            return str(error)
+        def asked() -> str:
+            """An API server that does not answer now is one more thing that is missing."""
+            try:
+                return missing()
+            except KubeError as error:
+                if not error.passing:
+                    raise
+                return str(error)
+
+        if why := wait_for(asked, seconds=self.spec.timeout, poll=self.spec.retry_policy.poll):
+            raise ProviderError(f"{failing} within {self.spec.timeout:g} s: {why}")

@@ -1,0 +1,67 @@
+"""The one wait, and the one way to do something for many at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import tenacity
+
+MOST_AT_ONCE = 16
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def wait_for(
+    missing: Callable[[], str],
+    *,
+    seconds: float,
+    poll: float,
+    progress: Callable[[str], None] | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+) -> str:
+    """Ask what is still missing until nothing is, or time is up; it is asked once at least.
+
+    Args:
+        missing: What is missing, in words; empty for nothing. What it raises ends the wait.
+        seconds: How long to wait at most.
+        poll: Seconds between two questions.
+        progress: Told what is missing whenever that changes.
+        sleep: Lets the time between two questions pass.
+
+    Returns:
+        What was missing when time was up; empty when nothing is.
+    """
+    told = ""
+
+    def ask() -> str:
+        nonlocal told
+        why = missing()
+        if why and why != told and progress is not None:
+            progress(why)
+        told = why
+        return why
+
+    def pause(seconds: float) -> None:
+        sleep(seconds)
+
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(poll),
+        retry=tenacity.retry_if_result(bool),
+        retry_error_callback=lambda _: told,
+        sleep=pause,
+    )
+    return retrying(ask)
+
+
+def for_each(call: Callable[[T], R], items: Iterable[T], *, at_once: int = MOST_AT_ONCE) -> list[R]:
+    """Call a function for each of some items, many at once; the results in the order of the items.
+
+    The first error that a call raises is raised here, once all calls that began have ended.
+    """
+    with ThreadPoolExecutor(at_once, thread_name_prefix="ciliumwg") as pool:
+        return list(pool.map(call, items))
