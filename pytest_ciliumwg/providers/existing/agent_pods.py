@@ -9,10 +9,12 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.timeline import AgentPod
-from pytest_ciliumwg.observe.kubernetes import pod_facts
-from pytest_ciliumwg.providers.existing.cilium import AGENT_CONTAINER, trouble_of
+from pytest_ciliumwg.observe.kubernetes import PodFacts, pod_facts
 
 Object = Mapping[str, Any]
+
+AGENT_LABELS = {"k8s-app": "cilium"}
+AGENT_CONTAINER = "cilium-agent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +88,12 @@ def _seconds(moment: str | None) -> float | None:
         return datetime.fromisoformat(moment).timestamp() if moment else None
     except ValueError:
         return None
+
+
+def trouble_of(facts: PodFacts) -> str:
+    """Why an agent pod is not well, empty when it is."""
+    if facts.waiting:
+        return ", ".join(facts.waiting)
+    if facts.phase != "Running":
+        return f"its pod {facts.name} is {facts.phase}"
+    return "" if facts.ready else f"its pod {facts.name} is running, but not ready"

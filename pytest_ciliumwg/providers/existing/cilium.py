@@ -13,20 +13,17 @@ from pytest_ciliumwg.observe.cilium import version_from_agent
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
 from pytest_ciliumwg.observe.kubernetes import (
     NodeFacts,
-    PodFacts,
     node_facts,
     nodes_from_ciliumnodes,
-    pod_facts,
     pods_from_ciliumendpoints,
 )
+from pytest_ciliumwg.providers.existing.agent_pods import AGENT_CONTAINER, AGENT_LABELS, RunningAgent, agents_of
 from pytest_ciliumwg.providers.existing.node_observer import AGENT_TOOL
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.remote import Place, run_in
 from pytest_ciliumwg.waiting import for_each
 
-AGENT_LABELS = {"k8s-app": "cilium"}
-AGENT_CONTAINER = "cilium-agent"
 AGENT_WORKLOAD = "cilium"
 """The agents' DaemonSet, as all charts call it."""
 USUAL_NAMESPACE = "kube-system"
@@ -57,15 +54,13 @@ class Cilium:
         except ObservationError as error:
             raise ProviderError(f"the cluster's CiliumEndpoints cannot be understood: {error}") from None
 
-    def agents(self, node: str | None = None) -> dict[str, PodFacts]:
-        """The agent pod of each node, or of one."""
-        found: dict[str, PodFacts] = {}
-        pods = self.kube.list("pods", namespace=self.namespace, labels=AGENT_LABELS, node=node)
-        for facts in map(_pod_facts, pods):
-            # During an upgrade the old pod may linger beside the new one.
-            if facts.node is not None and (facts.node not in found or facts.ready):
-                found[facts.node] = facts
-        return found
+    def agents(self, node: str | None = None) -> dict[str, RunningAgent]:
+        """Node → its Cilium agent, of all nodes or one.
+
+        Raises:
+            ProviderError: they cannot be listed or understood.
+        """
+        return agents_of(self.kube.list("pods", namespace=self.namespace, labels=AGENT_LABELS, node=node))
 
     def agent(self, node: str) -> Place:
         """Where the agent of a node runs.
@@ -73,12 +68,12 @@ class Cilium:
         Raises:
             ProviderError: it does not, or is not well.
         """
-        facts = self.agents(node).get(node)
-        if facts is None:
+        agent = self.agents(node).get(node)
+        if agent is None:
             raise ProviderError(f"node {node} has no Cilium agent pod in namespace {self.namespace}")
-        if trouble := trouble_of(facts):
-            raise ProviderError(f"the Cilium agent on node {node} is not running: {trouble}")
-        return Place(self.namespace, facts.name, AGENT_CONTAINER)
+        if agent.trouble:
+            raise ProviderError(f"the Cilium agent on node {node} is not running: {agent.trouble}")
+        return Place(self.namespace, agent.pod.name, AGENT_CONTAINER)
 
     def config(self) -> CiliumConfig:
         """What the cluster's Cilium is configured to do, in the version that its agents run.
@@ -100,9 +95,9 @@ class Cilium:
     def _version(self) -> str:
         agents = self.agents()
         places = {
-            node: Place(self.namespace, facts.name, AGENT_CONTAINER)
-            for node, facts in agents.items()
-            if not trouble_of(facts)
+            node: Place(self.namespace, agent.pod.name, AGENT_CONTAINER)
+            for node, agent in agents.items()
+            if not agent.trouble
         }
         versions = dict(zip(places, for_each(self._version_at, places.values()), strict=True))
         if not versions:
@@ -177,10 +172,10 @@ def check_health(cilium: Cilium, nodes: Mapping[str, NodeFacts], wanted: tuple[s
             raise ProviderError(f"node {name} is NotReady: repair it, or leave it out with --ciliumwg-node-selector")
         if name not in agents:
             raise ProviderError(f"node {name} has no Cilium agent pod in namespace {cilium.namespace}")
-        if trouble := trouble_of(agents[name]):
+        if trouble := agents[name].trouble:
             raise ProviderError(
                 f"the Cilium agent on node {name} does not run: {trouble}; "
-                f"see `kubectl -n {cilium.namespace} logs {agents[name].name}`"
+                f"see `kubectl -n {cilium.namespace} logs {agents[name].pod.name}`"
             )
 
 
@@ -192,13 +187,6 @@ def node_facts_of(kube: Kube) -> dict[str, NodeFacts]:
         raise ProviderError(f"the cluster's nodes cannot be understood: {error}") from None
 
 
-def _pod_facts(raw: Mapping[str, object]) -> PodFacts:
-    try:
-        return pod_facts(raw)
-    except ObservationError as error:
-        raise ProviderError(f"a Cilium agent pod cannot be understood: {error}") from None
-
-
 def endpoints_on(endpoints: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> Iterator[Mapping[str, Any]]:
     """The CiliumEndpoints of these nodes: those of a node that has left are there a while longer."""
     addresses = {str(ip) for node in nodes for ip in node.addresses}
@@ -206,12 +194,3 @@ def endpoints_on(endpoints: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) 
         networking = (one.get("status") or {}).get("networking") or {}
         if networking.get("node") in addresses:
             yield one
-
-
-def trouble_of(facts: PodFacts) -> str:
-    """Why an agent pod is not well, empty when it is."""
-    if facts.waiting:
-        return ", ".join(facts.waiting)
-    if facts.phase != "Running":
-        return f"its pod {facts.name} is {facts.phase}"
-    return "" if facts.ready else f"its pod {facts.name} is running, but not ready"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.observe.kubernetes import node_facts, nodes_from_ciliumnodes, pods_from_ciliumendpoints
-from pytest_ciliumwg.providers.existing.agent_pods import agents_of
-from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, AGENT_WORKLOAD, Cilium, endpoints_on
+from pytest_ciliumwg.providers.existing.agent_pods import AGENT_LABELS, agents_of
+from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD, Cilium, endpoints_on
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy

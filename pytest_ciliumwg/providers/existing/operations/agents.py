@@ -16,7 +16,7 @@ def agents_on(context: ContainerContext, nodes: Sequence[str]) -> dict[str, Runn
     Raises:
         ProviderError: a node has none.
     """
-    found = context.agents()
+    found = context.cilium.agents()
     if without := [node for node in nodes if node not in found]:
         raise ProviderError(f"node {without[0]} has no Cilium agent pod in namespace {context.cilium.namespace}")
     return {node: found[node] for node in nodes}
@@ -40,7 +40,7 @@ def await_ready(context: ContainerContext, nodes: Sequence[str], gone: Collectio
         ProviderError: time is up; the sentence says what is missing, and where.
     """
     context.wait(
-        lambda: _missing(context.agents(), nodes, gone, context.cilium.namespace),
+        lambda: _missing(context.cilium.agents(), nodes, gone, context.cilium.namespace),
         f"the Cilium agents of {_named(nodes)} were not ready again",
     )
 

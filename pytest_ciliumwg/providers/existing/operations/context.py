@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig
 from pytest_ciliumwg.providers.base import Progress
-from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent, agents_of
-from pytest_ciliumwg.providers.existing.cilium import AGENT_LABELS, Cilium
+from pytest_ciliumwg.providers.existing.cilium import Cilium
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
@@ -32,15 +31,6 @@ class ContainerContext:
     """What Cilium was configured to do when it was looked at last."""
     follow: Callable[[str | None], None]
     """Told the version that Cilium was brought to, or None for whatever others have made of it."""
-
-    def agents(self, node: str | None = None) -> dict[str, RunningAgent]:
-        """Node → its Cilium agent, of all nodes or one.
-
-        Raises:
-            ProviderError: they cannot be listed or understood.
-        """
-        pods = self.kube.list("pods", namespace=self.cilium.namespace, labels=AGENT_LABELS, node=node)
-        return agents_of(pods)
 
     def wait(self, missing: Callable[[], str], failing: str) -> None:
         """Wait until nothing is missing, at most the time that agents have to get ready.

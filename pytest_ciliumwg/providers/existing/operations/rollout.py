@@ -58,7 +58,7 @@ class Rollout:
     def _look(self) -> tuple[int, str]:
         """How many agents are done, and what is missing; empty when nothing is."""
         try:
-            agents = self._context.agents()
+            agents = self._context.cilium.agents()
             nodes = sorted(node.name for node in self._context.cilium.nodes())
             return self._missing(agents, nodes)
         except KubeError as error:
