@@ -164,7 +164,7 @@ def test_an_agent_that_does_not_answer_in_time(raise_lab: Raise) -> None:
 def test_what_cannot_be_read_is_unknown_and_not_empty(raise_lab: Raise, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = raise_lab(nodes=2)
     monkeypatch.setattr("pytest_ciliumwg.providers.lab.node_observer.WG_SHOW_SCRIPT", "echo '== public-key'; exit 1")
-    monkeypatch.setattr("pytest_ciliumwg.providers.lab.node_observer.TABLES", ("main", "no-such-table"))
+    monkeypatch.setattr("pytest_ciliumwg.observe.node_observer.TABLES", ("main", "no-such-table"))
     state = cluster.state("lab-worker")
     assert state.link is not None
     assert state.wireguard is None

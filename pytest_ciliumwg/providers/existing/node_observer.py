@@ -1,25 +1,24 @@
-"""Looking at a node through the Cilium agent's container, which is in the node's network namespace."""
+"""What is asked of a node through the Cilium agent's container, which is in the node's network namespace."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import IPFamily, Node, sorted_families
-from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, Rule, WireGuardDevice
+from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, WireGuardDevice
+from pytest_ciliumwg.observe import node_observer
 from pytest_ciliumwg.observe.cilium import wireguard_from_debuginfo
-from pytest_ciliumwg.observe.iproute import links_from_ip, routes_from_ip, rules_from_ip
-from pytest_ciliumwg.observe.json_reader import number
-from pytest_ciliumwg.observe.sections import SHOW, Reader
+from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, NodeParts, require
+from pytest_ciliumwg.observe.sections import Reader
 from pytest_ciliumwg.observe.tc import redirects_from_bpftool, redirects_from_tc
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.existing.native_devices import native_devices
 
-TABLES = ("main", "201")
 FIELDS = ("link", "wireguard", "peers", "rules", "routes", "redirects", "native_devices", "rp_filter", "fwmark")
 _NO_FWMARK = "the agent's `debuginfo` does not tell the device's firewall mark"
-_NO_WIREGUARD: tuple[WireGuardDevice | None, tuple[Peer, ...]] = (None, ())
 
 AGENT_TOOL = """
 agent() {
@@ -39,50 +38,32 @@ filters() {
     done
 }
 """
+_SHOWN = ("show bpftool bpftool -j net show", "show tc filters", "show debuginfo agent debuginfo --output json")
 
 
 def observation_script(families: Iterable[IPFamily]) -> str:
     """The script that prints everything of one node; it changes nothing and leaves nothing."""
-    lines = [SHOW, AGENT_TOOL, _TC, "show clock date +%s.%N", "show links ip -j -d addr show"]
-    for family in sorted_families(families):
-        flag = _flag(family)
-        lines.append(f"show rules{flag} ip -j {flag} rule show")
-        lines += [f"show routes{flag}-{table} ip -j {flag} route show table {table}" for table in TABLES]
-    lines.append("show bpftool bpftool -j net show")
-    lines.append("show tc filters")
-    lines.append(f"show rp_filter cat /proc/sys/net/ipv4/conf/{DEVICE}/rp_filter")
-    lines.append("show debuginfo agent debuginfo --output json")
-    return "\n".join([*lines, "exit 0", ""])
+    return node_observer.observation_script(families, DEVICE, _SHOWN, before=AGENT_TOOL + _TC)
 
 
 def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable[IPFamily]) -> NodeState:
     """What the script's output says of a node; what it does not say is named in `unread`."""
-    order = sorted_families(families)
-    reader = Reader(text)
-    no_links: tuple[Link, ...] = ()
-    no_routes: tuple[Route, ...] = ()
-    links = reader.read("link", lambda: links_from_ip(reader.section("links").good()), no_links)
-    link = next((one for one in links if one.name == DEVICE), None)
-    device, peers = reader.read("wireguard", lambda: _wireguard(reader), _NO_WIREGUARD)
-    if "wireguard" in reader.unread:
-        reader.unread["peers"] = reader.unread["wireguard"]
-    if device is None or device.fwmark is None:
-        reader.unread["fwmark"] = reader.unread.get("wireguard", _NO_FWMARK)
-    routes = reader.read("routes", lambda: _routes(reader, order), no_routes)
-    natives = reader.read("native_devices", lambda: _natives(reader, links, routes, node, others), no_links)
-    return NodeState(
-        node=node.name,
-        observed_at=reader.read("observed_at", lambda: _clock(reader), time.time()),
-        link=link,
-        wireguard=device,
-        peers=peers,
-        rules=reader.read("rules", lambda: _rules(reader, order), ()),
-        routes=routes,
-        redirects=reader.read("redirects", lambda: _redirects(reader), ()),
-        native_devices=natives,
-        rp_filter=reader.read("rp_filter", lambda: _rp_filter(reader, link, links), None),
-        unread=reader.unread,
-    )
+    peers = tuple(others)
+
+    def devices(reader: Reader, links: Sequence[Link], routes: Sequence[Route]) -> tuple[Link, ...]:
+        require(reader, "link", "routes")
+        addresses = [ip for peer in peers for ip in peer.addresses]
+        pod_cidrs = [cidr for peer in peers for cidr in peer.pod_cidrs]
+        found = native_devices(links, routes, node.tunnel_addresses, addresses, pod_cidrs)
+        if not found:
+            raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
+        return found
+
+    parts = NodeParts(wireguard=_wireguard, redirects=_redirects, native_devices=devices)
+    state = node_observer.state_from(text, node.name, DEVICE, families, parts)
+    if state.wireguard is None or state.wireguard.fwmark is None:
+        return replace(state, unread={**state.unread, "fwmark": state.unread.get("wireguard", _NO_FWMARK)})
+    return state
 
 
 def unseen(node: str, why: str) -> NodeState:
@@ -102,35 +83,9 @@ def unseen(node: str, why: str) -> NodeState:
     )
 
 
-def _clock(reader: Reader) -> float:
-    text = reader.section("clock").good()
-    try:
-        return float(text.removesuffix(".%N"))
-    except ValueError:
-        raise ObservationError(f"the output of `date +%s.%N` is {text[:40]!r}, which is no time") from None
-
-
-def _flag(family: IPFamily) -> str:
-    return "-4" if family is IPFamily.V4 else "-6"
-
-
-def _wireguard(reader: Reader) -> tuple[WireGuardDevice | None, tuple[Peer, ...]]:
-    return wireguard_from_debuginfo(reader.section("debuginfo").good()) or _NO_WIREGUARD
-
-
-def _rules(reader: Reader, families: Iterable[IPFamily]) -> tuple[Rule, ...]:
-    return tuple(
-        rule for family in families for rule in rules_from_ip(reader.section(f"rules{_flag(family)}").good(), family)
-    )
-
-
-def _routes(reader: Reader, families: Iterable[IPFamily]) -> tuple[Route, ...]:
-    found: list[Route] = []
-    for family in families:
-        for table in TABLES:
-            shown = reader.section(f"routes{_flag(family)}-{table}")
-            found += routes_from_ip(shown.output, family, table, status=shown.status, stderr=shown.stderr)
-    return tuple(found)
+def _wireguard(reader: Reader, link: Link | None) -> tuple[WireGuardDevice | None, tuple[Peer, ...]]:
+    del link  # the agent tells of a device that it still has in mind
+    return wireguard_from_debuginfo(reader.section("debuginfo").good()) or NO_WIREGUARD
 
 
 def _redirects(reader: Reader) -> tuple[Redirect, ...]:
@@ -150,24 +105,3 @@ def _tc_redirects(text: str) -> tuple[Redirect, ...]:
         device, _, shown = part.partition("\n")
         found += redirects_from_tc(shown, device, "egress") if shown.strip() else ()
     return tuple(found)
-
-
-def _natives(
-    reader: Reader, links: tuple[Link, ...], routes: tuple[Route, ...], node: Node, others: Iterable[Node]
-) -> tuple[Link, ...]:
-    for needed in ("link", "routes"):
-        if needed in reader.unread:
-            raise ObservationError(reader.unread[needed])
-    peers = tuple(others)
-    addresses = [ip for peer in peers for ip in peer.addresses]
-    pod_cidrs = [cidr for peer in peers for cidr in peer.pod_cidrs]
-    found = native_devices(links, routes, node.tunnel_addresses, addresses, pod_cidrs)
-    if not found:
-        raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
-    return found
-
-
-def _rp_filter(reader: Reader, link: Link | None, links: tuple[Link, ...]) -> int | None:
-    if link is None and links:
-        return None  # without the device there is nothing to read, which is an observation and no failure
-    return number(reader.section("rp_filter").good(), f"rp_filter of {DEVICE}")
