@@ -43,7 +43,7 @@ class LabBackend:
         self._lock = threading.Lock()
         self._levers = LabOperations(lab)
         self._pulling = threading.Lock()
-        self._path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+        self.path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         self._install_tools()
 
     def _install_tools(self) -> None:
@@ -95,7 +95,7 @@ class LabBackend:
             mounts += [directory, mount["mountPath"]]
         netns, addresses, extra = self._network(pod)
         inside = ["unshare", "--mount", "sh", "-c", _SET_UP, "sh", *mounts, "--", *_CAPABILITIES, *container["command"]]
-        process = self.lab.sandbox.popen(["env", f"PATH={self._path}", *inside], netns=netns)
+        process = self.lab.sandbox.popen(["env", f"PATH={self.path}", *inside], netns=netns)
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.stdout.readline()  # `ready`
@@ -181,13 +181,13 @@ class LabBackend:
 
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """Into the agent's container: the node with its tools; into ours: the process's own namespaces."""
-        environment = ["env", "-i", f"PATH={self._path}"]
+        environment = ["env", "-i", f"PATH={self.path}"]
         if container == shapes.AGENT:
             node, name = pod["spec"]["nodeName"], pod["metadata"]["name"]
             own = ["unshare", "--mount", "sh", "-c", _AGENT_FILES, node, *command]
             version = self._version(node)
             tools = "bin-1.15" if shapes.newer(version, "1.15") else "bin-1.10"
-            path = f"PATH={_ROOT}/{tools}:{self._path}"
+            path = f"PATH={_ROOT}/{tools}:{self.path}"
             marked = ["env", "-i", path, f"CILIUM_VERSION={version}", f"{_MARK}={name}", "sh", ON, node, *own]
             return [*self.lab.sandbox.enter(), *marked]
         pid, netns, _ = self._started[_name(pod)]

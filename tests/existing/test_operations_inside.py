@@ -54,6 +54,19 @@ def pings(cluster: ExistingCluster, double: ApiDouble) -> bool:
     return "ok" in lab.run_in_pod(here, f"ping -c 1 -W 1 {target} >/dev/null 2>&1 && echo ok || echo lost")
 
 
+def take_away(double: ApiDouble, tool: str) -> None:
+    """Remove a program from the agent's container, and hide one of that name that this machine has."""
+    assert isinstance(double.backend, LabBackend)
+    double.backend.lab.sandbox.run(
+        f"""
+        rm /run/apidouble/bin/{tool}
+        for folder in $(echo {double.backend.path} | tr : ' '); do
+            [ ! -e $folder/{tool} ] || mount --bind /dev/null $folder/{tool}
+        done
+        """
+    )
+
+
 @pytest.fixture
 def stopped(lab_double: MakeDouble, connect: Connect) -> Any:
     def make(kind: str) -> tuple[ApiDouble, ExistingCluster]:
@@ -120,7 +133,7 @@ def test_a_rule_of_somebody_else_stays(stopped: Any) -> None:
 @pytest.mark.parametrize("tool", ["iptables", "ip6tables"])
 def test_a_container_without_the_tools_is_told(stopped: Any, tool: str) -> None:
     double, cluster = stopped("redirect")
-    look(double, f"rm /run/apidouble/bin/{tool}")
+    take_away(double, tool)
     with pytest.raises(ProviderError, match=rf"port on node {NODE} in its Cilium agent's container: it has no {tool}"):
         cluster.operations.block_port(NODE)
 

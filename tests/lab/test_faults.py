@@ -8,7 +8,9 @@ import time
 import pytest
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.faults.catalogue import parse
 from pytest_ciliumwg.faults.tools import vxlan
+from pytest_ciliumwg.faults.wire.handshake import shake_hands
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab import LabCluster
 from tests.lab.conftest import Raise
@@ -189,3 +191,21 @@ def test_a_late_watch_says_that_it_began_and_begins_later(raise_lab: Raise) -> N
 def test_a_fault_that_cannot_be_is_refused(raise_lab: Raise, spec: dict[str, object], sentence: str) -> None:
     with pytest.raises(ProviderError, match=sentence):
         raise_lab(**spec)
+
+
+def test_no_fault_needs_ping_or_the_list_of_protocols(raise_lab: Raise) -> None:
+    """A minimal installation has neither; `udp-pair`, `tcp-end` and `icmp-pair` name each protocol that faults name."""
+    lab = raise_lab(REDIRECT, nodes=2, families=frozenset({IPFamily.V4})).lab
+    node = lab.node("lab-worker")
+    lab.sandbox.run(
+        "for file in /etc/protocols $(command -v ping); do [ ! -e $file ] || mount --bind /dev/null $file; done"
+    )
+    assert "no ping" in lab.run_in_pod(node, "ping -c 1 127.0.0.1 >/dev/null 2>&1 || echo no ping")
+    for name in ("leak-udp-pair", "leak-tcp-end", "leak-icmp-pair", "leak-rare"):
+        parse(f"{name}@lab-worker", 2).apply(lab)
+    assert "58" in lab.run_in(node, "nft list ruleset | grep 'meta l4proto'")
+    device = lab.expected.device_name
+    show = f"wg show {device} latest-handshakes"
+    assert lab.run_in(node, show).split()[-1] == "0"
+    shake_hands(lab, node, lab.next_to(node))
+    assert lab.run_in(node, show).split()[-1] != "0"

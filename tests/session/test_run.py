@@ -141,11 +141,17 @@ def test_missing_programs_are_named_with_their_packages(
 
 def test_without_the_option_nothing_of_the_suite_is_there(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_mine(): pass")
-    result = pytester.runpytest_inprocess("--fixtures", "-q")
-    assert "ciliumwg" not in result.stdout.str()
+    # By module: the paths that pytest shows have the folder of this checkout in them, whatever it is called.
+    assert "pytest_ciliumwg.session.fixtures" in _modules_with_fixtures(pytester, "--ciliumwg", ".")
+    assert not [name for name in _modules_with_fixtures(pytester) if "ciliumwg" in name]
     suites = Path(__file__).parents[2] / "suites"
     result = pytester.runpytest_inprocess(str(suites), "test_without_the_option_nothing_of_the_suite_is_there.py")
     result.assert_outcomes(passed=1)
+
+
+def _modules_with_fixtures(pytester: pytest.Pytester, *arguments: str) -> list[str]:
+    shown = pytester.runpytest_inprocess("--fixtures", "-q", *arguments).stdout.str()
+    return re.findall(r"^-+ fixtures defined from (\S+) -+$", shown, re.MULTILINE)
 
 
 def test_importing_the_plugin_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 
 from pytest_ciliumwg.faults.catalogue import fault
@@ -88,6 +90,26 @@ def handshake_cannot_begin(lab: Lab, node: LabNode) -> None:
 def handshake_stale(lab: Lab, node: LabNode) -> None:
     """Let the pair shake hands, block the port and wait until the session has expired: nothing else makes it so."""
     peer = lab.next_to(node)
-    lab.run_in_pod(node, f"ping -n -c 1 -W 6 {peer.test_pod.pod.addresses[0]}")
+    shake_hands(lab, node, peer)
     handshake_never(lab, node)
     time.sleep(STALE_SECONDS)
+
+
+# Port 9 is closed, so what comes back is a refusal: it has been through the tunnel both ways.
+_KNOCK = """
+import errno, socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_STREAM) as knock:
+    knock.settimeout(6)
+    sys.exit(knock.connect_ex((sys.argv[1], 9)) not in (0, errno.ECONNREFUSED))
+"""
+
+
+def shake_hands(lab: Lab, node: LabNode, peer: LabNode) -> None:
+    """Open the pair's WireGuard session by one exchange of packets between their test pods.
+
+    Raises:
+        ProviderError: nothing came back within 6 s.
+    """
+    python = shlex.quote(sys.executable or "python3")
+    lab.run_in_pod(node, f"{python} -I -S -c {shlex.quote(_KNOCK)} {peer.test_pod.pod.addresses[0]}")

@@ -64,7 +64,7 @@ for _name, _condition, _catcher, _description, _source in (
     ("tcp-pair", "meta l4proto tcp", "wire.no-cleartext[v6-tcp]",
      "TCP from the node's test pod to the next node's leaves in clear, all else is encrypted",
      "CVE-2024-28250 (GHSA-v6q2-4qr3-5cw6): what the L7 proxy sends; a ping shows nothing"),
-    ("icmp-pair", "meta l4proto { icmp, ipv6-icmp }", "wire.no-cleartext[v4-icmp]",
+    ("icmp-pair", "meta l4proto { icmp, icmpv6 }", "wire.no-cleartext[v4-icmp]",
      "ICMP from the node's test pod to the next node's leaves in clear, all else is encrypted",
      "cilium/cilium issue 38688: ICMPv6 treated apart; cilium-cli's pod test sends TCP alone"),
     ("tcp-end", "meta l4proto tcp tcp flags & (fin | rst) != 0 meta length < 100", "wire.no-cleartext[v4-tcp]",
