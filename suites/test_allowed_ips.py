@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.place import Place
 
 PODS = source("pods_in_allowed_ips")
 NODES = source("node_addresses")
@@ -28,7 +29,7 @@ def test_every_pod_is_contained(
             for address in pod.addresses if pod.node == node.name else ():
                 verify(
                     _covers(peer, address),
-                    where=f"{state.node}, peer {node.name}",
+                    where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
                     expected=f"{address} of pod {pod.key} among the allowed IPs",
                     seen="not there",
                     meaning="WireGuard drops this pod's packets in both directions.",
@@ -42,10 +43,15 @@ def test_no_address_belongs_to_two_peers(observed: Observed, nodes: Sequence[Nod
     for state, _ in observed.devices():
         rows = [(net, names.get(p.public_key, p.public_key)) for p in state.real_peers() for net in p.allowed_ips]
         rows.sort(key=lambda row: (row[0].version, row[0].network_address, row[0].prefixlen))
-        clashes = [f"{wide} of {owner} and {narrow} of {other}" for (wide, owner), (narrow, other) in _overlaps(rows)]
+        overlaps = list(_overlaps(rows))
+        clashes = [f"{wide} of {owner} and {narrow} of {other}" for (wide, owner), (narrow, other) in overlaps]
+        clashing = [row for pair in overlaps for row in pair]
         verify(
             not clashes,
-            where=state.node,
+            where=Place.of_node(state.node).concerning(
+                (owner for _, owner in clashing if owner in names.values()),
+                (network.network_address for network, _ in clashing),
+            ),
             expected="every allowed IP with one peer",
             seen="; ".join(clashes),
             meaning="Packets for the address reach only one of the peers, maybe the wrong one.",
@@ -60,12 +66,12 @@ def test_no_address_of_the_own_node(
     for state, peer, node in _peers(observed, nodes):
         own = [ip for owner in nodes if owner.name == state.node for ip in (*owner.addresses, *owner.cilium_addresses)]
         own += [ip for pod in pods if pod.node == state.node for ip in pod.addresses]
-        taken = [str(ip) for ip in own if _covers(peer, ip)]
+        taken = [ip for ip in own if _covers(peer, ip)]
         verify(
             not taken,
-            where=f"{state.node}, peer {node.name}",
+            where=Place.of_peer(state.node, node.name).concerning(addresses=taken),
             expected=f"no address of {state.node}",
-            seen=", ".join(taken),
+            seen=", ".join(map(str, taken)),
             meaning="The peer could send in the name of this node's own pods.",
         )
 
@@ -79,13 +85,13 @@ def test_node_addresses(observed: Observed, nodes: Sequence[Node], verify: Verif
         for address in node.addresses if policy != "optional" else ():
             verify(
                 _covers(peer, address) == (policy == "required"),
-                where=f"{state.node}, peer {node.name}",
+                where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
                 expected=f"the node address {address} {policy} among the allowed IPs",
                 seen="not there" if policy == "required" else "there",
                 meaning="Node traffic is dropped by WireGuard." if policy == "required" else "",
             )
         if policy == "optional":
-            verify(True, where=state.node, expected="node addresses optional", seen="anything")
+            verify(True, where=Place.of_node(state.node), expected="node addresses optional", seen="anything")
 
 
 @pytest.mark.ciliumwg_check("allowed-ips.foreign", source=PODS)
@@ -94,20 +100,27 @@ def test_nothing_of_another_node(
 ) -> None:
     """A peer's allowed IPs hold no address of a third node's pods, and no whole pod CIDR."""
     for state, peer, node in _peers(observed, nodes):
-        foreign = {ip: f"pod {pod.key} on {pod.node}" for pod in pods if pod.node != node.name for ip in pod.addresses}
+        foreign = {
+            ip: (pod.node, f"pod {pod.key} on {pod.node}")
+            for pod in pods
+            if pod.node != node.name
+            for ip in pod.addresses
+        }
         foreign |= {
-            ip: f"node {other.name}"
+            ip: (other.name, f"node {other.name}")
             for other in nodes
             if other is not node
             for ip in (*other.addresses, *other.cilium_addresses)
         }
-        wrong = [f"{ip} of {owner}" for ip, owner in foreign.items() if _covers(peer, ip)]
-        wide = [str(net) for net in peer.allowed_ips if net.num_addresses > 1]
+        wrong = {ip: owner for ip, owner in foreign.items() if _covers(peer, ip)}
+        wide = [net for net in peer.allowed_ips if net.num_addresses > 1]
         verify(
             not wrong and not wide,
-            where=f"{state.node}, peer {node.name}",
+            where=Place.of_peer(state.node, node.name).concerning(
+                (owner for owner, _ in wrong.values()), (*wrong, *(net.network_address for net in wide))
+            ),
             expected=f"single addresses of {node.name} and its pods",
-            seen=", ".join([*wrong, *wide]),
+            seen=", ".join([*(f"{ip} of {told}" for ip, (_, told) in wrong.items()), *map(str, wide)]),
             meaning="Packets for somebody else are encrypted to this peer, who can read them.",
         )
 
@@ -118,12 +131,12 @@ def test_nothing_unknown(observed: Observed, nodes: Sequence[Node], pods_ever: S
     known = {ip for pod in pods_ever for ip in pod.addresses}
     known |= {ip for n in nodes for ip in (*n.addresses, *n.cilium_addresses, *n.external_addresses)}
     for state, peer, node in _peers(observed, nodes):
-        stale = [str(net) for net in peer.allowed_ips if net.num_addresses == 1 and net.network_address not in known]
+        stale = [net for net in peer.allowed_ips if net.num_addresses == 1 and net.network_address not in known]
         verify(
             not stale,
-            where=f"{state.node}, peer {node.name}",
+            where=Place.of_peer(state.node, node.name).concerning(addresses=(net.network_address for net in stale)),
             expected="addresses that the cluster knows",
-            seen=", ".join(sorted(stale)),
+            seen=", ".join(sorted(map(str, stale))),
             meaning="An address of a pod that is gone is still bound to this peer; its next owner will not be reached.",
         )
 

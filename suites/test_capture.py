@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.watch import DeviceReport
 from pytest_ciliumwg.verdict.judge import PHASES, Judge
 
@@ -24,7 +25,7 @@ def test_native_devices_are_known(observed: Observed, judge: Judge, verify: Veri
         watched = set(judge.measurement.watches[state.node].devices)
         verify(
             bool(names) and watched >= set(names),
-            where=state.node,
+            where=Place.of_node(state.node),
             expected=f"a watch on {', '.join(names) or 'at least one device'}",
             seen=", ".join(sorted(watched)) or "none",
             meaning=BLIND,
@@ -35,7 +36,13 @@ def test_native_devices_are_known(observed: Observed, judge: Judge, verify: Veri
 def test_watches_ran(judge: Judge, verify: Verify) -> None:
     """Every watch ran from its start to its end."""
     for node, watch in judge.measurement.watches.items():
-        verify(not watch.errors, where=node, expected="no error", seen="; ".join(watch.errors), meaning=BLIND)
+        verify(
+            not watch.errors,
+            where=Place.of_node(node),
+            expected="no error",
+            seen="; ".join(watch.errors),
+            meaning=BLIND,
+        )
 
 
 @pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN)
@@ -44,7 +51,7 @@ def test_no_frame_was_dropped(judge: Judge, verify: Verify) -> None:
     for node, device, report in _devices(judge, verify):
         verify(
             report.drops == 0,
-            where=f"{node} {device}",
+            where=Place.of_node(node, device),
             expected="no drop",
             seen=f"{report.drops} of {report.kernel_frames} frames dropped",
             meaning=BLIND,
@@ -57,7 +64,7 @@ def test_every_frame_was_searched(judge: Judge, verify: Verify) -> None:
     for node, device, report in _devices(judge, verify):
         verify(
             report.frames + report.drops == report.kernel_frames,
-            where=f"{node} {device}",
+            where=Place.of_node(node, device),
             expected=f"{report.kernel_frames - report.drops} frames searched",
             seen=report.frames,
             meaning=BLIND,
@@ -70,7 +77,7 @@ def test_no_frame_was_cut(judge: Judge, verify: Verify) -> None:
     for node, device, report in _devices(judge, verify):
         verify(
             report.truncated == 0,
-            where=f"{node} {device}",
+            where=Place.of_node(node, device),
             expected="whole frames",
             seen=f"{report.truncated} frames cut off",
             meaning=BLIND,
@@ -86,7 +93,7 @@ def test_control_canary_was_seen_where_it_was_sent(judge: Judge, verify: Verify)
         for phase, when in PHASES.items():
             verify(
                 phase in seen,
-                where=f"{node} {device}, {when}",
+                where=Place.of_node(node, device, detail=when),
                 expected="the node's own control canary",
                 seen="not seen",
                 meaning=BLIND,
@@ -99,14 +106,14 @@ def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) 
     watches = judge.measurement.watches
     for node, watch in watches.items():
         if watch.errors:
-            verify.unmeasured(node, watch.errors[0])
+            verify.unmeasured(Place.of_node(node), watch.errors[0])
             continue
         seen = {(one.phase, one.sender) for one in watch.controls if not one.outgoing}
         for sender in watches:
             for phase, when in PHASES.items() if sender != node else ():
                 verify(
                     (phase, sender) in seen,
-                    where=f"{node}, {when}",
+                    where=Place.of_node(node, detail=when).concerning([sender]),
                     expected=f"the control canary of {sender}",
                     seen="not seen",
                     meaning=BLIND,
@@ -118,21 +125,28 @@ def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
     """Every flow began after the watches of its two nodes and ended before them."""
     for flow in judge.measurement.flows:
         if any(judge.measurement.watches[node].errors for node in flow.pair):
-            verify.unmeasured(str(flow), "a watch of its nodes failed (see capture.alive)")
+            verify.unmeasured(Place.of_flow(flow), "a watch of its nodes failed (see capture.alive)")
             continue
         outside = judge.uncovered(flow)
-        verify(outside is None, where=str(flow), expected="within the watches", seen=outside, meaning=BLIND)
+        verify(
+            outside is None,
+            where=Place.of_flow(flow),
+            expected="within the watches",
+            seen=outside,
+            meaning=BLIND,
+        )
 
 
 @pytest.mark.ciliumwg_check("capture.agents", source=DESIGN)
 def test_nothing_went_wrong_on_the_way(judge: Judge, states: Mapping[str, NodeState], verify: Verify) -> None:
     """All agents did what they were asked: control canaries left, flows were served and accounted for."""
     problems = judge.measurement.problems
+    shown = problems[:5]
     verify(
         not problems,
-        where=f"{len(states)} nodes",
+        where=Place.everywhere(f"{len(states)} nodes").concerning(problem.node for problem in shown),
         expected="no problem",
-        seen="; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else ""),
+        seen="; ".join(map(str, shown)) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else ""),
     )
 
 
@@ -140,6 +154,6 @@ def _devices(judge: Judge, verify: Verify) -> Iterator[tuple[str, str, DeviceRep
     """(node, device, report) of every watch that ran; the others are noted as unmeasured."""
     for node, watch in judge.measurement.watches.items():
         if watch.errors:
-            verify.unmeasured(node, f"{watch.errors[0]} (see capture.alive)")
+            verify.unmeasured(Place.of_node(node), f"{watch.errors[0]} (see capture.alive)")
         for device, report in watch.devices.items():
             yield node, device, report

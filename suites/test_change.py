@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pytest_ciliumwg.changes.apply import ChangeResult, Observation
-from pytest_ciliumwg.changes.fingerprint import differences
+from pytest_ciliumwg.changes.fingerprint import differences, place_of
 from pytest_ciliumwg.changes.proof import proof_of
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import LEAK
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
 
 UNDONE = ("restart", "churn", "rekey", "outage", "node-restart", "node-back")
@@ -18,9 +19,9 @@ UNDONE = ("restart", "churn", "rekey", "outage", "node-restart", "node-back")
 def watched(change: ChangeResult, verify: Verify) -> Observation | None:
     """What was seen of the change; None is noted as unmeasured."""
     if change.unavailable:
-        verify.unsupported(change.change.name, change.error)
+        verify.unsupported(Place.of_change(change.change.name), change.error)
     elif change.watched is None:
-        verify.unmeasured(change.change.name, f"it was not made: {change.error}")
+        verify.unmeasured(Place.of_change(change.change.name), f"it was not made: {change.error}")
     return change.watched
 
 
@@ -31,13 +32,13 @@ def test_done(change: ChangeResult, verify: Verify) -> None:
     """The change was made, and has shown in the cluster."""
     name = change.change.name
     if change.unavailable:
-        verify.unsupported(name, change.error)
+        verify.unsupported(Place.of_change(name), change.error)
         return
-    verify(not change.error, where=name, expected="it is made", seen=change.error or "it was")
+    verify(not change.error, where=Place.of_change(name), expected="it is made", seen=change.error or "it was")
     for proof in proof_of(change):
         verify(
             proof.holds,
-            where=f"{name}, {proof.where}",
+            where=proof.where.under(name),
             expected=proof.expected,
             seen=proof.seen,
             meaning="What was watched was not this change.",
@@ -65,7 +66,7 @@ def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
         verify.unmeasured(where, why)
     if not found:
         for flow in sounding(timeline):
-            verify(True, where=str(flow), expected="encrypted all the time", seen="nothing in clear")
+            verify(True, where=Place.of_flow(flow), expected="encrypted all the time", seen="nothing in clear")
 
 
 @pytest.mark.ciliumwg_check(
@@ -85,7 +86,7 @@ def test_loss(change: ChangeResult, verify: Verify) -> None:
         seconds = longest.seconds if longest else 0.0
         verify(
             seconds <= limit,
-            where=str(flow),
+            where=Place.of_flow(flow),
             expected=f"unanswered for at most {limit:g} s" + (f": {seen.tolerance.reason}" if touched else ""),
             seen=""
             if longest is None
@@ -106,7 +107,7 @@ def test_settled(change: ChangeResult, verify: Verify) -> None:
     convergence = seen.convergence
     verify(
         convergence.after is not None,
-        where=change.change.name,
+        where=Place.of_change(change.change.name),
         expected=f"all as it has to be within {convergence.limit:g} s",
         seen="; ".join(convergence.wrong[:5]) or f"after {convergence.after or 0:.1f} s",
     )
@@ -119,15 +120,16 @@ def test_restored(change: ChangeResult, verify: Verify) -> None:
     """After a change that undoes itself, or others, nodes, agents, devices, rules, routes and peers are as before."""
     if (seen := watched(change, verify)) is None:
         return
+    place = Place.of_change(change.change.name)
     if change.change.kind not in UNDONE:
-        verify.unsupported(change.change.name, "it is meant to leave the cluster in another state")
+        verify.unsupported(place, "it is meant to leave the cluster in another state")
         return
     if seen.after is None:
-        verify.unmeasured(change.change.name, "the cluster could not be looked at (see change.settled)")
+        verify.unmeasured(place, "the cluster could not be looked at (see change.settled)")
         return
     before = change.back_to or seen.before
     changed = list(differences(before.fingerprint, seen.after.fingerprint))
     for where, was, now in changed:
-        verify(False, where=where, expected=was, seen=now, meaning="The change has left something behind.")
+        verify(False, where=place_of(where), expected=was, seen=now, meaning="The change has left something behind.")
     for where in seen.after.fingerprint.keys() - {where for where, _, _ in changed}:
-        verify(True, where=where, expected="as before", seen="as before")
+        verify(True, where=place_of(where), expected="as before", seen="as before")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import known_version, same_version
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.providers.base import Cluster
 
 
@@ -17,7 +18,7 @@ def test_encryption_is_enabled(cluster: Cluster, verify: Verify) -> None:
     actual = cluster.actual_config()
     verify(
         actual.encryption,
-        where="Cilium's configuration",
+        where=Place.everywhere("Cilium's configuration"),
         expected="WireGuard encryption enabled",
         seen="enabled" if actual.encryption else "disabled",
         meaning="Cilium does not even try to encrypt; set encryption.enabled=true and encryption.type=wireguard.",
@@ -33,11 +34,12 @@ def test_declared_version_runs(cluster: Cluster, verify: Verify) -> None:
     try:
         known_version(actual)
     except ValueError as error:
-        verify.unsupported("Cilium's agents", str(error))  # for such a one another version has to be declared
+        # For such a one another version has to be declared.
+        verify.unsupported(Place.everywhere("Cilium's agents"), str(error))
         return
     verify(
         same_version(actual, declared),
-        where="Cilium's agents",
+        where=Place.everywhere("Cilium's agents"),
         expected=f"version {declared}",
         seen=actual,
         meaning="Every expectation of this run is for another version; correct the one or the other.",
@@ -62,7 +64,7 @@ def test_declared_option_is_the_actual_one(cluster: Cluster, verify: Verify, opt
     declared, actual = getattr(cluster.declared, option), getattr(cluster.actual_config(), option)
     verify(
         declared == actual,
-        where="Cilium's configuration",
+        where=Place.everywhere("Cilium's configuration"),
         expected=f"{OPTIONS[option]} {declared}",
         seen=actual,
         meaning="Every expectation of this run is for another configuration; correct the one or the other.",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.place import Place
 
 
 @pytest.mark.ciliumwg_check("device.present", source=source("device_name"))
@@ -16,7 +17,7 @@ def test_present(observed: Observed, verify: Verify, expected: Expectations) -> 
     for state in observed.states("link"):
         verify(
             state.link is not None,
-            where=state.node,
+            where=Place.of_node(state.node),
             expected=f"the device {expected.device_name}",
             seen="no such device",
             meaning="This node encrypts nothing.",
@@ -29,7 +30,7 @@ def test_kind(observed: Observed, verify: Verify, expected: Expectations) -> Non
     for state, link in observed.links():
         verify(
             link.kind in expected.device_kinds,
-            where=state.node,
+            where=Place.of_node(state.node),
             expected=f"kind {' or '.join(sorted(expected.device_kinds))}",
             seen=link.kind or "no kind",
             meaning="A tun dies with the agent, and traffic falls through to the main routing table while it is gone.",
@@ -40,14 +41,14 @@ def test_kind(observed: Observed, verify: Verify, expected: Expectations) -> Non
 def test_up(observed: Observed, verify: Verify) -> None:
     """The device is up."""
     for state, link in observed.links():
-        verify("UP" in link.flags, where=state.node, expected="flag UP", seen=_flags(link.flags))
+        verify("UP" in link.flags, where=Place.of_node(state.node), expected="flag UP", seen=_flags(link.flags))
 
 
 @pytest.mark.ciliumwg_check("device.noarp", source="bpf/lib/wireguard.h: the device is POINTOPOINT, NOARP")
 def test_noarp(observed: Observed, verify: Verify) -> None:
     """The device does no ARP."""
     for state, link in observed.links():
-        verify("NOARP" in link.flags, where=state.node, expected="flag NOARP", seen=_flags(link.flags))
+        verify("NOARP" in link.flags, where=Place.of_node(state.node), expected="flag NOARP", seen=_flags(link.flags))
 
 
 @pytest.mark.ciliumwg_check("device.no-address", source="pkg/wireguard/agent/agent.go: the agent sets no address")
@@ -57,7 +58,7 @@ def test_no_address(observed: Observed, verify: Verify) -> None:
         addresses = [str(address) for address in link.addresses if not address.is_link_local]
         verify(
             not addresses,
-            where=state.node,
+            where=Place.of_node(state.node),
             expected="no address",
             seen=", ".join(addresses),
             meaning="Packets could take this address as their source, which no peer accepts.",
@@ -70,12 +71,12 @@ def test_mtu(observed: Observed, verify: Verify, expected: Expectations) -> None
     for state, link in observed.links():
         native = min((device.mtu for device in state.native_devices), default=0)
         if not native:
-            verify.unmeasured(state.node, "it shows no native device")
+            verify.unmeasured(Place.of_node(state.node), "it shows no native device")
             continue
         mtus = expected.device_mtus(native)
         verify(
             link.mtu in mtus,
-            where=state.node,
+            where=Place.of_node(state.node),
             expected=f"MTU {mtus} over a native MTU of {native}",
             seen=link.mtu,
             meaning="Too high: tunnel packets are fragmented or lost. Too low: pods' full-size packets are.",
@@ -89,7 +90,7 @@ def test_listen_port(observed: Observed, verify: Verify, expected: Expectations)
         port = device.listen_port
         verify(
             port == expected.listen_port,
-            where=state.node,
+            where=Place.of_node(state.node),
             expected=f"port {expected.listen_port}",
             seen=port,
             meaning="Peers send their handshakes to a port at which nobody listens.",
@@ -100,13 +101,19 @@ def test_listen_port(observed: Observed, verify: Verify, expected: Expectations)
 def test_fwmark(observed: Observed, verify: Verify, expected: Expectations) -> None:
     """Outer packets carry the firewall mark of this version, which keeps them from being encrypted again."""
     for state, device in observed.devices():
+        place = Place.of_node(state.node)
         if expected.fwmarks is None:
-            verify.unsupported(state.node, f"Cilium {expected.config.version} does not set the mark")
+            verify.unsupported(place, f"Cilium {expected.config.version} does not set the mark")
         elif device.fwmark is None:
-            verify.unsupported(state.node, "the mark can be read with `wg` only, which this node's agent does not have")
+            verify.unsupported(place, "the mark can be read with `wg` only, which this node's agent does not have")
         else:
             marks = " or ".join(hex(mark) for mark in sorted(expected.fwmarks))
-            verify(device.fwmark in expected.fwmarks, where=state.node, expected=marks, seen=hex(device.fwmark))
+            verify(
+                device.fwmark in expected.fwmarks,
+                where=place,
+                expected=marks,
+                seen=hex(device.fwmark),
+            )
 
 
 @pytest.mark.ciliumwg_check("device.rp-filter", source="pkg/wireguard/agent/agent.go: rp_filter=0 when IPv4 is enabled")
@@ -116,11 +123,11 @@ def test_rp_filter(observed: Observed, verify: Verify, expected: Expectations) -
         pytest.skip("the cluster has no IPv4, and rp_filter exists for IPv4 only")
     for state, _ in observed.links():
         if "rp_filter" in state.unread:
-            verify.unmeasured(state.node, state.unread["rp_filter"])
+            verify.unmeasured(Place.of_node(state.node), state.unread["rp_filter"])
             continue
         verify(
             state.rp_filter == 0,
-            where=state.node,
+            where=Place.of_node(state.node),
             expected="rp_filter 0",
             seen=state.rp_filter,
             meaning="The kernel may drop decrypted packets, because their way back is another device.",

@@ -7,10 +7,11 @@ from itertools import permutations
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import peer_names
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.watch import MessageKind
 from pytest_ciliumwg.verdict.judge import Judge
 
@@ -26,12 +27,13 @@ def test_completed(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
         tried = _count(judge, state.node, name, MessageKind.INITIATION)
         if peer.latest_handshake is None and not tried:
             verify.unmeasured(
-                f"{state.node} ↔ {name}", "nothing entered the tunnel (see the wire checks), so nothing shook hands"
+                Place.between(state.node, name),
+                "nothing entered the tunnel (see the wire checks), so nothing shook hands",
             )
             continue
         verify(
             peer.latest_handshake is not None,
-            where=f"{state.node} ↔ {name}",
+            where=Place.between(state.node, name),
             expected="a completed handshake",
             seen=f"none, though {tried} initiations were sent",
             meaning="UDP 51871 is blocked between the two, or one of them has the other's key wrong.",
@@ -45,7 +47,7 @@ def test_opened(judge: Judge, verify: Verify) -> None:
         if one.flow.purpose == "first":
             verify(
                 one.delivery.received > 0,
-                where=str(one.flow),
+                where=Place.of_flow(one.flow),
                 expected="an answer",
                 seen=one.delivery.error or "none",
                 meaning="This node cannot begin a handshake with the other: pods wait until the other one sends.",
@@ -57,12 +59,12 @@ def test_fresh(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """While traffic flows, no session is older than 180 seconds."""
     for state, peer, name in _peers_after(judge, nodes, verify):
         if peer.latest_handshake is None:
-            verify.unmeasured(f"{state.node} ↔ {name}", "no handshake completed (see handshake.completed)")
+            verify.unmeasured(Place.between(state.node, name), "no handshake completed (see handshake.completed)")
             continue
         age = state.observed_at - peer.latest_handshake
         verify(
             age < REJECT_AFTER,
-            where=f"{state.node} ↔ {name}",
+            where=Place.between(state.node, name),
             expected=f"a handshake within the last {REJECT_AFTER:.0f} s",
             seen=f"{age:.0f} s ago",
             meaning="The session is dead; what is sent now is queued or dropped until a new handshake completes.",
@@ -86,18 +88,20 @@ def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Non
         }
         during += 1
         if state.node in judge.blindness and not all(counts.values()):
-            verify.unmeasured(f"{state.node} ↔ {name}", judge.blindness[state.node][0])
+            verify.unmeasured(Place.between(state.node, name), judge.blindness[state.node][0])
             continue
         for kind, count in counts.items():
             verify(
                 count > 0,
-                where=f"{state.node} ↔ {name}",
+                where=Place.between(state.node, name),
                 expected=f"a handshake {kind.name.lower()} on a native device",
                 seen="none",
                 meaning="The session was made by packets that no watch saw: they take a way that is not watched.",
             )
     if not during:
-        verify.unsupported("all pairs", "all sessions are older than the watch; they are renewed every 120 s")
+        verify.unsupported(
+            Place.everywhere("all pairs"), "all sessions are older than the watch; they are renewed every 120 s"
+        )
 
 
 def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterator[tuple[NodeState, Peer, str]]:
@@ -110,7 +114,7 @@ def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterato
         if found:
             yield state, found[0], other
         else:
-            verify.unmeasured(f"{one} ↔ {other}", f"{other} is no peer of {one} (see the peers checks)")
+            verify.unmeasured(Place.between(one, other), f"{other} is no peer of {one} (see the peers checks)")
 
 
 def _count(judge: Judge, node: str, other: str, kind: MessageKind) -> int:

@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import assert_encrypted
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Path
 from pytest_ciliumwg.verdict.judge import Judge
 
@@ -23,7 +24,9 @@ def test_host_paths(judge: Judge, verify: Verify, expected: Expectations, path: 
     unpromised = Counter(one.verdict.value for one in flows if not one.flow.promised)
     if unpromised:
         seen = ", ".join(f"{count} {what}" for what, count in unpromised.items())
-        verify.unsupported(path, f"not promised by Cilium {expected.config.version} as configured; seen: {seen}")
+        verify.unsupported(
+            Place.of_path(path), f"not promised by Cilium {expected.config.version} as configured; seen: {seen}"
+        )
     for one in flows:
         if one.flow.promised:
             assert_encrypted(verify, one)
@@ -34,6 +37,6 @@ def test_service_path(judge: Judge, verify: Verify) -> None:
     """Traffic of a pod to a pod on another node by the ClusterIP of a Service is encrypted."""
     flows = [one for one in judge.judgements if one.flow.path == "pod-to-service"]
     if not flows:
-        verify.unsupported("pod-to-service", "the cluster has no Services for the test pods")
+        verify.unsupported(Place.of_path("pod-to-service"), "the cluster has no Services for the test pods")
     for one in flows:
         assert_encrypted(verify, one)

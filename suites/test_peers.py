@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import Observed, peer_names
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import DUMMY_KEY
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.verdict.judge import Judge
 
 KEYS = source("key_annotations")
@@ -24,7 +25,7 @@ def test_every_node_publishes_a_key(nodes: Sequence[Node], verify: Verify) -> No
     for node in nodes:
         verify(
             node.public_key is not None,
-            where=node.name,
+            where=Place.of_node(node.name),
             expected="a public key on its CiliumNode",
             seen="none",
             meaning="No other node can encrypt to this one; their traffic to it is sent in clear.",
@@ -38,7 +39,7 @@ def test_published_key_is_the_devices_key(observed: Observed, nodes: Sequence[No
     for state, device in observed.devices():
         verify(
             device.public_key == published[state.node],
-            where=state.node,
+            where=Place.of_node(state.node),
             expected=f"the published key {published[state.node]}",
             seen=device.public_key,
             meaning="Peers encrypt to a key that this node no longer has, and it can read nothing of it.",
@@ -56,7 +57,7 @@ def test_published_keys_are_unique(nodes: Sequence[Node], verify: Verify) -> Non
             others = [one.name for one in nodes if one.public_key == node.public_key and one is not node]
             verify(
                 owners[node.public_key] == 1,
-                where=node.name,
+                where=Place.of_node(node.name).concerning(others),
                 expected="a key of its own",
                 seen=f"the key of {', '.join(others)}",
                 meaning="Cilium refuses the second of two nodes with one key as a peer, and sends to it in clear.",
@@ -71,10 +72,11 @@ def test_count(observed: Observed, nodes: Sequence[Node], verify: Verify) -> Non
         others = {key for key, name in names.items() if name != state.node}
         found = {peer.public_key for peer in state.real_peers()}
         missing = sorted(names[key] for key in others - found)
-        more = sorted(str(peer.endpoint) for peer in state.real_peers() if peer.public_key not in others)
+        strangers = [peer.endpoint for peer in state.real_peers() if peer.public_key not in others]
+        more = sorted(map(str, strangers))
         verify(
             len(state.real_peers()) == len(others),
-            where=state.node,
+            where=Place.of_node(state.node).concerning(missing, (end.address for end in strangers if end)),
             expected=f"{len(others)} peers",
             seen=f"{len(state.real_peers())}"
             + (f", without {', '.join(missing)}" if missing else "")
@@ -91,7 +93,7 @@ def test_keys(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None
         for peer in state.real_peers():
             verify(
                 peer.public_key in names,
-                where=state.node,
+                where=Place.of_node(state.node).concerning(addresses=[peer.endpoint.address] if peer.endpoint else []),
                 expected="peers with published keys only",
                 seen=f"the peer {peer.public_key} at {peer.endpoint}",
                 meaning="Either a node changed its key and this one did not learn it, or a stranger is a peer.",
@@ -104,12 +106,12 @@ def test_dummy_does_not_stay(judge: Judge, verify: Verify) -> None:
     for node, before in judge.measurement.before.items():
         after = judge.measurement.after[node]
         if reason := before.unread.get("peers") or after.unread.get("peers"):
-            verify.unmeasured(node, reason)
+            verify.unmeasured(Place.of_node(node), reason)
             continue
         stuck = all(DUMMY_KEY in {peer.public_key for peer in state.peers} for state in (before, after))
         verify(
             not stuck,
-            where=node,
+            where=Place.of_node(node),
             expected="no peer with an all-zero key that stays",
             seen=f"the peer {DUMMY_KEY} before and after the flows",
             meaning="Addresses that were moved to it reach nobody; the agent stopped half-way.",
@@ -121,7 +123,7 @@ def test_own_key_is_no_peer(observed: Observed, verify: Verify) -> None:
     """A node is not its own peer."""
     for state, device in observed.devices():
         own = [peer for peer in state.peers if peer.public_key == device.public_key]
-        verify(not own, where=state.node, expected="no peer with its own key", seen=device.public_key)
+        verify(not own, where=Place.of_node(state.node), expected="no peer with its own key", seen=device.public_key)
 
 
 @pytest.mark.ciliumwg_check(
@@ -134,9 +136,10 @@ def test_endpoints_are_unique(observed: Observed, nodes: Sequence[Node], verify:
         endpoints = Counter(peer.endpoint for peer in state.real_peers() if peer.endpoint is not None)
         for endpoint, count in endpoints.items():
             sharing = [names.get(peer.public_key, peer.public_key) for peer in state.peers if peer.endpoint == endpoint]
+            known = [name for name in sharing if name in names.values()]
             verify(
                 count == 1,
-                where=f"{state.node}, endpoint {endpoint}",
+                where=Place.of_endpoint(state.node, endpoint).concerning(known),
                 expected="one peer",
                 seen=f"{', '.join(sharing)}",
                 meaning="One of the two is stale or wrong; what is sent to it reaches the other, who cannot read it.",
@@ -161,7 +164,9 @@ def test_endpoint_is_the_nodes_address(
             )
             verify(
                 right,
-                where=f"{state.node}, peer {node.name}",
+                where=Place.of_peer(state.node, node.name).concerning(
+                    addresses=[*node.addresses, *([peer.endpoint.address] if peer.endpoint else [])]
+                ),
                 expected=f"{' or '.join(map(str, node.addresses))}, port {expected.listen_port}",
                 seen=peer.endpoint or "no endpoint",
                 meaning="Encrypted packets for this node are sent to somebody else.",

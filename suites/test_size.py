@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import Observed, assert_delivered, assert_encrypted, judged, wireguard_messages
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.verdict.judge import Judge
@@ -33,13 +35,13 @@ def test_route_mtu(
     }
     for pod in cluster.test_pods():
         if not native.get(pod.node):
-            verify.unmeasured(pod.node, "it shows no native device")
+            verify.unmeasured(Place.of_node(pod.node), "it shows no native device")
             continue
         mtus = expected.pod_route_mtus(native[pod.node])
         for address, mtu in route_mtus[pod.key].items():
             verify(
                 mtu in mtus,
-                where=f"pod {pod.key} on {pod.node}, route to {address}",
+                where=Place.of_route(pod, ip_address(address)),
                 expected=f"MTU {mtus}",
                 seen=mtu,
                 meaning="Too high: full-size packets are fragmented or lost. Too low: bandwidth is wasted.",
@@ -66,7 +68,7 @@ def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datag
         if one.flow.dont_fragment:
             verify(
                 one.delivery.received >= one.flow.count,
-                where=str(one.flow),
+                where=Place.of_flow(one.flow),
                 expected="answered without a fragment",
                 seen=one.delivery.error or f"{one.delivery.received} answers",
                 meaning="The route promises an MTU that the tunnel does not have.",
@@ -89,11 +91,13 @@ def test_outer_packets_are_not_fragmented(judge: Judge, verify: Verify, expected
     for node, device, messages in wireguard_messages(judge, verify):
         underlay = IPFamily.of(messages.source)
         if not expected.unfragmented(underlay):
-            verify.unsupported(node, f"Cilium {expected.config.version} does not promise it over IP{underlay.value}")
+            verify.unsupported(
+                Place.of_node(node), f"Cilium {expected.config.version} does not promise it over IP{underlay.value}"
+            )
             continue
         verify(
             not messages.fragmented,
-            where=f"{node} {device}, {messages.source} → {messages.destination}",
+            where=Place.of_outer(node, device, messages.source, messages.destination),
             expected="whole packets",
             seen=f"{messages.count} fragmented ones",
             meaning="Fragments are slow, and many networks drop them.",

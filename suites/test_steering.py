@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState, Redirect, Rule
+from pytest_ciliumwg.model.place import Place
 
 TABLE = "201"
 """The routing table that is WireGuard's in Cilium 1.10 to 1.13."""
@@ -28,7 +29,7 @@ def test_rule(observed: Observed, verify: Verify, expected: Expectations, family
             stale = [rule for rule in found if _takes(rule, {STALE_MARK})]
             verify(
                 not stale,
-                where=f"{state.node} IP{family.value}",
+                where=Place.of_node(state.node, family=family),
                 expected=f"no rule for mark {STALE_MARK:#x} to table {TABLE}",
                 seen=_rules(stale),
                 meaning=STALE,
@@ -43,7 +44,7 @@ def test_rule(observed: Observed, verify: Verify, expected: Expectations, family
         )
         verify(
             found == [wanted],
-            where=f"{state.node} IP{family.value}",
+            where=Place.of_node(state.node, family=family),
             expected=f"exactly `{_rule(wanted)}`",
             seen=_rules(found),
             meaning="Without this rule pods' packets follow the main table and leave the node in clear.",
@@ -56,7 +57,7 @@ def test_table(observed: Observed, verify: Verify, expected: Expectations, famil
     for state in observed.states("routes"):
         found = [route for route in state.routes if route.family is family and route.table == TABLE]
         shown = ", ".join(f"{route.destination} dev {route.device}" for route in found) or "no route"
-        where = f"{state.node} IP{family.value}"
+        where = Place.of_node(state.node, family=family)
         if expected.rule is None:
             stale = [route for route in found if route.device == expected.device_name]
             no_route = f"no route by {expected.device_name} in table {TABLE}"
@@ -89,7 +90,7 @@ def test_redirect(
             found = [one for one in state.redirects if one.device == device and one.direction == "egress"]
             verify(
                 any(family in one.families and _is_ours(one, expected) for one in found),
-                where=f"{state.node} {device} IP{family.value}",
+                where=Place.of_node(state.node, device, family=family),
                 expected=f"the egress program {expected.redirect_program}",
                 seen=", ".join(f"{one.means} {one.program}" for one in found) or "nothing at the egress hook",
                 meaning="Pods' packets that take this device leave the node in clear.",
@@ -106,7 +107,7 @@ def test_main_table(
     for state in observed.states("routes"):
         addresses = _addresses(state.node, nodes, pods)
         wrong = [
-            str(route.destination)
+            route.destination
             for route in state.routes
             if route.table == "main"
             and route.device == expected.device_name
@@ -114,9 +115,9 @@ def test_main_table(
         ]
         verify(
             not wrong,
-            where=state.node,
+            where=Place.of_node(state.node).concerning(addresses=(network.network_address for network in wrong)),
             expected=f"no main route to pods or nodes by {expected.device_name}",
-            seen=", ".join(wrong),
+            seen=", ".join(map(str, wrong)),
             meaning="Packets that no peer accepts are sent into the tunnel, the tunnel's own may be among them.",
         )
 
@@ -131,7 +132,7 @@ def test_no_loop(observed: Observed, verify: Verify, expected: Expectations) -> 
         looping = [rule for rule in state.rules if _leads_into_tunnel(rule, state, expected) and _takes(rule, marks)]
         verify(
             not looping,
-            where=state.node,
+            where=Place.of_node(state.node),
             expected=f"no rule for outer packets (mark {', '.join(map(hex, sorted(marks)))}) into the tunnel",
             seen=_rules(looping),
             meaning="Encrypted packets would be encrypted again without end, and none would leave the node.",

@@ -7,7 +7,6 @@ from itertools import permutations
 
 import pytest
 
-from pytest_ciliumwg.checks.check import Verify
 from pytest_ciliumwg.checks.helpers import (
     LEAK,
     assert_delivered,
@@ -17,8 +16,10 @@ from pytest_ciliumwg.checks.helpers import (
     seen_in_clear,
     wireguard_messages,
 )
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Protocol, Verdict
 from pytest_ciliumwg.model.watch import MessageKind
 from pytest_ciliumwg.verdict.judge import Judge
@@ -66,15 +67,15 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
     watches = judge.measurement.watches
     for node, watch in watches.items():
         if node in judge.blindness:
-            verify.unmeasured(node, judge.blindness[node][0])
+            verify.unmeasured(Place.of_node(node), judge.blindness[node][0])
             continue
         for why in filter(None, (judge.unheard(node, other) for other in watches if other != node)):
-            verify.unmeasured(node, why)
+            verify.unmeasured(Place.of_node(node), why)
         found = [seen for seen in judge.unattributed if seen in watch.sightings]
         ends = dict.fromkeys(address for seen in found for address in judge.ends(seen))
         verify(
             not found,
-            where=f"{node}, {' and '.join(ends)}" if ends else node,
+            where=Place(node=node, ends=tuple(ends)),
             expected="nothing of ours",
             seen=seen_in_clear(found),
             meaning=LEAK,
@@ -87,18 +88,18 @@ def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
     for source, destination in permutations(judge.measurement.watches, 2):
         between = [one for one in judge.judgements if set(one.flow.pair) == {source, destination} and one.flow.promised]
         if not any(one.delivery.received for one in between):
-            verify.unmeasured(f"{source} → {destination}", "nothing was delivered (see wire.delivered)")
+            verify.unmeasured(Place.of_pair(source, destination), "nothing was delivered (see wire.delivered)")
             continue
         for watcher in (source, destination):
             count, _ = judge.data_messages(watcher, source, destination)
             blind = judge.blindness.get(watcher, ())
             doubt = blind[0] if blind else judge.unheard(watcher, destination if watcher == source else source)
             if not count and doubt:
-                verify.unmeasured(watcher, doubt)
+                verify.unmeasured(Place.of_node(watcher), doubt)
                 continue
             verify(
                 count > 0,
-                where=f"{source} → {destination}, seen from {watcher}",
+                where=Place.of_pair(source, destination, seen_from=watcher),
                 expected="WireGuard data messages on a native device",
                 seen="none",
                 meaning="What was delivered between the two did not go through the tunnel.",
@@ -114,7 +115,7 @@ def test_outer_addresses(judge: Judge, nodes: Sequence[Node], verify: Verify) ->
     for node, device, messages in wireguard_messages(judge, verify):
         verify(
             messages.source in known and messages.destination in known,
-            where=f"{node} {device}",
+            where=Place.of_node(node, device).concerning(addresses=[messages.source, messages.destination]),
             expected="node addresses on both ends",
             seen=f"{messages.source} → {messages.destination}",
             meaning="The tunnel ends somewhere that is no node of this cluster.",
@@ -127,7 +128,7 @@ def test_framing(judge: Judge, verify: Verify) -> None:
     for node, device, messages in wireguard_messages(judge, verify):
         verify(
             messages.kind is not MessageKind.OTHER,
-            where=f"{node} {device}, {messages.source} → {messages.destination}",
+            where=Place.of_outer(node, device, messages.source, messages.destination),
             expected="type, reserved bytes and size of a WireGuard message",
             seen=f"{messages.count} datagrams that are none",
             meaning="Something else uses the tunnel's port, so the port alone does not mean that it is encrypted.",
@@ -141,7 +142,9 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     for state, before, after, other in _peers(judge, names, verify):
         sent, received = _payload(judge, state.node, other), _payload(judge, other, state.node)
         if not sent and not received:
-            verify.unmeasured(f"{state.node} ↔ {other}", "no flow of this pair was encrypted (see wire.no-cleartext)")
+            verify.unmeasured(
+                Place.between(state.node, other), "no flow of this pair was encrypted (see wire.no-cleartext)"
+            )
             continue
         for what, least, grew in (
             ("tx", sent, after.tx_bytes - before.tx_bytes),
@@ -149,7 +152,7 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
         ):
             verify(
                 grew >= least,
-                where=f"{state.node}, peer {other}",
+                where=Place.of_peer(state.node, other),
                 expected=f"{what} grown by at least {least} bytes",
                 seen=f"{grew}",
                 meaning="The payload went another way than through this peer.",
@@ -178,4 +181,4 @@ def _peers(judge: Judge, names: Mapping[str, str], verify: Verify) -> Iterator[t
             if key in before and key in after:
                 yield state, before[key], after[key], other
             else:
-                verify.unmeasured(f"{node} ↔ {other}", f"{other} is no peer of {node} (see the peers checks)")
+                verify.unmeasured(Place.between(node, other), f"{other} is no peer of {node} (see the peers checks)")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_ciliumwg.model.node_state import Link, NodeState
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import Cluster
 
 Fingerprint = Mapping[str, frozenset[str]]
 """Node (or `cluster`) → a line for each thing there is."""
+_CLUSTER = "cluster"
 
 
 def fingerprint(cluster: Cluster, snapshot: Snapshot, states: Mapping[str, NodeState]) -> Fingerprint:
@@ -19,7 +21,7 @@ def fingerprint(cluster: Cluster, snapshot: Snapshot, states: Mapping[str, NodeS
     """
     names = {key: node for node, key in snapshot.keys.items()}
     lines = {node: frozenset(_lines(state, names)) for node, state in states.items()}
-    return {"cluster": frozenset(_cluster_lines(cluster, snapshot)), **lines}
+    return {_CLUSTER: frozenset(_cluster_lines(cluster, snapshot)), **lines}
 
 
 def differences(before: Fingerprint, after: Fingerprint) -> Iterator[tuple[str, str, str]]:
@@ -28,6 +30,11 @@ def differences(before: Fingerprint, after: Fingerprint) -> Iterator[tuple[str, 
         was, now = before.get(where, frozenset()), after.get(where, frozenset())
         if was != now:
             yield where, _listed(was - now), _listed(now - was)
+
+
+def place_of(where: str) -> Place:
+    """The place that a fingerprint knows by this name."""
+    return Place.everywhere(where) if where == _CLUSTER else Place.of_node(where)
 
 
 def _listed(lines: frozenset[str]) -> str:

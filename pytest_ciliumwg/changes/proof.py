@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_ciliumwg.changes.actions import CHURN_ROUNDS
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.changes.catalogue import Change, Kind
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
 
 
@@ -16,7 +17,7 @@ class Proof:
     """One thing that a change has to show."""
 
     holds: bool
-    where: str
+    where: Place
     expected: str
     seen: str
 
@@ -53,7 +54,7 @@ def _new_agents(case: _Case) -> Iterator[Proof]:
         was, now = before.get(node), after.get(node)
         yield Proof(
             holds=now is not None and now.ready and (was is None or now.name != was.name),
-            where=node,
+            where=Place.of_node(node),
             expected=f"another Cilium agent than {was.name if was else 'none'}",
             seen=f"{now.name}{'' if now.ready else ', not ready'}" if now else "none",
         )
@@ -62,7 +63,9 @@ def _new_agents(case: _Case) -> Iterator[Proof]:
 def _new_key(case: _Case) -> Iterator[Proof]:
     yield from _new_agents(case)
     was, now = case.before.keys.get(case.node), case.after.keys.get(case.node)
-    yield Proof(holds=now not in (None, was), where=case.node, expected=f"another key than {was}", seen=str(now))
+    yield Proof(
+        holds=now not in (None, was), where=Place.of_node(case.node), expected=f"another key than {was}", seen=str(now)
+    )
 
 
 def _traffic_met_it(case: _Case) -> Iterator[Proof]:
@@ -72,7 +75,7 @@ def _traffic_met_it(case: _Case) -> Iterator[Proof]:
     clear = sum(one.frames for one in timeline.clear)
     yield Proof(
         holds=lost + clear > 0,
-        where=case.node,
+        where=Place.of_node(case.node),
         expected="packets that were lost or in clear meanwhile",
         seen=f"{lost} lost, {clear} in clear",
     )
@@ -82,7 +85,7 @@ def _pods_came_and_went(case: _Case) -> Iterator[Proof]:
     deleted = sum(event.kind == "change" and event.what.startswith("deleting") for event in case.timeline.events)
     yield Proof(
         holds=deleted >= CHURN_ROUNDS,
-        where="all nodes",
+        where=Place.everywhere("all nodes"),
         expected=f"{CHURN_ROUNDS} pods made, sending and deleted",
         seen=str(deleted),
     )
@@ -90,7 +93,12 @@ def _pods_came_and_went(case: _Case) -> Iterator[Proof]:
 
 def _was_away(case: _Case) -> Iterator[Proof]:
     again = [event for event in case.timeline.events if event.node == case.node and event.kind == "watch-restarted"]
-    yield Proof(holds=bool(again), where=case.node, expected="its agents were restarted", seen=f"{len(again)} restarts")
+    yield Proof(
+        holds=bool(again),
+        where=Place.of_node(case.node),
+        expected="its agents were restarted",
+        seen=f"{len(again)} restarts",
+    )
 
 
 def _drained(case: _Case) -> Iterator[Proof]:
@@ -98,7 +106,7 @@ def _drained(case: _Case) -> Iterator[Proof]:
     after = {pod for pod, node in case.after.pods.items() if node == case.node}
     yield Proof(
         holds=before != after or len(before) <= 1,
-        where=case.node,
+        where=Place.of_node(case.node),
         expected="fewer pods than before",
         seen=f"{len(before)} before, {len(after)} now",
     )
@@ -107,20 +115,31 @@ def _drained(case: _Case) -> Iterator[Proof]:
 def _is_gone(case: _Case) -> Iterator[Proof]:
     there = case.node in case.after.nodes
     yield Proof(
-        holds=not there, where=case.node, expected="it left the cluster", seen="it is there" if there else "gone"
+        holds=not there,
+        where=Place.of_node(case.node),
+        expected="it left the cluster",
+        seen="it is there" if there else "gone",
     )
 
 
 def _is_back(case: _Case) -> Iterator[Proof]:
     back = case.after.nodes.get(case.node, False)
     yield Proof(
-        holds=back, where=case.node, expected="it is in the cluster, and Ready", seen="so" if back else "not so"
+        holds=back,
+        where=Place.of_node(case.node),
+        expected="it is in the cluster, and Ready",
+        seen="so" if back else "not so",
     )
 
 
 def _watched(case: _Case) -> Iterator[Proof]:
     seconds = case.timeline.stopped - case.timeline.started
-    yield Proof(holds=seconds > 0, where="all nodes", expected="they were watched", seen=f"for {seconds:.0f} s")
+    yield Proof(
+        holds=seconds > 0,
+        where=Place.everywhere("all nodes"),
+        expected="they were watched",
+        seen=f"for {seconds:.0f} s",
+    )
 
 
 _BY_KIND: dict[Kind, Callable[[_Case], Iterator[Proof]]] = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_ciliumwg.checks.check import Verify
+from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
 from pytest_ciliumwg.model.watch import WireGuardMessages
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
@@ -28,13 +29,13 @@ class Observed:
             if why is None:
                 yield state
             else:
-                self._verify.unmeasured(state.node, why)
+                self._unmeasured(state, why)
 
     def links(self) -> Iterator[tuple[NodeState, Link]]:
         """Each node with its device cilium_wg0."""
         for state in self.states("link"):
             if state.link is None:
-                self._verify.unmeasured(state.node, "it has no device cilium_wg0 (see the check device.present)")
+                self._unmeasured(state, "it has no device cilium_wg0 (see the check device.present)")
             else:
                 yield state, state.link
 
@@ -42,11 +43,14 @@ class Observed:
         """Each node with the WireGuard side of its device."""
         for state, _ in self.links():
             if "wireguard" in state.unread:
-                self._verify.unmeasured(state.node, state.unread["wireguard"])
+                self._unmeasured(state, state.unread["wireguard"])
             elif state.wireguard is None:
-                self._verify.unmeasured(state.node, "its device cilium_wg0 is no WireGuard device (see device.kind)")
+                self._unmeasured(state, "its device cilium_wg0 is no WireGuard device (see device.kind)")
             else:
                 yield state, state.wireguard
+
+    def _unmeasured(self, state: NodeState, why: str) -> None:
+        self._verify.unmeasured(Place.of_node(state.node), why)
 
 
 def peer_names(nodes: Sequence[Node]) -> Mapping[str, str]:
@@ -57,11 +61,11 @@ def peer_names(nodes: Sequence[Node]) -> Mapping[str, str]:
 def assert_encrypted(verify: Verify, one: Judgement) -> None:
     """Verify one flow's verdict: what was not measured is no pass."""
     if one.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
-        verify.unmeasured(str(one.flow), f"{one.verdict.value}: {one.reason}")
+        verify.unmeasured(Place.of_flow(one.flow), f"{one.verdict.value}: {one.reason}")
     else:
         verify(
             one.verdict is Verdict.ENCRYPTED,
-            where=str(one.flow),
+            where=Place.of_flow(one.flow).concerning(seen.node for seen in one.sightings),
             expected="encrypted",
             seen=seen_in_clear(one.sightings),
             meaning=LEAK,
@@ -72,7 +76,7 @@ def assert_delivered(verify: Verify, one: Judgement, meaning: str) -> None:
     """Verify that every message of a flow was answered."""
     verify(
         one.delivery.received >= one.flow.count,
-        where=str(one.flow),
+        where=Place.of_flow(one.flow),
         expected=f"{one.flow.count} answers",
         seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
         meaning=meaning,
@@ -99,4 +103,4 @@ def wireguard_messages(judge: Judge, verify: Verify) -> Iterator[tuple[str, str,
             found = True
             yield node, device, messages
     if not found:
-        verify.unmeasured("all nodes", "no WireGuard message was seen (see wire.tunnelled)")
+        verify.unmeasured(Place.everywhere("all nodes"), "no WireGuard message was seen (see wire.tunnelled)")

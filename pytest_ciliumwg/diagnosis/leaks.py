@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_ciliumwg.diagnosis.causes import Cause, Causes
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Sighting
 from pytest_ciliumwg.verdict.timeline import clock, frames_in_clear
@@ -17,8 +18,8 @@ class Leak:
 
     seen: Sighting
     cause: Cause
-    where: str
-    """The flow."""
+    where: Place
+    """The flow; the device, where it is not known."""
     told: str
     """What was seen, when, where and after what."""
 
@@ -34,26 +35,27 @@ def leaks_by_pair(timeline: Timeline) -> Iterator[tuple[str, str]]:
     pairs: dict[str, list[Leak]] = {}
     for leak in leaks(timeline):
         flow = timeline.flows.get(leak.seen.flow)
-        pairs.setdefault(" → ".join(flow.pair) if flow else leak.where, []).append(leak)
+        pairs.setdefault(" → ".join(flow.pair) if flow else str(leak.where), []).append(leak)
     for pair, found in pairs.items():
         frames, flows = frames_in_clear(leak.seen for leak in found), len({leak.seen.flow for leak in found})
         yield pair, f"{frames} frames of {flows} flows in clear; the first: {found[0].where}: {found[0].told}"
 
 
-def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[str, str]]:
+def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[Place, str]]:
     """(Flow, what was seen) for each flow with cleartext: the first of it, and how often more."""
     flows: dict[str, list[Leak]] = {}
     for leak in leaks(timeline):
-        flows.setdefault(leak.where, []).append(leak)
-    for where, found in flows.items():
+        flows.setdefault(str(leak.where), []).append(leak)
+    for found in flows.values():
         more = f"; and {len(found) - 1} more sightings of it" if len(found) > 1 else ""
-        yield where, found[0].told + more
+        yield found[0].where, found[0].told + more
 
 
 def _leak(timeline: Timeline, seen: Sighting, cause: Cause) -> Leak:
     flow = timeline.flows.get(seen.flow)
     told = seen.told(f" at {clock(seen.first_at)} for {seen.last_at - seen.first_at:.3f} s")
-    where = str(flow) if flow else f"{seen.node} {seen.device}, of which flow cannot be told"
+    unknown = Place.of_node(seen.node, seen.device, detail="of which flow cannot be told")
+    where = Place.of_flow(flow) if flow else unknown
     return Leak(seen=seen, cause=cause, where=where, told="".join([told, *_after(cause, seen)]))
 
 

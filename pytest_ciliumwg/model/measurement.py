@@ -10,6 +10,19 @@ from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that went wrong on the way, such as a control canary that could not be sent."""
+
+    node: str
+    """The node whose agent it is, or whose pod's."""
+    why: str
+    """A sentence that says which one."""
+
+    def __str__(self) -> str:
+        return self.why
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """All that one watch brought home."""
@@ -21,5 +34,4 @@ class Measurement:
     """By node; every node has one, if only to say that its watch failed."""
     before: Mapping[str, NodeState]
     after: Mapping[str, NodeState]
-    problems: tuple[str, ...]
-    """What went wrong on the way, a sentence each, such as a control canary that could not be sent."""
+    problems: tuple[Problem, ...]

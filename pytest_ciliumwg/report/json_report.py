@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pytest_ciliumwg import __version__
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
-from pytest_ciliumwg.report.record import RunRecord, plain, sighting_fields
+from pytest_ciliumwg.report.record import CheckResult, RunRecord, plain, sighting_fields
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 SCHEMA = 1
@@ -54,7 +54,7 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
         },
         "profiles": record.profiles,
         "summary": dict(record.counts()),
-        "checks": [asdict(result) | {"title": result.title} for result in record.results],
+        "checks": [_check(result) for result in record.results],
         "pairs": [
             {"source": source, "destination": destination, "verdict": verdict.value}
             for (source, destination), verdict in record.matrix().items()
@@ -67,6 +67,15 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
         "watches": [row | {"stage": stage} for stage, judge in record.judges.items() for row in _watches(judge)],
         "changes": changes.rows(record),
     }
+
+
+def _check(result: CheckResult) -> dict[str, Any]:
+    said = {
+        "findings": [finding.fields() for finding in result.findings],
+        "unmeasured": [str(remark) for remark in result.unmeasured],
+        "unsupported": [str(remark) for remark in result.unsupported],
+    }
+    return asdict(replace(result, findings=(), unmeasured=(), unsupported=())) | said | {"title": result.title}
 
 
 def _flow(judgement: Judgement) -> dict[str, Any]:

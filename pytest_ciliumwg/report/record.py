@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_ciliumwg.changes.apply import ChangeResult
+from pytest_ciliumwg.checks.finding import Finding, Remark
 from pytest_ciliumwg.model.cluster import CiliumConfig
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster
@@ -30,9 +31,9 @@ class CheckResult:
     source: str
     profile: str
     verified: int = 0
-    findings: list[dict[str, str]] = field(default_factory=list)
-    unmeasured: list[str] = field(default_factory=list)
-    unsupported: list[str] = field(default_factory=list)
+    findings: tuple[Finding, ...] = ()
+    unmeasured: tuple[Remark, ...] = ()
+    unsupported: tuple[Remark, ...] = ()
 
     @property
     def title(self) -> str:

@@ -100,7 +100,7 @@ def _suspects(fault: Fault, target: LabNode, layout: Sequence[LabNode]) -> list[
 
 def _known_as(node: LabNode) -> frozenset[str]:
     addresses = [*node.addresses, *node.cilium_addresses, *(ip for pod in node.pods for ip in pod.pod.addresses)]
-    return frozenset([node.name, *(pod.pod.name for pod in node.pods), *map(str, addresses)])
+    return frozenset([node.name, *map(str, addresses)])
 
 
 class Runner:

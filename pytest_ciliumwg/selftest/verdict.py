@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -36,7 +35,7 @@ class Declared:
     leaks: bool
     names: Names
     suspects: tuple[tuple[frozenset[str], ...], ...]
-    """Groups of nodes, one of which a finding has to name as a whole; a node is known by its names and addresses."""
+    """Groups of nodes, one of which a finding has to name as a whole; a node is known by its name and addresses."""
     nodes: tuple[tuple[str, ...], ...]
     """The same groups by the nodes' own names, as flows have them."""
 
@@ -68,13 +67,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class _Blame:
+    """One finding, from a report: the place in words, and the nodes and addresses that it names."""
+
+    where: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     """One test of a check, from a report."""
 
     title: str
     id: str
     outcome: str
-    findings: Sequence[Mapping[str, str]] = field(default_factory=tuple)
+    findings: Sequence[_Blame]
 
 
 def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> Outcome:
@@ -134,9 +141,17 @@ def broken(reason: str) -> Outcome:
 
 def _rows(report: Report) -> list[_Row]:
     try:
-        return [_Row(row["title"], row["id"], row["outcome"], row["findings"]) for row in report["checks"]]
+        return [
+            _Row(row["title"], row["id"], row["outcome"], [_blame(finding) for finding in row["findings"]])
+            for row in report["checks"]
+        ]
     except (KeyError, TypeError) as error:
         raise CiliumwgError(f"a report of the self-test cannot be read: {error!r} is missing") from error
+
+
+def _blame(finding: Mapping[str, Any]) -> _Blame:
+    place = finding["place"]
+    return _Blame(finding["where"], frozenset([*place["nodes"], *place["addresses"]]))
 
 
 def _wrong_rows(declared: Declared, bad: Sequence[_Row]) -> Iterator[str]:
@@ -146,10 +161,9 @@ def _wrong_rows(declared: Declared, bad: Sequence[_Row]) -> Iterator[str]:
         if not is_catcher and not _may(declared, row):
             yield f"{row.title} {row.outcome}: it has nothing to do with the fault"
             continue
-        for finding in row.findings:
-            text = f"{finding['where']} {finding['expected']} {finding['seen']}"
-            if not _names(declared, text):
-                yield f"{row.title} blames `{finding['where']}`, which is not where the fault is"
+        for blame in row.findings:
+            if not _is_right(declared, blame):
+                yield f"{row.title} blames `{blame.where}`, which is not where the fault is"
 
 
 def _may(declared: Declared, row: _Row) -> bool:
@@ -174,13 +188,8 @@ def _id(declared: Declared) -> str:
     return declared.catcher.partition("[")[0]
 
 
-def _names(declared: Declared, text: str) -> bool:
+def _is_right(declared: Declared, blame: _Blame) -> bool:
     """Whether a finding names all nodes that it has to, for any of the faulty nodes."""
     if declared.names == "cluster":
         return True
-    return any(all(_mentions(text, names) for names in group) for group in declared.suspects)
-
-
-def _mentions(text: str, names: Collection[str]) -> bool:
-    choice = "|".join(re.escape(name) for name in names)
-    return re.search(rf"(?<![0-9A-Za-z_-])(?:{choice})(?![0-9A-Za-z_-])", text) is not None
+    return any(all(known_as & blame.names for known_as in group) for group in declared.suspects)

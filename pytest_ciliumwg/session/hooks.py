@@ -11,7 +11,8 @@ import pytest
 
 from pytest_ciliumwg.changes.apply import ChangeResult, apply
 from pytest_ciliumwg.changes.catalogue import Change
-from pytest_ciliumwg.checks.check import MARKER, Check, InconclusiveError, Outcome, Verify, params_of
+from pytest_ciliumwg.checks.check import MARKER, Check, params_of
+from pytest_ciliumwg.checks.verify import InconclusiveError, Outcome, Verify
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION, expectations_for
 from pytest_ciliumwg.options.settings import Settings
@@ -23,7 +24,7 @@ from pytest_ciliumwg.session.plan import print_plan
 from pytest_ciliumwg.session.stages import INITIAL, Stage, announcement, hit_node, stages_of, upgrader_of
 
 VERIFY = pytest.StashKey[Verify]()
-_CHECK, _PARAMS, _OUTCOME, _RECORD = "ciliumwg_check", "ciliumwg_params", "ciliumwg_outcome", "ciliumwg_record"
+_CHECK, _OUTCOME = "ciliumwg_check", "ciliumwg_outcome"
 
 
 class Conformance:
@@ -207,7 +208,7 @@ class Conformance:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Tell what could not be measured apart from what failed, and put the findings into the report."""
+        """Tell what could not be measured apart from what failed, and keep the check's result."""
         report = yield
         check = Check.of(item)
         if check is None:
@@ -217,14 +218,24 @@ class Conformance:
             outcome = "inconclusive"
             report.longrepr = f"INCONCLUSIVE {call.excinfo.value}"
         if report.when == "call" or outcome != "pass":
-            verify = item.stash.get(VERIFY, None)
-            report.user_properties += [
-                (_CHECK, check.id),
-                (_PARAMS, params_of(item)),
-                (_OUTCOME, outcome),
-                (_RECORD, {"statement": check.statement, "source": check.source, "profile": check.profile}
-                 | (verify.record() if verify else {})),
-            ]  # fmt: skip
+            report.user_properties += [(_CHECK, check.id), (_OUTCOME, outcome)]
+            verified = item.stash.get(VERIFY, Verify())
+            self.record.add(
+                CheckResult(
+                    id=check.id,
+                    params=params_of(item),
+                    outcome=outcome,
+                    message=report.longreprtext if outcome != "pass" else "",
+                    seconds=report.duration,
+                    statement=check.statement,
+                    source=check.source,
+                    profile=check.profile,
+                    verified=verified.verified,
+                    findings=tuple(verified.findings),
+                    unmeasured=tuple(verified.not_measured),
+                    unsupported=tuple(verified.not_supported),
+                )
+            )
         return report
 
     def pytest_report_teststatus(
@@ -237,23 +248,6 @@ class Conformance:
         ):
             return None
         return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep each check's result."""
-        properties: dict[str, Any] = dict(report.user_properties)
-        if _OUTCOME not in properties:
-            return
-        message = report.longreprtext if properties[_OUTCOME] != "pass" else ""
-        self.record.add(
-            CheckResult(
-                id=properties[_CHECK],
-                params=properties[_PARAMS],
-                outcome=properties[_OUTCOME],
-                message=message,
-                seconds=report.duration,
-                **properties[_RECORD],
-            )
-        )
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -58,12 +58,12 @@ class Judge:
                 return f"the watch on {receiver} did not see the control canary of {sender} {when}"
         return None
 
-    def ends(self, seen: Sighting) -> tuple[str, ...]:
+    def ends(self, seen: Sighting) -> tuple[IPAddress, ...]:
         """The test pods' addresses that the first frame of a sighting holds."""
         addresses = {address for flow in self.measurement.flows for address in (flow.source, flow.destination)}
         first = seen.evidence[0].data if seen.evidence else b""
-        found = [(first.find(address.packed), str(address)) for address in addresses]
-        return tuple(address for at, address in sorted(found) if at >= 0)
+        found = sorted((first.find(address.packed), str(address), address) for address in addresses)
+        return tuple(address for at, _, address in found if at >= 0)
 
     def uncovered(self, flow: Flow) -> str | None:
         """Why the flow's packets may have passed before or after the watches; None when they were covered."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import Outage, Timeline
 from pytest_ciliumwg.model.traffic import Flow, Sighting
 from pytest_ciliumwg.model.watch import data_packets
@@ -32,18 +33,18 @@ def outages(timeline: Timeline) -> Iterator[tuple[Flow, Outage | None]]:
             yield flow, longest_outage(timeline, flow.id)
 
 
-def unwatchable(timeline: Timeline) -> Iterator[tuple[str, str]]:
+def unwatchable(timeline: Timeline) -> Iterator[tuple[Place, str]]:
     """(Where, why) for whatever makes that nothing at all can be concluded, or nothing of a flow."""
-    yield from (("all nodes", why) for why in timeline.unsound)
+    yield from ((Place.everywhere("all nodes"), why) for why in timeline.unsound)
     for flow in timeline.flows.values():
         if flow.purpose != "lasting":
             continue
         totals = timeline.totals.get(flow.id)
         if totals is None or not totals.answered:
-            yield str(flow), "nothing of it was delivered, so nothing of it could be seen"
+            yield Place.of_flow(flow), "nothing of it was delivered, so nothing of it could be seen"
 
 
-def blind_intervals(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[str, str]]:
+def blind_intervals(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[Place, str]]:
     """(Node, why) for each time in which a watch proved nothing; nodes that were away on purpose are left out.
 
     What a node that is away sends and receives is seen at the other end of each pair.
@@ -52,7 +53,7 @@ def blind_intervals(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[
         inside = one.last_at >= timeline.started and one.first_at <= timeline.stopped
         about_away = any(one.why.endswith(f" of {node}") for node in away)
         if inside and one.node not in away and not about_away:
-            yield one.node, f"blind from {clock(one.first_at)} to {clock(one.last_at)}: {one.why}"
+            yield Place.of_node(one.node), f"blind from {clock(one.first_at)} to {clock(one.last_at)}: {one.why}"
 
 
 def sounding(timeline: Timeline) -> Iterator[Flow]:
@@ -63,7 +64,7 @@ def sounding(timeline: Timeline) -> Iterator[Flow]:
             yield flow
 
 
-def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[str, str]]:
+def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[Place, str]]:
     """(Pair, why) where less passed through the tunnel than was delivered: then it went where nobody watched.
 
     A node whose watch was interrupted has lost what it counted, so nothing is said of it.
@@ -86,4 +87,4 @@ def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[str, str]]:
         passed, _ = data_packets(outgoing, *addresses)
         if passed < count:
             why = f"{count} messages were delivered, but {source} saw only {passed} WireGuard data messages"
-            yield f"{source} → {destination}", why
+            yield Place.of_pair(source, destination), why

@@ -18,7 +18,7 @@ from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, watc
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import host_key
 from pytest_ciliumwg.model.cluster import Node, Pod
-from pytest_ciliumwg.model.measurement import Measurement
+from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.model.watch import WatchReport
@@ -50,7 +50,8 @@ class _Watching:
         self.watchers = {node.name: Agent(cluster.node_agent(node.name)) for node in self.nodes}
         self.talkers = {pod.key: Agent(cluster.pod_agent(pod)) for pod in self.pods}
         self.talkers |= {host_key(name): agent for name, agent in self.watchers.items()}
-        self.problems: list[str] = []
+        self.homes = {pod.key: pod.node for pod in self.pods} | {host_key(name): name for name in self.watchers}
+        self.problems: list[Problem] = []
         self.blind: dict[str, str] = {}
         self._pool = pool
 
@@ -90,7 +91,7 @@ class _Watching:
         while time.monotonic() < deadline:
             for name, answer in self.each(self.watchers, send).items():
                 failed = [str(answer)] if isinstance(answer, AgentError) else [f"{name}: {why}" for why in answer]
-                self.problems.extend(failed)
+                self.problems.extend(Problem(name, why) for why in failed)
             if not wait_for(underway, seconds=0.5, poll=0.02):
                 return
 
@@ -99,11 +100,12 @@ class _Watching:
         answers = self.each(self.talkers, lambda key, agent: agent.serve(self.run, by_pod.get(key, ())))
         for key, answer in answers.items():
             if isinstance(answer, AgentError):
-                self.problems.append(str(answer))
+                self.problems.append(Problem(self.homes[key], str(answer)))
             else:
                 # A node's port may be somebody else's: then the flow stays unanswered, and nobody has done wrong.
                 refused = answer.items() if not key.startswith("host/") else ()
-                self.problems.extend(f"test pod {key} cannot serve flow {flow}: {why}" for flow, why in refused)
+                told = (f"test pod {key} cannot serve flow {flow}: {why}" for flow, why in refused)
+                self.problems.extend(Problem(self.homes[key], why) for why in told)
 
     def send(self, part: str, flows: Sequence[Flow], seconds: float) -> list[dict[str, Any]]:
         """Send flows from all their pods at once and wait for the accounts."""
@@ -120,9 +122,9 @@ class _Watching:
             raise AgentError(f"the sender in {key} did not finish within {seconds:.0f} s")
 
         rows: list[dict[str, Any]] = []
-        for answer in self.each(self.talkers, one).values():
+        for key, answer in self.each(self.talkers, one).items():
             if isinstance(answer, AgentError):
-                self.problems.append(str(answer))
+                self.problems.append(Problem(self.homes[key], str(answer)))
             else:
                 rows.extend(answer)
         return rows

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from pytest_ciliumwg.checks.finding import Finding
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.faults.catalogue import Names
+from pytest_ciliumwg.model.node_state import Endpoint
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.selftest.verdict import Declared, Result, judge, judge_healthy
 
-WORKER = frozenset({"lab-worker", "172.18.0.3", "test-lab-worker"})
+ADDRESS = ip_address("172.18.0.3")
+WORKER = frozenset({"lab-worker", "172.18.0.3"})
 WORKER2 = frozenset({"lab-worker2", "172.18.0.4"})
 
 
@@ -28,8 +33,11 @@ def declared(
     )
 
 
-def row(check: str, outcome: str, where: str = "lab-worker", params: str = "") -> dict[str, Any]:
-    findings = [{"where": where, "expected": "2", "seen": "1", "meaning": ""}] if outcome == "fail" else []
+FAULTY = Place.of_node("lab-worker")
+
+
+def row(check: str, outcome: str, place: Place = FAULTY, params: str = "") -> dict[str, Any]:
+    findings = [Finding(place=place, expected="2", seen="1").fields()] if outcome == "fail" else []
     return {"id": check, "title": f"{check}{params}", "outcome": outcome, "findings": findings}
 
 
@@ -82,26 +90,42 @@ def test_some_may_doubt_and_not_fail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "where", "good"),
+    ("names", "place", "good"),
     [
-        ("node", "lab-worker", True),
-        ("node", "pod ns/test-lab-worker on its node", True),
-        ("node", "from 172.18.0.3:51871", True),
-        ("node", "lab-worker2", False),
-        ("node", "from 172.18.0.30", False),
-        ("node", "3 nodes", False),
-        ("pair", "lab-worker, peer lab-worker2", True),
-        ("pair", "lab-worker", False),
-        ("pair", "lab-worker2 → lab-control-plane", False),
-        ("cluster", "Cilium's configuration", True),
+        ("node", FAULTY, True),
+        ("node", Place.of_node("lab-worker", "eth0", detail="before the flows"), True),
+        ("node", Place.of_endpoint("lab-worker2", Endpoint(address=ADDRESS, port=51871)), True),
+        ("node", Place.of_node("lab-worker2").concerning(["lab-worker"]), True),
+        ("node", Place.of_node("lab-worker2"), False),
+        ("node", Place.of_node("lab-worker2").concerning(addresses=[ip_address("172.18.0.30")]), False),
+        ("node", Place.everywhere("the nodes, lab-worker among them"), False),
+        ("node", Place.everywhere("3 nodes"), False),
+        ("pair", Place.of_peer("lab-worker", "lab-worker2"), True),
+        ("pair", Place.of_outer("lab-worker2", "eth0", ADDRESS, ip_address("172.18.0.4")), True),
+        ("pair", FAULTY, False),
+        ("pair", Place.of_pair("lab-worker2", "lab-control-plane"), False),
+        ("cluster", Place.everywhere("Cilium's configuration"), True),
     ],
 )
-def test_the_right_place_has_to_be_named(names: Names, where: str, good: bool) -> None:
-    assert judge(declared(names=names), report(row("peers.count", "fail", where))).good is good
+def test_the_right_place_has_to_be_named(names: Names, place: Place, good: bool) -> None:
+    assert judge(declared(names=names), report(row("peers.count", "fail", place))).good is good
+
+
+def test_a_name_in_words_alone_is_none() -> None:
+    seen = report(row("peers.count", "fail", Place.of_node("lab-worker2")))
+    seen["checks"][0]["findings"][0] |= {"where": "lab-worker", "expected": "lab-worker", "seen": "172.18.0.3"}
+    assert judge(declared(), seen).wrong == ("peers.count blames `lab-worker`, which is not where the fault is",)
+
+
+def test_findings_without_a_place_are_none_of_ours() -> None:
+    seen = report(row("peers.count", "fail"))
+    del seen["checks"][0]["findings"][0]["place"]
+    with pytest.raises(CiliumwgError, match="cannot be read.*'place'"):
+        judge(declared(), seen)
 
 
 def test_a_consequence_has_to_name_the_place_too() -> None:
-    rows = row("peers.count", "fail"), row("peers.keys", "fail", "lab-worker2")
+    rows = row("peers.count", "fail"), row("peers.keys", "fail", Place.of_node("lab-worker2"))
     assert not judge(declared(also=("peers.*",)), report(*rows)).good
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_ciliumwg.diagnosis.causes import Causes, absences
 from pytest_ciliumwg.diagnosis.leaks import leaks
+from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import AgentPod, Snapshot
 from pytest_ciliumwg.model.watch import DeviceReport, MessageKind, WireGuardMessages
 from pytest_ciliumwg.verdict.spans import Span, spans
@@ -43,7 +44,7 @@ def test_told_in_words() -> None:
     events = (CHANGE, event(149.9, "cilium_wg0 was removed"), event(151.2, "cilium_wg0 was created"))
     line = timeline(events=events, clear=(clear(),))
     (leak,) = leaks(line)
-    assert leak.where == "ICMP v4 one → two (10.0.0.1 → 10.0.1.1)"
+    assert str(leak.where) == "ICMP v4 one → two (10.0.0.1 → 10.0.1.1)"
     assert f"20 frames of the request leaving one eth0 in clear at {clock(150.0)} for 1.000 s" in leak.told
     assert "10.000 s after restarting the Cilium agent on one" in leak.told
     assert "all of it while cilium_wg0 was missing on one" in leak.told
@@ -91,7 +92,7 @@ def test_absences() -> None:
 
 def test_a_frame_of_no_known_flow() -> None:
     (leak,) = leaks(timeline(clear=(clear(flow=-1),)))
-    assert "of which flow cannot be told" in leak.where
+    assert "of which flow cannot be told" in str(leak.where)
 
 
 def test_spans() -> None:
@@ -167,8 +168,8 @@ def counted(messages: int, drops: int = 0) -> dict[str, Any]:
 def test_what_was_delivered_must_have_passed_the_tunnel() -> None:
     # Five flows each way, 100 messages each, and their answers.
     doubts = dict(answered_without_tunnel(timeline(**counted(999))))
-    assert "1000 messages were delivered, but one saw only 999" in doubts["one → two"]
-    assert "one → two" not in dict(answered_without_tunnel(timeline(**counted(1000))))
+    assert "1000 messages were delivered, but one saw only 999" in doubts[Place.of_pair("one", "two")]
+    assert Place.of_pair("one", "two") not in dict(answered_without_tunnel(timeline(**counted(1000))))
     assert not dict(answered_without_tunnel(timeline(**counted(999, drops=1)))), "then the count is a floor"
 
 

@@ -1,0 +1,69 @@
+"""What a check can come to: pass, fail, inconclusive, skip; it follows from what it verified, place by place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from pytest_ciliumwg.checks.finding import Finding, Remark
+from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.model.place import Place
+
+Outcome = Literal["pass", "fail", "inconclusive", "skip"]
+_SHOWN = 12
+
+
+class InconclusiveError(CiliumwgError):
+    """A check could not measure what it is about: neither a pass nor a failure of the cluster."""
+
+
+@dataclass(slots=True)
+class Verify:
+    """Collects what one check verified; a check that verified nothing is inconclusive, never a pass."""
+
+    verified: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    not_measured: list[Remark] = field(default_factory=list)
+    not_supported: list[Remark] = field(default_factory=list)
+
+    def __call__(self, holds: bool, *, where: Place, expected: object, seen: object, meaning: str = "") -> None:
+        """Note whether the requirement holds at one place.
+
+        Args:
+            holds: Whether it does.
+            where: The node, pair, device or flow, and whom else what was expected or seen names.
+            expected: What had to be.
+            seen: What was.
+            meaning: One sentence on what a violation means for the user.
+        """
+        self.verified += 1
+        if not holds:
+            self.findings.append(Finding(place=where, expected=str(expected), seen=str(seen), meaning=meaning))
+
+    def unmeasured(self, where: Place, why: str) -> None:
+        """Note a place at which the requirement could not be measured though it should have been."""
+        self.not_measured.append(Remark(where, why))
+
+    def unsupported(self, where: Place, why: str) -> None:
+        """Note a place at which this provider cannot tell, by its nature: a reason to skip, not to doubt."""
+        self.not_supported.append(Remark(where, why))
+
+    def conclude(self, heading: str) -> None:
+        """Turn what was collected into the test's outcome; `heading` says what had to hold."""
+        if self.findings:
+            pytest.fail(f"{heading}\n{_lines(self.findings)}", pytrace=False)
+        if self.not_measured:
+            raise InconclusiveError(_lines(self.not_measured))
+        if not self.verified:
+            if self.not_supported:
+                pytest.skip(_lines(self.not_supported))
+            raise InconclusiveError("nothing was there to verify")
+
+
+def _lines(items: Sequence[Finding | Remark]) -> str:
+    shown = [str(item) for item in items[:_SHOWN]]
+    more = [f"… and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
+    return "\n".join([*shown, *more])
