@@ -6,12 +6,14 @@ pytest only; all else is loaded when `--ciliumwg` is given.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pytest_ciliumwg import hookspecs
 from pytest_ciliumwg.options import add_options, is_enabled, resolve
+from pytest_ciliumwg.suite_path import suites_directory
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,9 +27,17 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
-    """Let `pytest --ciliumwg` without a path run the suite that came with this package."""
-    if is_enabled(early_config) and not parser.parse_known_args(args).file_or_dir:
-        args.append(str(suites_directory()))
+    """Let `pytest --ciliumwg` run the suite that came with this package, beside the paths that were given."""
+    if not is_enabled(early_config):
+        return
+    from pytest_ciliumwg.options.command_line import names_part_of, refuse_swallowed_path, refuse_variables
+
+    refuse_variables(os.environ)
+    known = parser.parse_known_args(args)
+    refuse_swallowed_path(known)
+    if not names_part_of(suites_directory(), known.file_or_dir, early_config.invocation_params.dir):
+        # Not at the end, where an option with an optional value would take it for its own.
+        args.insert(0, str(suites_directory()))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -41,6 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the rest of the package when the suite is asked for."""
     config.addinivalue_line("markers", 'ciliumwg_check(id, source, profile="core"): a conformance check of ciliumwg')
     if not is_enabled(config):
+        given = [str(argument) for argument in config.invocation_params.args]
+        if any(argument.startswith("--ciliumwg-") for argument in given) and not config.option.help:
+            from pytest_ciliumwg.options.command_line import refuse_options
+
+            refuse_options(given)
         return
     settings = resolve(config)
     from pytest_ciliumwg.session.hooks import Conformance
@@ -67,10 +82,3 @@ def passed_on(config: pytest.Config) -> list[str]:
     """What the self-test's own runs are told of this one's choice of tests."""
     words = ["-k", config.option.keyword] if config.option.keyword else []
     return words + [f"--deselect={prefix}" for prefix in config.option.deselect or ()]
-
-
-def suites_directory() -> Path:
-    """Where the suite is: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    installed = package / "suites"
-    return installed if installed.is_dir() else package.parent / "suites"

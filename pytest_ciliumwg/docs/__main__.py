@@ -14,7 +14,7 @@ import pytest
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.docs.faults_page import faults_page
 from pytest_ciliumwg.options import GROUPS, PROVIDERS, Option
-from pytest_ciliumwg.plugin import suites_directory
+from pytest_ciliumwg.suite_path import suites_directory
 
 HEADER = """# Checks
 

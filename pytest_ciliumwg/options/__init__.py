@@ -64,9 +64,10 @@ def _these(option: Option) -> str:
 
 
 def _value(option: Option, text: str | None, origin: str) -> Any:
-    text = option.default if text is None else text
     if text is None:
-        return None
+        return None if option.default is None else option.parse(option.default)
+    if not option.flag and not text.strip(", \n"):
+        raise pytest.UsageError(f"{origin} has no value: give it one, or leave it out")
     try:
         return option.parse(text)
     except ValueError as error:
@@ -77,7 +78,8 @@ def _text(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> 
     """What was said of the option, None for nothing, and where."""
     given = getattr(config.known_args_namespace, option.ini, None)
     if given is not None:
-        return "\n".join(given) if isinstance(given, list) else given, option.cli
+        empty = isinstance(given, list) and not all(value.strip() for value in given)
+        return "" if empty else "\n".join(given) if isinstance(given, list) else given, option.cli
     if option.env in environ:
         return environ[option.env], f"environment variable {option.env}"
     ini = config.getini(option.ini)

@@ -16,6 +16,8 @@ class Settings:
 
     provider: str
     profiles: frozenset[str] = frozenset({"core"})
+    require: str | None = None
+    """The outcome that the run has to come to."""
     report: Path | None = None
     plan: bool = False
     keep: bool = False

@@ -84,6 +84,14 @@ _RUN = (
         "core",
         "NAMES",
     ),
+    Option(
+        "ciliumwg-require",
+        "What the run has to come to for exit status 0: conformant refuses also what ran only in part "
+        "(default: what ran has passed)",
+        values.one_of("conformant"),
+        None,
+        "conformant",
+    ),
     Option("ciliumwg-report", "Write report.json and other evidence into this directory", values.path, None, "DIR"),
     Option(
         "ciliumwg-plan",

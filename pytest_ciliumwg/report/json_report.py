@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ from pytest_ciliumwg.report.record import CheckResult, RunRecord, plain, sightin
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 SCHEMA = 1
+NAME = "report.json"
 
 
 def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
@@ -25,7 +27,7 @@ def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
     Raises:
         CiliumwgError: the directory cannot be written.
     """
-    path = directory / "report.json"
+    path = directory / NAME
     try:
         directory.mkdir(parents=True, exist_ok=True)
         leaked = [*map(evidence_of, record.judges.values()), changes.evidence(record)]
@@ -37,14 +39,24 @@ def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
     return path
 
 
+def forget(directory: Path) -> None:
+    """Remove an earlier run's report, so that it is not taken for that of a run which does not get to write one."""
+    with contextlib.suppress(OSError):
+        (directory / NAME).unlink()
+
+
 def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
     """The whole report."""
+    tally = record.tally()
     return {
         "schema": SCHEMA,
         "tool": {"name": "pytest-ciliumwg", "version": __version__},
         "started": record.started.isoformat(),
         "finished": datetime.now(UTC).isoformat(),
-        "verdict": record.verdict_line(),
+        "outcome": tally.outcome.value,
+        "verdict": tally.line(),
+        "checks_expected": tally.expected,
+        "checks_ran": tally.ran,
         "exit_status": exit_status,
         "cluster": {
             "provider": record.provider,

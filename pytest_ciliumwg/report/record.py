@@ -13,9 +13,18 @@ from pytest_ciliumwg.checks.finding import Finding, Remark
 from pytest_ciliumwg.model.cluster import CiliumConfig
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.report.outcome import Tally
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 Pair = tuple[str, str]
+Identity = tuple[str, tuple[tuple[str, str], ...]]
+"""A check's id and its parameters: what tells apart the tests of the suite, whatever their node ids."""
+_WORST_FIRST = ("fail", "inconclusive", "skip", "pass")
+
+
+def identity(check_id: str, params: Mapping[str, str]) -> Identity:
+    """What a test is known by."""
+    return check_id, tuple(sorted(params.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +43,13 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     unmeasured: tuple[Remark, ...] = ()
     unsupported: tuple[Remark, ...] = ()
+    waived: str = ""
+    """Why it counts as not run: somebody else skipped it, or expects it to fail; empty when it counts."""
+
+    @property
+    def identity(self) -> Identity:
+        """What its test is known by."""
+        return identity(self.id, self.params)
 
     @property
     def title(self) -> str:
@@ -65,6 +81,10 @@ class RunRecord:
     """Stage → its flows, judged."""
     changes: list[ChangeResult] = field(default_factory=list)
     """The changes between the stages."""
+    expected: frozenset[Identity] = frozenset()
+    """All checks of the profiles in all stages, selected or not."""
+    selected: frozenset[Identity] = frozenset()
+    """Those that were to run."""
 
     def describe(self, cluster: Cluster) -> None:
         """Take over what the cluster says of itself."""
@@ -74,11 +94,12 @@ class RunRecord:
         self.nodes = [node.name for node in cluster.nodes()]
 
     def add(self, result: CheckResult) -> None:
-        """Keep one check's result; a later phase of the same test replaces an earlier one."""
-        same = [one for one in self.results if (one.id, one.params) == (result.id, result.params)]
-        if same:
-            self.results.remove(same[0])
-        self.results.append(result)
+        """Keep one check's result: the worst of the phases of its test, and of its tries if somebody runs it again."""
+        known = next((one for one in self.results if one.identity == result.identity), None)
+        if known is None:
+            self.results.append(result)
+        elif _WORST_FIRST.index(result.outcome) < _WORST_FIRST.index(known.outcome):
+            self.results[self.results.index(known)] = result
 
     def counts(self) -> Counter[str]:
         """How many checks came to each outcome."""
@@ -101,14 +122,26 @@ class RunRecord:
             worst[judgement.flow.pair] = min(known, judgement.verdict, key=order.index)
         return worst
 
-    def verdict_line(self) -> str:
-        """The run in one sentence."""
-        counts = self.counts()
-        if counts["fail"]:
-            return f"NOT CONFORMANT: {counts['fail']} checks failed"
-        if counts["inconclusive"]:
-            return f"INCONCLUSIVE: {counts['inconclusive']} checks could not be measured; nothing is proven"
-        return f"conformant: {counts['pass']} checks passed on {len(self.nodes)} nodes"
+    def flows_in_clear(self) -> int:
+        """How many flows that must be encrypted were seen in clear, in whatever stage or change."""
+        clear = sum(judgement.verdict is Verdict.CLEARTEXT for judgement in self.promised())
+        watched = [made.watched for made in self.changes if made.watched]
+        strict = [seen.timeline for seen in watched if not seen.tolerance.clear_reported]
+        return clear + sum(len({sighting.flow for sighting in timeline.clear}) for timeline in strict)
+
+    def tally(self) -> Tally:
+        """The run in numbers, from which its outcome follows."""
+        counts, known = self.counts(), {result.identity for result in self.results}
+        return Tally(
+            expected=len(self.expected | known),
+            ran=sum(not result.waived for result in self.results),
+            passed=counts["pass"],
+            failed=counts["fail"],
+            inconclusive=counts["inconclusive"],
+            clear=self.flows_in_clear(),
+            unfinished=len(self.selected - known),
+            nodes=len(self.nodes),
+        )
 
 
 def sighting_fields(seen: Sighting) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report import changes
+from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import RunRecord
 
 _CELLS = {
@@ -14,6 +15,12 @@ _CELLS = {
     Verdict.CLEARTEXT: ("CLEAR", {"red": True, "bold": True}),
     Verdict.UNREACHABLE: ("no way", {"red": True}),
     Verdict.INCONCLUSIVE: ("?", {"yellow": True}),
+}
+_COLOURS = {
+    RunOutcome.CONFORMANT: "green",
+    RunOutcome.PARTIAL: "yellow",
+    RunOutcome.NOT_CONFORMANT: "red",
+    RunOutcome.INCONCLUSIVE: "yellow",
 }
 _WIDTH = 8
 _MOST_NODES = 16
@@ -35,8 +42,8 @@ def summarize(writer: Any, record: RunRecord) -> None:
     _by_design(writer, record)
     for line, fine in changes.lines(record):
         writer.line(line, green=fine, red=not fine)
-    good = not counts["fail"] and not counts["inconclusive"]
-    writer.line(record.verdict_line(), green=good, red=bool(counts["fail"]), yellow=not good and not counts["fail"])
+    tally = record.tally()
+    writer.line(tally.line(), **{_COLOURS[tally.outcome]: True})
 
 
 def _by_design(writer: Any, record: RunRecord) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,10 +18,12 @@ from pytest_ciliumwg.expect import DEFAULT_VERSION, expectations_for
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 from pytest_ciliumwg.report import json_report, terminal
-from pytest_ciliumwg.report.record import CheckResult, RunRecord
+from pytest_ciliumwg.report.outcome import RunOutcome
+from pytest_ciliumwg.report.record import CheckResult, Identity, RunRecord, identity
 from pytest_ciliumwg.session.opening import open_cluster
 from pytest_ciliumwg.session.plan import print_plan
 from pytest_ciliumwg.session.stages import INITIAL, Stage, announcement, hit_node, stages_of, upgrader_of
+from pytest_ciliumwg.session.whole_suite import tests_of_the_suite, waived
 
 VERIFY = pytest.StashKey[Verify]()
 _CHECK, _OUTCOME = "ciliumwg_check", "ciliumwg_outcome"
@@ -42,6 +44,8 @@ class Conformance:
         """The node that changes hit."""
         self._config = config
         self._kept: str | None = None
+        self._collected: list[pytest.Item] = []
+        self._ran = False
 
     # --- collection ---------------------------------------------------------------------------------------------
 
@@ -50,9 +54,17 @@ class Conformance:
         if "stage" in metafunc.fixturenames and len(self.stages) > 1:
             metafunc.parametrize("stage", self.stages, indirect=True, scope="session", ids=str)
 
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember every check, before anybody selects."""
+        if item.get_closest_marker(MARKER):
+            self._collected.append(item)
+
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         """Leave out checks of profiles that were not asked for; bring what is left into the order of the stages."""
+        self.record.expected = self._identities((*tests_of_the_suite(session), *self._collected))
         chosen, left_out, seen = [], [], set()
         for item in items:
             check = Check.of(item)
@@ -61,10 +73,10 @@ class Conformance:
             else:
                 left_out.append(item)
             if check is not None:
-                identity = (check.id, *sorted(params_of(item).items()))
-                if identity in seen:
+                known = identity(check.id, params_of(item))
+                if known in seen:
                     raise pytest.UsageError(f"{item.nodeid}: the check id {check.id!r} is taken")
-                seen.add(identity)
+                seen.add(known)
         if left_out:
             config.hook.pytest_deselected(items=left_out)
         order = {stage.name: number for number, stage in enumerate(self.stages)}
@@ -75,6 +87,13 @@ class Conformance:
         if about_a_change and params_of(item).get("stage", INITIAL.name) == INITIAL.name:
             return False
         return check is None or check.profile in self.profiles
+
+    def _identities(self, items: Iterable[pytest.Item]) -> frozenset[Identity]:
+        """The checks among these that belong to the run."""
+        checks = ((item, Check.of(item)) for item in items)
+        return frozenset(
+            identity(check.id, params_of(item)) for item, check in checks if check and self._is_wanted(item, check)
+        )
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -92,8 +111,13 @@ class Conformance:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Make the cluster before the first check and take it down after the last, whatever happens between."""
-        wanted = any(item.get_closest_marker(MARKER) for item in session.items)
-        if not wanted or session.testsfailed or session.config.option.collectonly:
+        option = session.config.option
+        self._ran = not option.collectonly
+        self.record.selected = self._identities(session.items)
+        if self.settings.report is not None and self._ran:
+            json_report.forget(self.settings.report)
+        unreadable = session.testsfailed and not option.continue_on_collection_errors
+        if not self.record.selected or unreadable or option.collectonly:
             return (yield)
         with self._standing_cluster():
             return (yield)
@@ -217,6 +241,10 @@ class Conformance:
         if call.excinfo is not None and isinstance(call.excinfo.value, CiliumwgError):
             outcome = "inconclusive"
             report.longrepr = f"INCONCLUSIVE {call.excinfo.value}"
+        elif call.excinfo is not None and report.outcome == "passed":
+            outcome = "fail"  # somebody calls an error a pass
+        if why_not := waived(item, call, report):
+            outcome = "skip"
         if report.when == "call" or outcome != "pass":
             report.user_properties += [(_CHECK, check.id), (_OUTCOME, outcome)]
             verified = item.stash.get(VERIFY, Verify())
@@ -234,6 +262,7 @@ class Conformance:
                     findings=tuple(verified.findings),
                     unmeasured=tuple(verified.not_measured),
                     unsupported=tuple(verified.not_supported),
+                    waived=why_not,
                 )
             )
         return report
@@ -260,17 +289,31 @@ class Conformance:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports."""
-        if self.settings.report is not None and not self.settings.plan and self.record.results:
+        """Let the exit status be what the run came to, and write the reports."""
+        if self._ran:
+            session.exitstatus = self.record.tally().exit_status(int(session.exitstatus), self._required)
+        if self.settings.report is not None and not self.settings.plan and self._has_something_to_say():
             path = json_report.write(self.record, self.settings.report, int(session.exitstatus))
             self.progress(f"wrote {path}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The matrix, the inconclusive checks and the verdict in one line."""
-        if self.record.results:
+        tally = self.record.tally()
+        if self._has_something_to_say():
             terminal.summarize(terminalreporter, self.record)
+        elif self._ran:
+            terminalreporter.write_line(f"ciliumwg: {tally.line()}", red=True)
+        if self._ran and not tally.meets(self._required):
+            terminalreporter.write_line(f"ciliumwg: --ciliumwg-require={self.settings.require} is not met", red=True)
         if self._kept:
             terminalreporter.write_line(f"ciliumwg: {self._kept}")
+
+    def _has_something_to_say(self) -> bool:
+        return bool(self.record.results or self.record.judges or self.record.changes)
+
+    @property
+    def _required(self) -> RunOutcome | None:
+        return RunOutcome(self.settings.require) if self.settings.require else None
 
 
 def _profiles(settings: Settings, stages: Sequence[Stage]) -> frozenset[str]:

@@ -1,0 +1,98 @@
+"""What a whole run comes to: its word, its sentence and its exit status. Pure."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+OK, TESTS_FAILED, NO_TESTS_COLLECTED = 0, 1, 5
+"""pytest's exit statuses."""
+
+
+class RunOutcome(enum.Enum):
+    """What a run comes to."""
+
+    CONFORMANT = "conformant"
+    """The whole profile ran to its end, and nothing was wrong."""
+    PARTIAL = "partial"
+    """What ran was right, but not all ran."""
+    NOT_CONFORMANT = "not-conformant"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What a run is judged by, in numbers of checks."""
+
+    expected: int
+    """All of the chosen profiles, in all stages."""
+    ran: int
+    """Those with a result of their own: not skipped by somebody else, not expected to fail."""
+    passed: int
+    failed: int
+    inconclusive: int
+    clear: int = 0
+    """Flows that must be encrypted and were seen in cleartext."""
+    unfinished: int = 0
+    """Checks that were selected and have no result at all."""
+    nodes: int = 0
+
+    @property
+    def outcome(self) -> RunOutcome:
+        """The word. Only a run that left nothing out, and passed something, is conformant."""
+        if self.failed or self.clear:
+            return RunOutcome.NOT_CONFORMANT
+        if self.inconclusive or not self.ran:
+            return RunOutcome.INCONCLUSIVE
+        if self.ran < self.expected:
+            return RunOutcome.PARTIAL
+        return RunOutcome.CONFORMANT if self.passed else RunOutcome.INCONCLUSIVE
+
+    def line(self) -> str:
+        """The run in one sentence."""
+        match self.outcome:
+            case RunOutcome.NOT_CONFORMANT:
+                return f"NOT CONFORMANT: {self._what_is_wrong()}"
+            case RunOutcome.INCONCLUSIVE:
+                return f"INCONCLUSIVE: {self._what_is_in_doubt()}; nothing is proven"
+            case RunOutcome.PARTIAL:
+                passed = "all passed" if self.passed == self.ran else f"{self.passed} passed, none failed"
+                return f"partial: {self.ran} of {_count(self.expected, 'check')} ran, {passed}"
+            case RunOutcome.CONFORMANT:
+                return f"conformant: {_count(self.passed, 'check')} passed on {self.nodes} nodes"
+
+    def _what_is_wrong(self) -> str:
+        if self.failed:
+            wrong = f"{_count(self.failed, 'check')} failed"
+        else:
+            wrong = (
+                f"{_count(self.clear, 'flow')} in cleartext that had to be encrypted, though no check that ran failed"
+            )
+        return wrong + (f" ({self.inconclusive} more could not be measured)" if self.inconclusive else "")
+
+    def _what_is_in_doubt(self) -> str:
+        if self.inconclusive:
+            return f"{_count(self.inconclusive, 'check')} could not be measured"
+        return "no check passed" if self.ran else "no check ran"
+
+    def exit_status(self, given: int, required: RunOutcome | None = None) -> int:
+        """The exit status of the run.
+
+        Args:
+            given: What pytest makes of its tests; what it calls bad stays so.
+            required: The least that the run has to come to, where more is wanted than that what ran was right.
+        """
+        if given != OK:
+            return given
+        if not self.ran and not self.clear:
+            return NO_TESTS_COLLECTED
+        wrong = self.outcome in (RunOutcome.NOT_CONFORMANT, RunOutcome.INCONCLUSIVE)
+        return TESTS_FAILED if wrong or self.unfinished or not self.meets(required) else OK
+
+    def meets(self, required: RunOutcome | None) -> bool:
+        """Whether the run comes to what was required of it."""
+        return required in (None, self.outcome)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,49 @@
+"""All checks that the suite has, whatever was selected: only a run of all of them can be conformant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_ciliumwg.checks.check import MARKER
+from pytest_ciliumwg.suite_path import PACKAGE, suites_directory
+
+
+class _SuiteModule(pytest.Module):
+    """A module of the suite, with all of its checks: settings of pytest that narrow a collection do not count here."""
+
+    def funcnamefilter(self, name: str) -> bool:
+        marks = getattr(getattr(self.obj, name, None), "pytestmark", ())
+        return any(mark.name == MARKER for mark in marks)
+
+    def classnamefilter(self, name: str) -> bool:
+        del name
+        return False
+
+
+def tests_of_the_suite(session: pytest.Session) -> Iterator[pytest.Item]:
+    """The tests of all checks, in all stages, apart from the session's own collection."""
+    for path in sorted(suites_directory().glob("test_*.py")):
+        module: _SuiteModule = _SuiteModule.from_parent(session, path=path)
+        yield from (node for node in module.collect() if isinstance(node, pytest.Item))
+
+
+def waived(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
+    """Why a check counts as not run: others skipped it, or expect it to fail; empty when it counts."""
+    if hasattr(report, "wasxfail"):
+        return f"it is expected to fail, by a marker that is not the suite's: {report.wasxfail}"
+    if report.outcome == "failed" and call.excinfo is None:
+        return f"a marker that is not the suite's wants it to fail: {report.longreprtext}"
+    if report.outcome == "skipped" and call.excinfo is not None and not _is_our_own(call.excinfo, item):
+        return f"it was skipped, and not by the suite: {call.excinfo.value}"
+    return ""
+
+
+def _is_our_own(skipped: pytest.ExceptionInfo[BaseException], item: pytest.Item) -> bool:
+    """Whether a skip is said by the check itself, or by a fixture of ours; not by a marker, a conftest or a plugin."""
+    of_pytest = type(pytest.skip).__module__
+    callers = [entry for entry in skipped.traceback if entry.frame.f_globals.get("__name__") != of_pytest]
+    said_by = Path(callers[-1].path)
+    return any(home in (said_by, *said_by.parents) for home in (PACKAGE, suites_directory(), item.path))

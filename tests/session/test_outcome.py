@@ -1,0 +1,121 @@
+"""What a run comes to, from its numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_ciliumwg.report.outcome import RunOutcome, Tally
+from pytest_ciliumwg.report.record import CheckResult, RunRecord, identity
+
+CONFORMANT, PARTIAL = RunOutcome.CONFORMANT, RunOutcome.PARTIAL
+NOT_CONFORMANT, INCONCLUSIVE = RunOutcome.NOT_CONFORMANT, RunOutcome.INCONCLUSIVE
+
+
+def tally(
+    expected: int, passed: int = 0, failed: int = 0, inconclusive: int = 0, skipped: int = 0, **more: int
+) -> Tally:
+    ran = passed + failed + inconclusive + skipped
+    return Tally(
+        expected=expected, ran=ran, passed=passed, failed=failed, inconclusive=inconclusive, nodes=3,
+        clear=more.get("clear", 0), unfinished=more.get("unfinished", 0),
+    )  # fmt: skip
+
+
+TABLE: list[tuple[Tally, RunOutcome, str, int]] = [
+    (tally(90, passed=86, skipped=4), CONFORMANT, "conformant: 86 checks passed on 3 nodes", 0),
+    (tally(1, passed=1), CONFORMANT, "conformant: 1 check passed on 3 nodes", 0),
+    (tally(90, passed=10), PARTIAL, "partial: 10 of 90 checks ran, all passed", 0),
+    (tally(90, passed=8, skipped=2), PARTIAL, "partial: 10 of 90 checks ran, 8 passed, none failed", 0),
+    (tally(90, passed=10, unfinished=5), PARTIAL, "partial: 10 of 90 checks ran, all passed", 1),
+    (tally(90, passed=87, failed=3), NOT_CONFORMANT, "NOT CONFORMANT: 3 checks failed", 1),
+    (tally(90, failed=1), NOT_CONFORMANT, "NOT CONFORMANT: 1 check failed", 1),
+    (
+        tally(90, passed=85, failed=3, inconclusive=2),
+        NOT_CONFORMANT,
+        "NOT CONFORMANT: 3 checks failed (2 more could not be measured)",
+        1,
+    ),
+    (
+        tally(90, passed=10, clear=57),
+        NOT_CONFORMANT,
+        "NOT CONFORMANT: 57 flows in cleartext that had to be encrypted, though no check that ran failed",
+        1,
+    ),
+    (
+        tally(90, passed=89, inconclusive=1, clear=1),
+        NOT_CONFORMANT,
+        "NOT CONFORMANT: 1 flow in cleartext *",
+        1,
+    ),
+    (tally(90, clear=1), NOT_CONFORMANT, "NOT CONFORMANT: 1 flow in cleartext *", 1),
+    (
+        tally(90, passed=88, inconclusive=2),
+        INCONCLUSIVE,
+        "INCONCLUSIVE: 2 checks could not be measured; nothing is proven",
+        1,
+    ),
+    (
+        tally(90, passed=3, inconclusive=1),
+        INCONCLUSIVE,
+        "INCONCLUSIVE: 1 check could not be measured; nothing is proven",
+        1,
+    ),
+    (tally(90), INCONCLUSIVE, "INCONCLUSIVE: no check ran; nothing is proven", 5),
+    (tally(4, skipped=4), INCONCLUSIVE, "INCONCLUSIVE: no check passed; nothing is proven", 1),
+]
+
+
+@pytest.mark.parametrize(("given", "outcome", "line", "status"), TABLE, ids=lambda value: str(value)[:60])
+def test_table(given: Tally, outcome: RunOutcome, line: str, status: int) -> None:
+    assert given.outcome is outcome
+    assert given.line() == line or (line.endswith("*") and given.line().startswith(line[:-1]))
+    assert given.exit_status(0) == status
+    assert bool(given.exit_status(0, CONFORMANT)) is (outcome is not CONFORMANT)
+    assert ("conformant" in given.line()) is (outcome is CONFORMANT)
+    # What pytest calls bad stays so, with the status that it has for it.
+    assert {given.exit_status(status) for status in (1, 2, 3, 4, 5)} == {1, 2, 3, 4, 5}
+
+
+def result(outcome: str, check_id: str = "a", waived: str = "", **params: str) -> CheckResult:
+    return CheckResult(
+        id=check_id, params=params, outcome=outcome, message="", seconds=0, statement="", source="", profile="core",
+        waived=waived,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tries", "kept"),
+    [
+        (("fail", "pass"), "fail"),
+        (("inconclusive", "pass"), "inconclusive"),
+        (("inconclusive", "fail", "pass"), "fail"),
+        (("pass", "fail"), "fail"),
+        (("skip", "pass"), "skip"),
+        (("pass",), "pass"),
+    ],
+)
+def test_the_worst_try_counts(tries: tuple[str, ...], kept: str) -> None:
+    record = RunRecord(provider="lab", profiles=["core"])
+    for outcome in tries:
+        record.add(result(outcome))
+    assert [one.outcome for one in record.results] == [kept]
+
+
+def test_what_others_wave_through_has_not_run() -> None:
+    record = RunRecord(provider="lab", profiles=["core"], expected=frozenset({identity("a", {}), identity("b", {})}))
+    record.add(result("pass"))
+    assert record.tally().outcome is PARTIAL
+    record.add(result("skip", "b", waived="a marker"))
+    assert (record.tally().ran, record.tally().expected) == (1, 2)
+    record.add(result("skip", "c", family="v6"))
+    assert (record.tally().ran, record.tally().expected) == (2, 3)
+
+
+def test_a_check_of_two_stages_is_two() -> None:
+    both = frozenset({identity("a", {"stage": "initial"}), identity("a", {"stage": "agent-restart"})})
+    record = RunRecord(provider="lab", profiles=["core"], expected=both, selected=both)
+    record.add(result("pass", stage="initial"))
+    assert record.tally().line() == "partial: 1 of 2 checks ran, all passed"
+    assert record.tally().exit_status(0) == 1
+    record.add(result("pass", stage="agent-restart"))
+    assert record.tally().outcome is CONFORMANT
