@@ -12,8 +12,6 @@ from pytest_ciliumwg.checks.helpers import LEAK
 from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
 from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
 
-UNDONE = ("restart", "churn", "rekey", "outage", "node-restart", "node-back")
-
 
 def watched(change: ChangeResult, verify: Verify) -> Observation | None:
     """What was seen of the change; None is noted as unmeasured."""
@@ -119,7 +117,7 @@ def test_restored(change: ChangeResult, verify: Verify) -> None:
     """After a change that undoes itself, or others, nodes, agents, devices, rules, routes and peers are as before."""
     if (seen := watched(change, verify)) is None:
         return
-    if change.change.kind not in UNDONE:
+    if not change.change.undoes_itself:
         verify.unsupported(change.change.name, "it is meant to leave the cluster in another state")
         return
     if seen.after is None:
