@@ -22,7 +22,7 @@ from pytest_ciliumwg.diagnosis.causes import Causes
 from pytest_ciliumwg.diagnosis.leaks import leaks
 from pytest_ciliumwg.faults.tools.window import leak_packets
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.model.timeline import Timeline
+from pytest_ciliumwg.model.timeline import ChangeStep, Timeline
 from pytest_ciliumwg.model.traffic import Sighting
 from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab
 from pytest_ciliumwg.watch.continuous import ContinuousWatch
@@ -55,12 +55,12 @@ class Changes:
         self._cluster, self._watch, self._dice = cluster, watch, dice
         self._levers = cluster.operations
         self.made = 0
-        self._kinds: tuple[tuple[str, Callable[[str], None]], ...] = (
-            ("restarting the Cilium agent", lambda node: self._levers.restart_agents([node])),
-            ("restarting all Cilium agents", lambda _: self._levers.restart_agents(self.nodes)),
-            ("replacing the private key", self._levers.replace_key),
-            ("churning pods", self._churn),
-            ("bringing Cilium to another version", lambda _: self._levers.upgrade(self._other_version())),
+        self._kinds: tuple[tuple[ChangeStep, str, Callable[[str], None]], ...] = (
+            ("restart-agent", "restarting the Cilium agent", lambda node: self._levers.restart_agents([node])),
+            ("restart-agent", "restarting all Cilium agents", lambda _: self._levers.restart_agents(self.nodes)),
+            ("replace-key", "replacing the private key", self._levers.replace_key),
+            ("create-pod", "churning pods", self._churn),
+            ("upgrade", "bringing Cilium to another version", lambda _: self._levers.upgrade(self._other_version())),
         )
 
     @property
@@ -68,9 +68,9 @@ class Changes:
         return [pod.node for pod in self._cluster.test_pods()]
 
     def make(self) -> str:
-        what, act = self._dice.choice(self._kinds)
+        step, what, act = self._dice.choice(self._kinds)
         node = self._dice.choice(self.nodes)
-        self._watch.note(what, node)
+        self._watch.note(step, what, node)
         act(node)
         self.made += 1
         return f"{what} on {node}"

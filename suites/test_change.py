@@ -13,8 +13,6 @@ from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
 
-UNDONE = ("restart", "churn", "rekey", "outage", "node-restart", "node-back")
-
 
 def watched(change: ChangeResult, verify: Verify) -> Observation | None:
     """What was seen of the change; None is noted as unmeasured."""
@@ -121,7 +119,7 @@ def test_restored(change: ChangeResult, verify: Verify) -> None:
     if (seen := watched(change, verify)) is None:
         return
     place = Place.of_change(change.change.name)
-    if change.change.kind not in UNDONE:
+    if not change.change.undoes_itself:
         verify.unsupported(place, "it is meant to leave the cluster in another state")
         return
     if seen.after is None:

@@ -18,10 +18,10 @@ from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 2
+VERSION = 3
 """Of the requests and replies; the controller refuses another."""
-NO_JOB = "there is no job"
-"""How the refusal of a request about an unknown job begins."""
+NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
+"""Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
 _LONGEST_WAIT = 30.0
 _PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
 
@@ -34,7 +34,7 @@ class NoJobError(Exception):
     """A request names a job that this agent has not: it was never begun, or the agent was restarted since."""
 
     def __init__(self, job: str) -> None:
-        super().__init__(f"{NO_JOB} {job} here: it was never started, or this agent was restarted since")
+        super().__init__(f"there is no job {job} here: it was never started, or this agent was restarted since")
 
 
 class Jobs:

@@ -11,6 +11,8 @@ LIMIT = 20000
 """Entries kept. A controller asks every few seconds; this lasts for minutes of the worst day."""
 AT_ONCE = 5000
 """Entries of one reply, so that a reply stays a few megabytes."""
+UNSENT, BLIND = "unsent", "blind"
+"""Codes of errors: a control canary could not be sent; the watch may have missed frames."""
 _SAME_FAILURE_SECONDS = 60.0
 
 
@@ -35,9 +37,9 @@ class Log:
                 self._entries.popleft()
                 self.overflow += 1
 
-    def error(self, what: str) -> None:
-        """Append an entry `{kind: "error", at, what}`."""
-        self.add({"kind": "error", "at": time.time(), "what": what})
+    def error(self, what: str, code: str = BLIND) -> None:
+        """Append an entry `{kind: "error", code, at, what}`; `what` is for people."""
+        self.add({"kind": "error", "code": code, "at": time.time(), "what": what})
 
     def failure(self, what: str) -> None:
         """Append an error that may come again many times a second; then it is told once a minute."""

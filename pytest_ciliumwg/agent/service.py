@@ -18,7 +18,7 @@ import threading
 from pathlib import Path
 
 from .caller import call, read_line
-from .jobs import VERSION, Jobs, NoJobError, Reply
+from .jobs import FAILED, MALFORMED, NO_JOB, NO_REQUEST, VERSION, Jobs, NoJobError, Reply
 
 __all__ = ["VERSION", "Agent", "main", "serve"]
 
@@ -32,25 +32,26 @@ class Agent:
         self._operations = Jobs().operations
 
     def handle(self, line: bytes) -> Reply:
-        """The reply to one request; a request that makes no sense gets `{"ok": false, "error": …}`."""
+        """The reply to one request; a request that makes no sense gets `{"ok": false, "code": …, "error": …}`."""
         try:
             request = json.loads(line)
             operation = self._operations[request["op"]]
         except (ValueError, KeyError, TypeError):
             known = ", ".join(sorted(self._operations))
-            return _refusal(f"not a request: expected one JSON object per line with op = {known}")
+            return _refusal(NO_REQUEST, f"not a request: expected one JSON object per line with op = {known}")
         try:
             return dict(operation(request), ok=True)
         except NoJobError as error:
-            return _refusal(str(error))
+            return _refusal(NO_JOB, str(error))
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error) as error:
-            return _refusal("request {} is malformed: {}: {}".format(request["op"], type(error).__name__, error))
+            problem = "request {} is malformed: {}: {}".format(request["op"], type(error).__name__, error)
+            return _refusal(MALFORMED, problem)
         except OSError as error:
-            return _refusal("{} failed: {}".format(request["op"], error))
+            return _refusal(FAILED, "{} failed: {}".format(request["op"], error))
 
 
-def _refusal(sentence: str) -> Reply:
-    return {"ok": False, "error": sentence}
+def _refusal(code: str, sentence: str) -> Reply:
+    return {"ok": False, "code": code, "error": sentence}
 
 
 def serve(path: str) -> int:

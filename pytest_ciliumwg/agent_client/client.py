@@ -76,7 +76,8 @@ class Agent:
             raise AgentError(f"the agent {self.name} answered {op!r} with something that is no reply") from error
         if not accepted:
             why = str(reply.get("error", "no"))
-            raise (JobGoneError if why.startswith(NO_JOB) else AgentError)(f"the agent {self.name} says: {why}")
+            gone = reply.get("code") == NO_JOB
+            raise (JobGoneError if gone else AgentError)(f"the agent {self.name} says: {why}")
         return reply
 
     def check_version(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.errors import AgentError
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.timeline import Event
 from pytest_ciliumwg.model.traffic import Delivery, Direction, EvidenceFrame, Flow, Sighting
 from pytest_ciliumwg.model.watch import (
     ControlSeen,
@@ -19,6 +21,8 @@ from pytest_ciliumwg.model.watch import (
 )
 
 Row = Mapping[str, Any]
+
+_FAMILIES = {"IPv4": IPFamily.V4, "IPv6": IPFamily.V6}
 
 
 def delivery(sent: Row, served: Row | None) -> Delivery:
@@ -79,6 +83,22 @@ def sighting(node: str, row: Row) -> Sighting:
         last_at=row["last"],
         layers=row["layers"],
         evidence=tuple(EvidenceFrame(at=at, data=base64.b64decode(data), length=n) for at, data, n in row["frames"]),
+    )
+
+
+def kernel_event(node: str, entry: Row, since: float, at: float) -> Event:
+    """What a node's kernel told, as a watch logs it; the times are the controller's."""
+    return Event(
+        kind="kernel",
+        what=entry["what"],
+        node=node,
+        at=at,
+        since=since,
+        subject=entry["subject"],
+        verb=entry["verb"],
+        family=_FAMILIES.get(entry["family"]),
+        device=entry["device"],
+        count=entry["count"],
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_ciliumwg.model.cluster import Pod
+from pytest_ciliumwg.model.timeline import ChangeStep
 from pytest_ciliumwg.providers.base import Operations
 
 OUT_SECONDS = 3.0
@@ -25,8 +26,8 @@ class OperationContext:
     """The node that it hits, where it hits one."""
     nodes: Sequence[str]
     """All nodes under test."""
-    note: Callable[[str, str | None], None]
-    """Puts on record what is being done, and to which node."""
+    note: Callable[[ChangeStep, str, str | None], None]
+    """Puts on record what is being done, in words too, and to which node."""
     send_from: Callable[[Pod], None]
     """Lets a pod of `create_pod` send to another node until it is deleted."""
 
@@ -36,13 +37,13 @@ Action = Callable[[OperationContext], None]
 
 def restart_agent(context: OperationContext) -> None:
     """Restart the Cilium agent of one node."""
-    context.note("restarting the Cilium agent", context.node)
+    context.note("restart-agent", "restarting the Cilium agent", context.node)
     context.operations.restart_agents([context.node])
 
 
 def restart_all_agents(context: OperationContext) -> None:
     """Restart the Cilium agents of all nodes at once."""
-    context.note("restarting all Cilium agents", None)
+    context.note("restart-agent", "restarting all Cilium agents", None)
     context.operations.restart_agents(list(context.nodes))
 
 
@@ -50,56 +51,56 @@ def churn_pods(context: OperationContext) -> None:
     """Make pods that send at once and as fast as they can, and delete them in the middle of it."""
     for number in range(CHURN_ROUNDS):
         node = context.nodes[number % len(context.nodes)]
-        context.note("creating a pod", node)
+        context.note("create-pod", "creating a pod", node)
         pod = context.operations.create_pod(node)
         context.send_from(pod)
         time.sleep(CHURN_SECONDS)
-        context.note(f"deleting the pod {pod.key} while it sends", node)
+        context.note("delete-pod", f"deleting the pod {pod.key} while it sends", node)
         context.operations.delete_pod(pod)
 
 
 def replace_key(context: OperationContext) -> None:
     """Take a node's private key away."""
-    _carry_out(context, "replacing the private key", context.operations.replace_key)
+    _carry_out(context, "replace-key", "replacing the private key", context.operations.replace_key)
 
 
 def device_down(context: OperationContext) -> None:
     """Set the WireGuard device down for some seconds."""
-    _carry_out(context, "setting cilium_wg0 down", context.operations.device_down)
+    _carry_out(context, "device-down", "setting cilium_wg0 down", context.operations.device_down)
     time.sleep(OUT_SECONDS)
-    _carry_out(context, "setting cilium_wg0 up", context.operations.device_up)
+    _carry_out(context, "device-up", "setting cilium_wg0 up", context.operations.device_up)
 
 
 def block_port(context: OperationContext) -> None:
     """Drop WireGuard's packets for some seconds."""
-    _carry_out(context, "blocking WireGuard's UDP port", context.operations.block_port)
+    _carry_out(context, "block-port", "blocking WireGuard's UDP port", context.operations.block_port)
     time.sleep(OUT_SECONDS)
-    _carry_out(context, "unblocking WireGuard's UDP port", context.operations.unblock_port)
+    _carry_out(context, "unblock-port", "unblocking WireGuard's UDP port", context.operations.unblock_port)
 
 
 def restart_node(context: OperationContext) -> None:
     """Restart a node."""
-    _carry_out(context, "restarting the node", context.operations.restart_node)
+    _carry_out(context, "restart-node", "restarting the node", context.operations.restart_node)
 
 
 def drain_node(context: OperationContext) -> None:
     """Cordon and drain a node."""
-    _carry_out(context, "draining the node", context.operations.drain_node)
+    _carry_out(context, "drain-node", "draining the node", context.operations.drain_node)
 
 
 def remove_node(context: OperationContext) -> None:
     """Take a node out of the cluster."""
-    _carry_out(context, "removing the node", context.operations.remove_node)
+    _carry_out(context, "remove-node", "removing the node", context.operations.remove_node)
 
 
 def add_node(context: OperationContext) -> None:
     """Bring a node back that was removed before."""
-    _carry_out(context, "adding the node", context.operations.add_node)
+    _carry_out(context, "add-node", "adding the node", context.operations.add_node)
 
 
-def _carry_out(context: OperationContext, what: str, operation: Callable[[str], None]) -> None:
+def _carry_out(context: OperationContext, step: ChangeStep, what: str, operation: Callable[[str], None]) -> None:
     """Carry out an operation on the node that is hit, once it is on record."""
-    context.note(what, context.node)
+    context.note(step, what, context.node)
     operation(context.node)
 
 
@@ -107,7 +108,7 @@ def upgrade_to(version: str) -> Action:
     """Bring Cilium to a version."""
 
     def act(context: OperationContext) -> None:
-        context.note(f"bringing Cilium to {version}", None)
+        context.note("upgrade", f"bringing Cilium to {version}", None)
         context.operations.upgrade(version)
 
     return act
@@ -117,7 +118,7 @@ def observe_for(seconds: float) -> Action:
     """Change nothing for some time, and then take over what others have changed meanwhile."""
 
     def act(context: OperationContext) -> None:
-        context.note("watching what others do", None)
+        context.note("observe", "watching what others do", None)
         time.sleep(seconds)
         context.operations.catch_up()
 

@@ -34,8 +34,13 @@ class Change:
     fewest_nodes: int = 2
     needs: str = ""
     """The change that has to be made before it, and that it undoes."""
+    undoes_itself: bool = False
+    """Whether everything has to be as before once it is over."""
+    compared_with: tuple[str, ...] = ()
+    """The earlier changes that it undoes too: as before the first of them that was made everything has to be again;
+    empty: as before this change."""
     version: str = ""
-    """The Cilium version that it brings."""
+    """The Cilium version that it brings; only an upgrade or downgrade brings one."""
 
     def left_out(self, provider: str, nodes: int | None) -> str:
         """Why it is not made with such a cluster; empty when it is."""
@@ -56,6 +61,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         source="recordings: 42 packets of 100 pings in clear with the userspace fallback (1.13); issue 31979",
         act=actions.restart_agent,
         operations=("restart_agents",),
+        undoes_itself=True,
     ),
     Change(
         name="agent-restart-all",
@@ -65,6 +71,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         act=actions.restart_all_agents,
         everywhere=True,
         operations=("restart_agents",),
+        undoes_itself=True,
     ),
     Change(
         name="pod-churn",
@@ -74,6 +81,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         act=actions.churn_pods,
         everywhere=True,
         operations=("create_pod", "delete_pod"),
+        undoes_itself=True,
     ),
     Change(
         name="key-replaced",
@@ -83,6 +91,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         source="issue 25492: peers that never learn a new key, to 1.13.3",
         act=actions.replace_key,
         operations=("replace_key",),
+        undoes_itself=True,
     ),
     Change(
         name="device-down",
@@ -91,6 +100,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         source="recordings: 75 of 100 packets in clear (1.13), none (1.15)",
         act=actions.device_down,
         operations=("device_down", "device_up"),
+        undoes_itself=True,
     ),
     Change(
         name="port-blocked",
@@ -99,6 +109,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         source="documentation of the strict mode: what cannot be encrypted shall not be sent",
         act=actions.block_port,
         operations=("block_port", "unblock_port"),
+        undoes_itself=True,
     ),
     Change(
         name="node-restart",
@@ -108,6 +119,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         act=actions.restart_node,
         operations=("restart_node",),
         providers=_OURS,
+        undoes_itself=True,
     ),
     Change(
         name="node-drained",
@@ -139,6 +151,8 @@ DISRUPTIONS: tuple[Change, ...] = (
         providers=_OURS,
         fewest_nodes=3,
         needs="node-removed",
+        compared_with=("node-drained", "node-removed"),
+        undoes_itself=True,
     ),
 )
 CHANGE_NAMES = tuple(change.name for change in DISRUPTIONS)

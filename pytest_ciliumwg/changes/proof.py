@@ -82,7 +82,7 @@ def _traffic_met_it(case: _Case) -> Iterator[Proof]:
 
 
 def _pods_came_and_went(case: _Case) -> Iterator[Proof]:
-    deleted = sum(event.kind == "change" and event.what.startswith("deleting") for event in case.timeline.events)
+    deleted = sum(event.step == "delete-pod" for event in case.timeline.events)
     yield Proof(
         holds=deleted >= CHURN_ROUNDS,
         where=Place.everywhere("all nodes"),

@@ -61,7 +61,7 @@ def _restart(expected: Expectations, timeline: Timeline) -> Tolerance:
     device = expected.device_name
     if expected.restart_loss:
         return _hit(RESTART_SECONDS, "to 1.16.1 an agent's start builds its allowed IPs anew (issue 31979)")
-    died = any(event.kind == "kernel" and event.what.startswith(f"{device} was removed") for event in timeline.events)
+    died = any(event.verb == "removed" and event.subject == device for event in timeline.events)
     if expected.config.userspace_fallback and died:
         return _hit(RESTART_SECONDS, "with the userspace fallback the device dies with the agent")
     return _hit(NO_LOSS, "from 1.16.2 an agent's restart keeps the allowed IPs (PR 34095)")

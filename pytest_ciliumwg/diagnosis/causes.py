@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_ciliumwg.diagnosis.absences import Absence, absences
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import Event, Timeline
 from pytest_ciliumwg.model.traffic import Sighting
@@ -14,20 +14,6 @@ CLOCK_DOUBT = 0.05
 """Frames and events of two nodes can be put in order no better than this, whatever their offsets are known to be."""
 LINGERING = 1.0
 """Seconds: a flow may send so late after something has gone, and so early before it is back."""
-_OTHER_FAMILY = {IPFamily.V4: "(IPv6)", IPFamily.V6: "(IPv4)"}
-_OPPOSITES = {"removed": ("added", "created"), "set down": ("set up",)}
-_TOLD = re.compile(r"^(?P<what>.+?) was (?P<verb>removed|added|created|set down|set up)(?P<times> \(x\d+\))?$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Absence:
-    """A time in which something that encryption needs was missing on a node."""
-
-    node: str
-    what: str
-    """Such as `cilium_wg0 was missing`."""
-    first_at: float
-    last_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +42,21 @@ class Causes:
         doubt = CLOCK_DOUBT + max((self._timeline.uncertainty.get(node, 0.0) for node in nodes), default=0.0)
         events, missing = self._about(flow.family if flow else None)
         before = [event for event in events if event.since <= seen.first_at + doubt]
-        return _cause(nodes, before, [one for one in missing if one.node in nodes and _fills(one, seen, doubt)])
+        return _cause(
+            nodes, before, [absence for absence in missing if absence.node in nodes and _fills(absence, seen, doubt)]
+        )
 
     def _about(self, family: IPFamily | None) -> tuple[Sequence[Event], Sequence[Absence]]:
         """What happened, without what happened to the other family alone."""
         if family not in self._known:
-            other = _OTHER_FAMILY.get(family) if family else None
-            events = [event for event in self._timeline.events if other is None or other not in event.what]
+            events = [event for event in self._timeline.events if _concerns(event, family)]
             self._known[family] = events, tuple(absences(events, self._timeline.stopped))
         return self._known[family]
+
+
+def _concerns(event: Event, family: IPFamily | None) -> bool:
+    """Whether an event may matter to a flow of a family; to a frame of no known flow everything may."""
+    return family is None or event.family in (None, family)
 
 
 def _cause(nodes: Sequence[str], before: Sequence[Event], fitting: Sequence[Absence]) -> Cause:
@@ -73,7 +65,7 @@ def _cause(nodes: Sequence[str], before: Sequence[Event], fitting: Sequence[Abse
     return Cause(
         change=changes[-1] if changes else None,
         event=max(others, key=lambda event: event.since) if others else None,
-        absence=max(fitting, key=lambda one: one.first_at) if fitting else None,
+        absence=max(fitting, key=lambda absence: absence.first_at) if fitting else None,
     )
 
 
@@ -81,20 +73,3 @@ def _fills(absence: Absence, seen: Sighting, doubt: float) -> bool:
     """Whether nothing leaked before it began or after it ended, and nothing was encrypted for long while it lasted."""
     inside = absence.first_at - doubt <= seen.first_at and seen.last_at <= absence.last_at + doubt
     return inside and absence.last_at - seen.last_at <= LINGERING and seen.first_at - absence.first_at <= LINGERING
-
-
-def absences(events: Sequence[Event], stopped: float) -> Iterator[Absence]:
-    """From when until when something was missing or down on a node; what did not come back, until the end."""
-    for number, event in enumerate(events):
-        told = _TOLD.match(event.what) if event.kind == "kernel" else None
-        if told is None or told["verb"] not in _OPPOSITES or event.node is None:
-            continue
-        back = (later for later in events[number + 1 :] if later.node == event.node and _undoes(later, told))
-        end = next((later.at for later in back), stopped)
-        state = "down" if told["verb"] == "set down" else "missing"
-        yield Absence(node=event.node, what=f"{told['what']} was {state}", first_at=event.since, last_at=end)
-
-
-def _undoes(later: Event, told: re.Match[str]) -> bool:
-    again = _TOLD.match(later.what)
-    return again is not None and again["what"] == told["what"] and again["verb"] in _OPPOSITES[told["verb"]]

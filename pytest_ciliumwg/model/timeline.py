@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_ciliumwg.model.cluster import IPAddress
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 from pytest_ciliumwg.model.traffic import Flow, Sighting
 from pytest_ciliumwg.model.watch import DeviceReport
 
@@ -30,6 +30,25 @@ EventKind = Literal[
     "api-answers",
     "watch-restarted",
 ]
+KernelVerb = Literal["created", "removed", "added", "replaced", "set up", "set down", "renamed"]
+"""What happened to a part of a node's kernel state, as its agent spells it."""
+ChangeStep = Literal[
+    "restart-agent",
+    "create-pod",
+    "delete-pod",
+    "replace-key",
+    "device-down",
+    "device-up",
+    "block-port",
+    "unblock-port",
+    "restart-node",
+    "drain-node",
+    "remove-node",
+    "add-node",
+    "upgrade",
+    "observe",
+]
+"""What the run itself does to a cluster, step by step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +86,25 @@ class Event:
 
     kind: EventKind
     what: str
-    """In words, such as `cilium_wg0 was removed`."""
+    """In words for people, such as `cilium_wg0 was removed`; nothing is concluded from them."""
     node: str | None
     """Where; None: in the cluster."""
     at: float
     """When at the latest: when it was noticed, or exactly where the source tells."""
     since: float
     """When at the earliest; the same as `at` where the time is exact."""
+    step: ChangeStep | None = None
+    """Of a change: what the run did."""
+    subject: str = ""
+    """Of the kernel: what it happened to, such as `cilium_wg0` or `an egress filter of eth0`."""
+    verb: KernelVerb | None = None
+    """Of the kernel: what happened to it; None where it could not be told one by one."""
+    family: IPFamily | None = None
+    """Of the kernel: the family that a route or rule is for; None: it matters to both."""
+    device: str = ""
+    """Of the kernel: the device that it is about; empty for a rule."""
+    count: int = 1
+    """Of the kernel: how often it happened within a second."""
 
     def __str__(self) -> str:
         return f"{self.what} on {self.node}" if self.node else self.what
@@ -105,6 +136,8 @@ class BlindInterval:
     first_at: float
     last_at: float
     why: str
+    unheard: str | None = None
+    """The other node whose control canaries did not arrive, where that is why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,9 +94,9 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
     return {
         "started": timeline.started,
         "stopped": timeline.stopped,
-        "events": [asdict(event) for event in timeline.events],
+        "events": [plain(asdict(event)) for event in timeline.events],
         "leaks": [sighting_fields(leak.seen) | {"told": leak.told} for leak in leaks(timeline)],
-        "blind": [asdict(one) for one in timeline.blind],
+        "blind": [asdict(blind) for blind in timeline.blind],
         "unsound": list(timeline.unsound),
         "clock_offsets": dict(timeline.offsets),
         "clock_uncertainty": dict(timeline.uncertainty),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.changes.apply import ChangeResult, apply
+from pytest_ciliumwg.changes.apply import ChangeResult, Look, apply
 from pytest_ciliumwg.changes.catalogue import Change
 from pytest_ciliumwg.checks.check import MARKER, Check, params_of
 from pytest_ciliumwg.checks.verify import InconclusiveError, Outcome, Verify
@@ -180,17 +180,20 @@ class Conformance:
         self.record.changes.append(made)
 
     def _make(self, cluster: Cluster, change: Change) -> ChangeResult:
-        failed = [one for one in self.made.values() if one.error and one.change.kind == "upgrade"]
-        if failed and change.kind == "upgrade":
+        failed = [made for made in self.made.values() if made.error and made.change.version]
+        if failed and change.version:
             why = f"{failed[0].change.name} was not done: {failed[0].error}"
             return ChangeResult(change=change, node=self._hit, error=why)
         expected = expectations_for(cluster.declared)
         made = apply(cluster, change, self._hit, expected, self.progress, self.settings.rate)
-        if change.kind == "node-back":
-            away = [one.watched for one in self.made.values() if one.change.kind in ("drain", "node-gone")]
-            made = replace(made, back_to=away[0].before if away and away[0] else None)
+        made = replace(made, back_to=self._before_first_of(change.compared_with))
         other_version = cluster.declared.version != expected.config.version
         return self._with_new_pods(cluster, made) if other_version and not made.error else made
+
+    def _before_first_of(self, changes: Sequence[str]) -> Look | None:
+        """How the cluster was before the first of these changes; None where none of them was made, or watched."""
+        first = next((made for made in self.made.values() if made.change.name in changes), None)
+        return first.watched.before if first and first.watched else None
 
     @staticmethod
     def _with_new_pods(cluster: Cluster, made: ChangeResult) -> ChangeResult:

@@ -49,11 +49,13 @@ def blind_intervals(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[
 
     What a node that is away sends and receives is seen at the other end of each pair.
     """
-    for one in timeline.blind:
-        inside = one.last_at >= timeline.started and one.first_at <= timeline.stopped
-        about_away = any(one.why.endswith(f" of {node}") for node in away)
-        if inside and one.node not in away and not about_away:
-            yield Place.of_node(one.node), f"blind from {clock(one.first_at)} to {clock(one.last_at)}: {one.why}"
+    for blind in timeline.blind:
+        inside = blind.last_at >= timeline.started and blind.first_at <= timeline.stopped
+        if inside and not {blind.node, blind.unheard} & away:
+            yield (
+                Place.of_node(blind.node),
+                f"blind from {clock(blind.first_at)} to {clock(blind.last_at)}: {blind.why}",
+            )
 
 
 def sounding(timeline: Timeline) -> Iterator[Flow]:

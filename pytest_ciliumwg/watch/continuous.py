@@ -19,7 +19,7 @@ from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.errors import AgentError, CiliumwgError, ProviderError
 from pytest_ciliumwg.flows.continuous import RATE, churn_flows, continuous_flows, interval
 from pytest_ciliumwg.model.cluster import Node, Pod
-from pytest_ciliumwg.model.timeline import Timeline
+from pytest_ciliumwg.model.timeline import ChangeStep, Event, Timeline
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.waiting import wait_for
@@ -153,10 +153,10 @@ class ContinuousWatch:
         self._until(self._who_is_silent)
         self.started = time.time()
 
-    def note(self, what: str, node: str | None = None) -> None:
+    def note(self, step: ChangeStep, what: str, node: str | None = None) -> None:
         """Put on record that something is being changed now."""
         now = time.time()
-        self.ledger.happened("change", what, node, now, now)
+        self.ledger.keep_event(Event(kind="change", step=step, what=what, node=node, at=now, since=now))
 
     def send_from(self, pod: Pod) -> None:
         """Let a pod that is going to be deleted send to the test pod of the next node, as fast as a leak needs.

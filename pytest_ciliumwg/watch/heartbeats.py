@@ -81,7 +81,7 @@ class Heartbeats:
                     for first, last in self._gaps_of((node, sender, ""), started, stopped):
                         if not any(a < last and first < b for a, b in silences):
                             why = f"it did not hear the control canaries of {sender}"
-                            yield BlindInterval(node=node, first_at=first, last_at=last, why=why)
+                            yield BlindInterval(node=node, first_at=first, last_at=last, why=why, unheard=sender)
 
     def _own_gaps(self, node: str, devices: Sequence[str], started: float, stopped: float) -> Iterator[BlindInterval]:
         for device in devices:

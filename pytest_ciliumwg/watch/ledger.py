@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_ciliumwg.agent_client.replies import device_reports, sighting
+from pytest_ciliumwg.agent.log import UNSENT
+from pytest_ciliumwg.agent_client.replies import device_reports, kernel_event, sighting
 from pytest_ciliumwg.model.timeline import BlindInterval, Event, EventKind, FlowTotals, Outage
 from pytest_ciliumwg.model.traffic import Sighting
 from pytest_ciliumwg.model.watch import DeviceReport
@@ -23,8 +24,6 @@ KERNEL_DELAY = 0.2
 """The agent looks ten times a second what has changed in the kernel; on a busy node it takes at most so long."""
 MOST = 50_000
 """Of each kind; what comes after that is counted and makes the watch unsound, but is not kept."""
-UNSENT = "control canary"
-"""How the agent's errors about control canaries begin: which of them are missing, the watches tell themselves."""
 OUTAGES = 200
 """Of each flow so many are kept, the longest; all of them are counted."""
 EVIDENCE = 200
@@ -112,8 +111,9 @@ class Ledger:
             self.keep("drops", self.blind, BlindInterval(node=node, first_at=first, last_at=last, why=what))
         elif kind == "kernel":
             at = self.ours(node, entry["at"])
-            self.happened("kernel", entry["what"], node, at - KERNEL_DELAY, at)
-        elif kind == "error" and not entry["what"].startswith(UNSENT):
+            self.keep_event(kernel_event(node, entry, at - KERNEL_DELAY, at))
+        elif kind == "error" and entry["code"] != UNSENT:
+            # Which control canaries are missing the watches tell themselves.
             at = self.ours(node, entry["at"])
             self.keep("errors", self.blind, BlindInterval(node=node, first_at=at, last_at=at, why=entry["what"]))
 
@@ -169,7 +169,11 @@ class Ledger:
 
     def happened(self, kind: EventKind, what: str, node: str | None, since: float, at: float) -> None:
         """Keep an event."""
-        self.keep("events", self.events, Event(kind=kind, what=what, node=node, at=at, since=since))
+        self.keep_event(Event(kind=kind, what=what, node=node, at=at, since=since))
+
+    def keep_event(self, event: Event) -> None:
+        """Keep an event with all that is known of it."""
+        self.keep("events", self.events, event)
 
     def keep(self, kind: str, kept: list[Any], one: Any) -> None:
         """Keep something, as long as there is room."""

@@ -18,6 +18,7 @@ from pytest_ciliumwg.agent.capture.continuous import ContinuousWatch, Heartbeat
 from pytest_ciliumwg.agent.capture.frames import Hit
 from pytest_ciliumwg.agent.capture.ring import Frame
 from pytest_ciliumwg.agent.capture.sightings import Intervals, Key
+from pytest_ciliumwg.agent.jobs import NO_JOB
 from pytest_ciliumwg.agent.log import Log
 from pytest_ciliumwg.agent.service import Agent
 
@@ -204,6 +205,7 @@ def test_a_device_that_goes_down_and_comes_up_again(start: Start) -> None:
         "control canary on left: [Errno 100] Network is down",
         "left: capture error 100 (device down or gone)",
     ]
+    assert sorted(entry["code"] for entry in errors) == ["blind", "unsent"]
     sh("ip link set left up")
     numbers_after(reader, 3)
     events = reader.until(lambda entries: len(entries) >= 2, "kernel")
@@ -270,4 +272,5 @@ def test_an_agent_that_was_restarted_is_told_apart() -> None:
     ):  # fmt: skip
         reply = ask(agent, op=op, job="w", acknowledged=0, wait=0)
         assert not reply["ok"]
+        assert reply["code"] == NO_JOB
         assert reply["error"].startswith("there is no job w here")

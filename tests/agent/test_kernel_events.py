@@ -45,6 +45,39 @@ def test_links(events: KernelEvents) -> None:
     assert told(events, "ip link del lxc2; ip link del other") == ["lxc2 was removed"]
 
 
+def parts(events: KernelEvents, script: str) -> list[tuple[object, ...]]:
+    """(subject, verb, family, device, count) of each entry for what a script does."""
+    sh(script)
+    names = ("subject", "verb", "family", "device", "count")
+    return [tuple(entry[name] for name in names) for entry in events.read() + events.flush()]
+
+
+def test_entries_carry_what_their_words_say(events: KernelEvents) -> None:
+    assert parts(events, "ip link add cilium_wg0 type ifb; ip link set cilium_wg0 up") == [
+        ("cilium_wg0", "created", None, "cilium_wg0", 1),
+        ("cilium_wg0", "set up", None, "cilium_wg0", 1),
+    ]
+    assert parts(events, "ip -6 rule add lookup 201 pref 5") == [
+        ("the rule 5: lookup 201 (IPv6)", "added", "IPv6", "", 1)
+    ]
+    assert parts(events, "ip route add default dev cilium_wg0 table 201") == [
+        ("the route default dev cilium_wg0 of table 201 (IPv4)", "added", "IPv4", "cilium_wg0", 1)
+    ]
+    assert parts(events, "ip route replace default dev cilium_wg0 table 201 mtu 1400") == [
+        ("the route default dev cilium_wg0 of table 201 (IPv4)", "replaced", "IPv4", "cilium_wg0", 1)
+    ]
+    assert parts(events, "tc qdisc add dev left clsact") == [("the clsact qdisc of left", "added", None, "left", 1)]
+    assert parts(events, "for n in 1 2; do ip link set left down; ip link set left up; done") == [
+        ("left", "set down", None, "left", 2),
+        ("left", "set up", None, "left", 2),
+    ]
+    assert parts(events, "ip link add lxc1 type ifb; ip link set lxc1 name lxc2; ip link del lxc2") == [
+        ("lxc1", "created", None, "lxc1", 1),
+        ("lxc1", "renamed", None, "lxc1", 1),
+        ("lxc2", "removed", None, "lxc2", 1),
+    ]
+
+
 def test_a_bridge_port_that_leaves_is_not_removed(events: KernelEvents) -> None:
     sh("ip link add br0 type bridge")
     assert told(events, "ip link set left master br0; ip link set left nomaster") == []
@@ -120,6 +153,14 @@ def test_many_different_changes_are_bounded(events: KernelEvents) -> None:
     words = told(events, "for n in $(seq 300); do echo rule add pref $n fwmark $n lookup 201; done | ip -batch -")
     assert len(words) == 201
     assert words[-1] == "100 more changes than could be told one by one"
+
+
+def test_what_could_not_be_told_one_by_one_has_no_verb(events: KernelEvents, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_events, "_MOST_SENTENCES", 1)
+    assert parts(events, "ip link set left down; ip link set left up") == [
+        ("left", "set down", None, "left", 1),
+        ("", None, None, "", 1),
+    ]
 
 
 def test_sentences_are_told_after_a_second(events: KernelEvents, monkeypatch: pytest.MonkeyPatch) -> None:

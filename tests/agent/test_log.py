@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ciliumwg.agent import log
-from pytest_ciliumwg.agent.log import Log
+from pytest_ciliumwg.agent.log import BLIND, UNSENT, Log
 
 
 def sequence(entries: list[dict[str, object]]) -> list[object]:
@@ -50,3 +50,10 @@ def test_a_failure_that_repeats_is_told_once_a_minute(monkeypatch: pytest.Monkey
     kept.failure("no")
     kept.failure("another")
     assert [entry["what"] for entry in kept.after(0)] == ["no", "no", "another"]
+
+
+def test_errors_have_a_code() -> None:
+    kept = Log()
+    kept.error("no frame can be read")
+    kept.error("no control canary can be sent", UNSENT)
+    assert [entry["code"] for entry in kept.after(0)] == [BLIND, UNSENT]

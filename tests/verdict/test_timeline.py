@@ -1,4 +1,4 @@
-"""A leak is told with its time, its node and what came before it, and with the cause that can be proven."""
+"""What a timeline comes to, and what the differences between two looks at a cluster tell."""
 
 from __future__ import annotations
 
@@ -6,93 +6,13 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-import pytest
-
-from pytest_ciliumwg.diagnosis.causes import Causes, absences
-from pytest_ciliumwg.diagnosis.leaks import leaks
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import AgentPod, Snapshot
 from pytest_ciliumwg.model.watch import DeviceReport, MessageKind, WireGuardMessages
 from pytest_ciliumwg.verdict.spans import Span, spans
 from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, clock, outages, unwatchable
 from pytest_ciliumwg.watch.differences import differences, peer_differences
-from tests.watch.made import blind, clear, event, flows, outage, timeline
-
-CHANGE = event(140.0, "restarting the Cilium agent", kind="change")
-
-
-def test_the_event_before() -> None:
-    events = (
-        event(120.0, "cilium_wg0 was removed", "three"),  # another pair's
-        CHANGE,
-        event(149.9, "cilium_wg0 was removed", "one"),
-        event(151.5, "cilium_wg0 was created", "one"),
-        event(170.0, "draining the node", kind="change"),
-    )
-    cause = Causes(timeline(events=events)).of(clear())
-    assert cause.change == CHANGE
-    assert str(cause.event) == "cilium_wg0 was removed on one"
-    assert cause.absence is not None
-    assert (cause.absence.what, cause.absence.first_at, cause.absence.last_at) == (
-        "cilium_wg0 was missing",
-        149.9,
-        151.5,
-    )
-
-
-def test_told_in_words() -> None:
-    events = (CHANGE, event(149.9, "cilium_wg0 was removed"), event(151.2, "cilium_wg0 was created"))
-    line = timeline(events=events, clear=(clear(),))
-    (leak,) = leaks(line)
-    assert str(leak.where) == "ICMP v4 one → two (10.0.0.1 → 10.0.1.1)"
-    assert f"20 frames of the request leaving one eth0 in clear at {clock(150.0)} for 1.000 s" in leak.told
-    assert "10.000 s after restarting the Cilium agent on one" in leak.told
-    assert "all of it while cilium_wg0 was missing on one" in leak.told
-
-
-def test_what_stays_away_while_all_is_encrypted_again_is_no_cause() -> None:
-    # A migration to another steering takes the rule away for good.
-    events = (event(149.9, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was removed"),)
-    assert Causes(timeline(events=events)).of(clear()).absence is None
-    until_the_end = Causes(timeline(events=events)).of(clear(last=199.9))
-    assert until_the_end.absence is not None
-
-
-def test_what_happens_to_the_other_family_is_no_cause() -> None:
-    events = (
-        event(149.8, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was removed"),
-        event(149.9, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv6) was removed"),
-        event(151.1, "the rule 1: fwmark 0xe00/0xf00 lookup 201 (IPv4) was added"),
-    )
-    cause = Causes(timeline(events=events)).of(clear())
-    assert cause.event == events[0]
-    assert cause.absence is not None
-
-
-@pytest.mark.parametrize(("first", "last"), [(149.0, 151.0), (150.0, 153.0)])
-def test_a_leak_that_does_not_fit_into_the_absence_has_no_proven_cause(first: float, last: float) -> None:
-    events = (event(149.9, "cilium_wg0 was removed"), event(151.5, "cilium_wg0 was created"))
-    assert Causes(timeline(events=events)).of(clear(0, first, last)).absence is None
-
-
-def test_absences() -> None:
-    events = (
-        event(1.0, "cilium_wg0 was set down"),
-        event(2.0, "cilium_wg0 was set up", "two"),
-        event(3.0, "cilium_wg0 was set up"),
-        event(4.0, "an egress filter of eth0 was removed (x12)"),
-        event(5.0, "the node became Ready", kind="node-ready"),
-    )
-    found = [(one.what, one.first_at, one.last_at) for one in absences(events, 9.0)]
-    assert found == [
-        ("cilium_wg0 was down", 1.0, 3.0),
-        ("an egress filter of eth0 was missing", 4.0, 9.0),
-    ]
-
-
-def test_a_frame_of_no_known_flow() -> None:
-    (leak,) = leaks(timeline(clear=(clear(flow=-1),)))
-    assert "of which flow cannot be told" in str(leak.where)
+from tests.watch.made import blind, clear, flows, outage, timeline
 
 
 def test_spans() -> None:
@@ -135,13 +55,15 @@ def test_blind_intervals_of_nodes_that_are_away_are_expected() -> None:
     line = timeline(
         blind=(
             blind("one", 110.0, 120.0),
-            blind("two", 110.0, 120.0, "it did not hear the control canaries of one"),
+            blind("two", 110.0, 120.0, "it heard nobody", unheard="one"),
             blind("two", 10.0, 90.0),
             blind("two", 130.0, 131.0),
         )
     )
     assert len(list(blind_intervals(line, frozenset()))) == 3
     assert len(list(blind_intervals(line, frozenset({"on"})))) == 3, "a node's name may begin like another's"
+    unheard = blind("two", 110.0, 120.0, "words that end like those of one", unheard="three")
+    assert len(list(blind_intervals(timeline(blind=(unheard,)), frozenset({"one"})))) == 1
     assert [why for _, why in blind_intervals(line, frozenset({"one"}))] == [
         f"blind from {clock(130.0)} to {clock(131.0)}: its node agent was restarted"
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_ciliumwg.flows.continuous import continuous_flows
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
-from pytest_ciliumwg.model.timeline import BlindInterval, Event, FlowTotals, Outage, Timeline
+from pytest_ciliumwg.model.timeline import BlindInterval, Event, FlowTotals, KernelVerb, Outage, Timeline
 from pytest_ciliumwg.model.traffic import Flow, Sighting
 
 PODS = tuple(
@@ -41,5 +41,17 @@ def event(at: float, what: str, node: str | None = "one", kind: Any = "kernel", 
     return Event(kind=kind, what=what, node=node, at=at, since=at if since is None else since)
 
 
-def blind(node: str, first: float, last: float, why: str = "its node agent was restarted") -> BlindInterval:
-    return BlindInterval(node=node, first_at=first, last_at=last, why=why)
+def kernel(
+    at: float, subject: str, verb: KernelVerb, node: str = "one", family: IPFamily | None = None, count: int = 1
+) -> Event:
+    """What a kernel told; its words are in another language, since nothing may be concluded from them."""
+    what = f"{subject}: {verb[::-1]}"
+    return Event(
+        kind="kernel", what=what, node=node, at=at, since=at, subject=subject, verb=verb, family=family, count=count
+    )
+
+
+def blind(
+    node: str, first: float, last: float, why: str = "its node agent was restarted", unheard: str | None = None
+) -> BlindInterval:
+    return BlindInterval(node=node, first_at=first, last_at=last, why=why, unheard=unheard)

@@ -39,6 +39,7 @@ def test_own_pulses_missing() -> None:
     # That the other did not hear what was never sent is not its fault.
     assert [(one.node, one.first_at, one.last_at) for one in found] == [("one", 39.0, 50.0)]
     assert "its own control canaries on eth0" in found[0].why
+    assert found[0].unheard is None
 
 
 def test_others_not_heard() -> None:
@@ -46,6 +47,7 @@ def test_others_not_heard() -> None:
     found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
     assert [(one.node, one.first_at, one.last_at) for one in found] == [("two", 39.0, 50.0)]
     assert "of one" in found[0].why
+    assert found[0].unheard == "one"
 
 
 def test_one_pulse_lost_on_the_way_is_no_deafness() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_ciliumwg.agent.log import BLIND, UNSENT
+from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.watch import ledger as module
 from pytest_ciliumwg.watch.ledger import OUTAGES, Ledger
 
@@ -24,6 +26,11 @@ def watched(*entries: dict[str, Any], overflow: int = 0) -> dict[str, Any]:
 def sighting(at: float) -> dict[str, Any]:
     where = {"flow": 1, "mark": 0, "how": "canary", "device": "eth0", "outgoing": True, "layers": "eth"}
     return {"kind": "sighting", "count": 1, "first": at, "last": at, "frames": [], **where}
+
+
+def kernel(at: float, **other: Any) -> dict[str, Any]:
+    parts = {"subject": "x", "verb": "removed", "family": "IPv6", "device": "d", "count": 3}
+    return {"kind": "kernel", "at": at, "what": "x was removed"} | parts | other
 
 
 def test_the_longest_outages_are_kept() -> None:
@@ -73,9 +80,7 @@ def test_entries_that_an_agent_had_no_room_for_make_it_unsound() -> None:
 def test_times_are_corrected_by_the_node_s_clock() -> None:
     ledger = Ledger(["one"])
     ledger.answered("one", 1000.0, 4600.5, 1001.0)  # an hour ahead
-    ledger.watched(
-        "one", watched(sighting(4700.0), {"kind": "kernel", "at": 4650.0, "what": "x was removed", "device": "x"})
-    )
+    ledger.watched("one", watched(sighting(4700.0), kernel(4650.0)))
     assert ledger.clear[0].first_at == 1100.0
     (event,) = ledger.events
     assert event.at == 1050.0
@@ -84,9 +89,19 @@ def test_times_are_corrected_by_the_node_s_clock() -> None:
 
 def test_errors_of_a_watch_are_times_in_which_it_was_blind_but_not_unsent_pulses() -> None:
     ledger = Ledger(["one"])
-    errors = ("eth0: capture error 100 (device down or gone)", "control canary to 10.0.0.1: Network is unreachable")
-    ledger.watched("one", watched(*({"kind": "error", "at": 5.0, "what": what} for what in errors)))
-    assert [one.why for one in ledger.blind] == [errors[0]]
+    # By their codes: what the words say is for people.
+    errors = [{"kind": "error", "code": code, "at": 5.0, "what": f"control canary {code}"} for code in (BLIND, UNSENT)]
+    ledger.watched("one", watched(*errors))
+    assert [blind.why for blind in ledger.blind] == ["control canary blind"]
+
+
+def test_what_a_kernel_tells_keeps_its_parts() -> None:
+    ledger = Ledger(["one"])
+    ledger.watched("one", watched(kernel(5.0), kernel(6.0, subject="", verb=None, family=None, what="too fast")))
+    told, untold = ledger.events
+    assert (told.kind, told.node, told.what) == ("kernel", "one", "x was removed")
+    assert (told.subject, told.verb, told.family, told.device, told.count) == ("x", "removed", IPFamily.V6, "d", 3)
+    assert (untold.what, untold.subject, untold.verb, untold.family) == ("too fast", "", None, None)
 
 
 def test_counts_are_of_one_watch_from_beginning_to_end() -> None:

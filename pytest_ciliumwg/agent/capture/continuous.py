@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from .. import canary
-from ..log import Log
+from ..log import UNSENT, Log
 from .frames import FlowIndex, Hit
 from .kernel_events import KernelEvents
 from .ring import Frame, Ring
@@ -142,7 +142,7 @@ class ContinuousWatch(Capture):
         token = canary.make(self._index.prefix, number, canary.CONTROL)
         problems = set(send_control([ring.device for ring in self._rings], token, self._pulse.targets))
         for problem in sorted(problems - self._problems):
-            self._log.error(problem)
+            self._log.error(problem, UNSENT)
         self._problems = problems
 
     def _follow(self, ring: Ring) -> None:

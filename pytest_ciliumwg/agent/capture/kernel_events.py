@@ -65,15 +65,19 @@ class KernelEvents:
             raise
 
     def read(self) -> list[dict[str, Any]]:
-        """Entries `{kind: "kernel", at, what, device}` that are ready; never blocks."""
+        """Entries that are ready; never blocks.
+
+        `{kind: "kernel", at, what, subject, verb, family, device, count}`: `what` is the sentence for people. Where
+        changes could not be told one by one, `subject` is empty and `verb` is None.
+        """
         self._receive()
         return self.flush() if self._waiting and time.monotonic() - self._oldest >= _GATHER_SECONDS else []
 
     def flush(self) -> list[dict[str, Any]]:
         """The entries that still wait for equals of theirs."""
-        entries = [told.entry(what) for what, told in self._waiting.items()]
+        entries = [told.entry() for told in self._waiting.values()]
         if self._more:
-            entries.append(_Told(time.time(), "").entry(f"{self._more} more changes than could be told one by one"))
+            entries.append(_Told(f"{self._more} more changes than could be told one by one").entry())
         self._waiting, self._more = {}, 0
         return entries
 
@@ -100,7 +104,7 @@ class KernelEvents:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._tell("some changes of the kernel's state were too fast to be heard")
+                self._keep(_Told("some changes of the kernel's state were too fast to be heard"))
                 self._list_links()
 
     def _list_links(self) -> None:
@@ -118,14 +122,17 @@ class KernelEvents:
         finally:
             self._socket.setblocking(False)
 
-    def _tell(self, what: str, device: str = "") -> None:
+    def _tell(self, subject: str, verb: str, device: str = "", family: str | None = None, to: str = "") -> None:
+        self._keep(_Told(f"{subject} was {verb}{to}", subject, verb, device, family))
+
+    def _keep(self, new: _Told) -> None:
         if not self._waiting:
             self._oldest = time.monotonic()
-        told = self._waiting.get(what)
+        told = self._waiting.get(new.what)
         if told is not None:
             told.count += 1
         elif len(self._waiting) < _MOST_SENTENCES:
-            self._waiting[what] = _Told(time.time(), device)
+            self._waiting[new.what] = new
         else:
             self._more += 1
 
@@ -141,16 +148,16 @@ class KernelEvents:
         if message.sequence == _LIST_SEQUENCE:
             return
         if before is None:
-            self._tell(f"{link.name} was created", link.name)
+            self._tell(link.name, "created", link.name)
         elif before[0] != link.name:
-            self._tell(f"{before[0]} was renamed to {link.name}", before[0])
+            self._tell(before[0], "renamed", before[0], to=f" to {link.name}")
         if (before is not None and before[1]) != now[1]:
-            self._tell(f"{link.name} was set {'up' if now[1] else 'down'}", link.name)
+            self._tell(link.name, "set up" if now[1] else "set down", link.name)
 
     def _del_link(self, message: Message) -> None:
         link = netlink.link(message.body)
         if not link.family and self._links.pop(link.number, _NO_LINK)[0]:
-            self._tell(f"{link.name} was removed", link.name)
+            self._tell(link.name, "removed", link.name)
 
     def _route(self, message: Message) -> None:
         route = netlink.route(message.body)
@@ -164,7 +171,8 @@ class KernelEvents:
             words.append("via " + socket.inet_ntop(route.number, route.attributes[_GATEWAY]))
         if device:
             words.append(f"dev {device}")
-        self._tell(f"the route {' '.join(words)} of {table} ({route.family}) was {_done(message)}", device)
+        subject = f"the route {' '.join(words)} of {table} ({route.family})"
+        self._tell(subject, _done(message), device, route.family)
 
     def _rule(self, message: Message) -> None:
         rule = netlink.route(message.body)
@@ -174,20 +182,21 @@ class KernelEvents:
         mask = netlink.number(rule.attributes, _MASK, 0xFFFFFFFF)
         marked = f"fwmark {mark:#x}" + (f"/{mask:#x}" if mask != 0xFFFFFFFF else "") + " " if mark else ""
         priority = netlink.number(rule.attributes, _PRIORITY, 0)
-        self._tell(f"the rule {priority}: {marked}lookup {rule.table} ({rule.family}) was {_done(message)}")
+        subject = f"the rule {priority}: {marked}lookup {rule.table} ({rule.family})"
+        self._tell(subject, _done(message), family=rule.family)
 
     def _qdisc(self, message: Message) -> None:
         qdisc = netlink.traffic(message.body)
         device = self._watched(qdisc)
         if device and qdisc.kind in _QDISCS:
-            self._tell(f"the {qdisc.kind} qdisc of {device} was {_done(message)}", device)
+            self._tell(f"the {qdisc.kind} qdisc of {device}", _done(message), device)
 
     def _filter(self, message: Message) -> None:
         found = netlink.traffic(message.body)
         device = self._watched(found)
         sides = {_INGRESS: "an ingress filter", _EGRESS: "an egress filter"}
         if device:
-            self._tell(f"{sides.get(found.parent, 'a filter')} of {device} was {_done(message)}", device)
+            self._tell(f"{sides.get(found.parent, 'a filter')} of {device}", _done(message), device)
 
     def _watched(self, found: Traffic) -> str:
         name = self._name(found.device)
@@ -204,16 +213,24 @@ class KernelEvents:
 
 
 class _Told:
-    """A sentence, and how often it was true within a second."""
+    """A sentence with its parts, and how often it was true within a second."""
 
-    def __init__(self, at: float, device: str) -> None:
-        self.at = at
-        self.device = device
+    def __init__(
+        self,
+        what: str,
+        subject: str = "",
+        verb: str | None = None,
+        device: str = "",
+        family: str | None = None,
+    ) -> None:
+        self.at = time.time()
+        self.what = what
         self.count = 1
+        self._parts = {"subject": subject, "verb": verb, "family": family, "device": device}
 
-    def entry(self, what: str) -> dict[str, Any]:
+    def entry(self) -> dict[str, Any]:
         times = f" (x{self.count})" if self.count > 1 else ""
-        return {"kind": "kernel", "at": self.at, "what": what + times, "device": self.device}
+        return dict(self._parts, kind="kernel", at=self.at, what=self.what + times, count=self.count)
 
 
 def _done(message: Message) -> str:
