@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.agent import bundle
-from pytest_ciliumwg.agent.caller import call, read_line
+from pytest_ciliumwg.agent.caller import NO_AGENT, call, read_line
 from pytest_ciliumwg.agent.jobs import FAILED, MALFORMED, NO_JOB, NO_REQUEST
 from pytest_ciliumwg.agent.service import VERSION, Agent, serve
 
@@ -130,7 +130,7 @@ def test_a_call_without_an_agent_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}\n")))
-    assert call(str(tmp_path / "none.sock")) == 1
+    assert call(str(tmp_path / "none.sock")) == NO_AGENT
     assert "no agent answers at" in capsys.readouterr().err
 
 
