@@ -120,7 +120,7 @@ def test_a_name_in_words_alone_is_none() -> None:
 def test_findings_without_a_place_are_none_of_ours() -> None:
     seen = report(row("peers.count", "fail"))
     del seen["checks"][0]["findings"][0]["place"]
-    with pytest.raises(CiliumwgError, match="cannot be read.*'place'"):
+    with pytest.raises(CiliumwgError, match=r"cannot be read.*'place'"):
         judge(declared(), seen)
 
 
@@ -160,5 +160,5 @@ def test_healthy() -> None:
 
 
 def test_a_report_of_something_else() -> None:
-    with pytest.raises(CiliumwgError, match="cannot be read"):
+    with pytest.raises(CiliumwgError, match=r"cannot be read"):
         judge(declared(), {"checks": [{"id": "x"}], "flows": []})
