@@ -160,5 +160,5 @@ def test_healthy() -> None:
 
 
 def test_a_report_of_something_else() -> None:
-    with pytest.raises(CiliumwgError, match="cannot be read"):
+    with pytest.raises(CiliumwgError, match=r"cannot be read"):
         judge(declared(), {"checks": [{"id": "x"}], "flows": []})
