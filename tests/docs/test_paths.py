@@ -25,9 +25,7 @@ def named(text: str) -> Iterator[str]:
 
 def exists(path: str) -> bool:
     """Whether it is in the repository, or in the package, as the architecture abbreviates."""
-    return any(
-        base.joinpath(path).exists() for base in (ROOT, ROOT / "pytest_ciliumwg", ROOT / "pytest_ciliumwg/faults")
-    )
+    return any(base.joinpath(path).exists() for base in (ROOT, ROOT / "pytest_ciliumwg"))
 
 
 @pytest.mark.parametrize("page", PAGES)
