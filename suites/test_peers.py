@@ -81,7 +81,7 @@ def test_count(observed: Observed, nodes: Sequence[Node], verify: Verify) -> Non
             seen=f"{len(state.real_peers())}"
             + (f", without {', '.join(missing)}" if missing else "")
             + (f", with others at {', '.join(more)}" if more else ""),
-            meaning="Traffic to a node that is no peer is dropped, or leaves in clear before Cilium knows the node.",
+            meaning="Traffic to a node that is no peer is dropped or leaves in clear before Cilium knows the node.",
         )
 
 

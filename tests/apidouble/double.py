@@ -113,7 +113,7 @@ class ApiDouble:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        # A TLS connection would wait half a minute for its peer's good-bye; what is aborted closes in the next turns.
+        # A TLS connection would wait half a minute for its peer to close; what is aborted closes in the next turns.
         for transport in self._transports:
             transport.abort()
         await asyncio.sleep(0.01)

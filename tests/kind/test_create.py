@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +161,16 @@ def test_the_defaults_go_together() -> None:
     assert spec.image == default_node_image(DEFAULT_VERSION)
     assert "@sha256:" in spec.image
     assert oldest_kind(spec.image) == "0.27.0"
+
+
+def test_the_plugin_of_pytest_kind_can_be_left_out() -> None:
+    """`-p no:pytest-kind` keeps it from being imported at each start of pytest; the cluster is made all the same."""
+    assert "pytest_kind.plugin" in [point.value for point in entry_points(group="pytest11", name="pytest-kind")]
+    test = f"{Path(__file__).resolve()}::{test_commands_and_rendered_files_are_those_reviewed.__name__}[native-1.18]"
+    options = ["-p", "no:pytest-kind", "-p", "no:cacheprovider", "--trace-config"]
+    command = [sys.executable, "-m", "pytest", *options, test]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    assert "pytest_ciliumwg" in done.stdout
+    assert "pytest_kind" not in done.stdout.partition("1 passed")[0].replace("pytest-kind", "")

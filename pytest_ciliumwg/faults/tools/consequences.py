@@ -13,7 +13,7 @@ CLEAR = (
     "size.no-cleartext",
     "wire.counters",
 )
-"""Flows in clear. Of a fragment's short tail nobody can tell to which of a pair's flows it belongs; and where all flows
+"""Flows in clear. Of a fragment's short tail none can tell to which flow of a pair it belongs; and where all flows
 of a pair are in clear, nothing was encrypted whose bytes could be counted."""
 
 BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*")

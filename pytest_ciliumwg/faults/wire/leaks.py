@@ -68,7 +68,7 @@ for _name, _condition, _catcher, _description, _source in (
      "ICMP from the node's test pod to the next node's leaves in clear, all else is encrypted",
      "cilium/cilium issue 38688: ICMPv6 treated apart; cilium-cli's pod test sends TCP alone"),
     ("tcp-end", "meta l4proto tcp tcp flags & (fin | rst) != 0 meta length < 100", "wire.no-cleartext[v4-tcp]",
-     "the FIN and RST segments from the node's test pod to the next node's leave in clear: no payload, just headers",
+     "the FIN and RST segments from the node's test pod to the next node's leave in clear: headers, no payload",
      "cilium/cilium issue 35485: RST seen in clear by Cilium's own CI"),
     ("large", "meta length > 1300", "size.no-cleartext[v4-udp]",
      "packets above 1300 bytes from the node's test pod to the next node's leave in clear",

@@ -18,7 +18,7 @@ class Guard:
     def __init__(self, cleanup: Callable[[], None]) -> None:
         self._cleanup = cleanup
         atexit.register(self._at_exit)
-        # Only the main thread may, and a handler of somebody else's is his business.
+        # Only the main thread may set handlers; one that the program around pytest has set stays in place.
         self._handles = (
             threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         )

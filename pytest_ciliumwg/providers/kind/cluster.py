@@ -175,7 +175,7 @@ def create_kind(
 
 
 class _Birth:
-    """The time until the cluster stands, in which every end is its end."""
+    """Make the cluster, or take the kept one; whatever ends this before it stands removes what was made of it."""
 
     def __init__(
         self, spec: KindSpec, tools: Tools, name_lock: NameLock, progress: Progress, report: Path | None

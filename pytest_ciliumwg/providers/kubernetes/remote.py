@@ -92,7 +92,7 @@ class _Conversation:
                 self._write(sock, stdin)
                 return self._read(sock)
             finally:
-                sock.shutdown()  # type: ignore[no-untyped-call]  # at once, without waiting for a good-bye
+                sock.shutdown()  # type: ignore[no-untyped-call]  # at once, without waiting for the peer to close
         except WebSocketBadStatusException as error:
             headers = error.resp_headers or {}
             raise self.kube.api_server.answered(

@@ -1,4 +1,4 @@
-"""Where a WebSocket goes, and what it shows at the door."""
+"""Target, credentials, TLS settings and proxy of a WebSocket connection to the API server."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ done
 ip -n {node} link set {device} addrgenmode none
 """
 
-# Its process is of no use to anybody any more, so it gets no time to say good-bye.
+# Kill it at once: the device ends with its process, and it has no state worth saving.
 _STOP_USERSPACE = """
 if [ -e /run/ciliumwg/{node}/wireguard.pid ]; then
     kill -KILL $(cat /run/ciliumwg/{node}/wireguard.pid) 2>/dev/null || :
