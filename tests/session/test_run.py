@@ -62,9 +62,12 @@ def test_seven_nodes(run_lab: Callable[..., SuiteRun]) -> None:
 
 
 def test_report_says_what_ran_and_holds_no_secret(run_lab: Callable[..., SuiteRun], pytester: pytest.Pytester) -> None:
-    run = run_lab("--ciliumwg-nodes=2")
+    run = run_lab("--ciliumwg-nodes=2", "--ciliumwg-require=conformant")
+    assert run.result.ret == 0
     assert run.report["schema"] == 1
     assert run.report["verdict"].startswith("conformant")
+    assert run.report["outcome"] == "conformant"
+    assert run.report["checks_expected"] == run.report["checks_ran"] == len(run.report["checks"])
     assert run.report["cluster"]["provider"] == "lab"
     assert all(one["statement"] and one["source"] for one in run.report["checks"])
     watch = run.report["watches"][0]["devices"]["eth0"]
@@ -107,6 +110,15 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=gremlins"], "*gremlins*encryption-off*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=peer-removed@moon"], "*moon*lab-worker*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-cilium-version=1.13", "--ciliumwg-ip-family=v6"], "*IPv6*1.14*"),
+        (["--ciliumwg-upgrade="], "--ciliumwg-upgrade has no value: give it one, or leave it out"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-fault="], "--ciliumwg-fault has no value: *"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-fault=leak-vxlan", "--ciliumwg-fault="], "--ciliumwg-fault has no *"),
+        (["--ciliumwg-provider=lab", "--ciliumwg-fault=,"], "--ciliumwg-fault has no value: *"),
+        (["--ciliumwg-report="], "--ciliumwg-report has no value: *"),
+        (["--ciliumwg-node-encryption="], "--ciliumwg-node-encryption has no value: *"),
+        (["--ciliumwg-require=most"], "--ciliumwg-require: 'most' is not accepted: accepted are conformant"),
+        (["--debug", "."], "--debug takes '.' for its own value: put the path before --debug"),
+        (["--cache-show", "/tmp"], "--cache-show takes '/tmp' for its own value: put the path before --cache-show"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(pytester: pytest.Pytester, arguments: list[str], sentence: str) -> None:
@@ -116,6 +128,25 @@ def test_a_mistake_is_one_sentence(pytester: pytest.Pytester, arguments: list[st
     assert "Traceback" not in both
     result_lines = [line.removeprefix("ERROR: ") for line in both.splitlines()]
     assert any(re.fullmatch(re.escape(sentence).replace(r"\*", ".*"), line) for line in result_lines), both
+
+
+def test_options_without_the_switch_are_not_ignored(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyfile("def test_mine(): pass")
+    for option in ("--ciliumwg-provider=lab", "--ciliumwg-plan"):
+        result = pytester.runpytest_inprocess(option)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        name = option.partition("=")[0]
+        result.stderr.fnmatch_lines([f"ERROR: {name} does nothing without --ciliumwg: add --ciliumwg, or leave it out"])
+    # What a project keeps in its settings waits there for the switch, and so does the environment.
+    monkeypatch.setenv("CILIUMWG_PROVIDER", "lab")
+    monkeypatch.setenv("CILIUMWG_PROVDER", "lab")
+    pytester.makeini("[pytest]\naddopts = --ciliumwg-provider=lab\nciliumwg_nodes = 2")
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
+    result = pytester.runpytest_inprocess("--ciliumwg")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: environment variable CILIUMWG_PROVDER: there is no such option; the nearest is CILIUMWG_PROVIDER"]
+    )
 
 
 def test_environment_and_ini_say_the_same_as_options(
@@ -128,6 +159,9 @@ def test_environment_and_ini_say_the_same_as_options(
     monkeypatch.setenv("CILIUMWG_IP_FAMILY", "x")
     result = pytester.runpytest_inprocess()
     result.stderr.fnmatch_lines(["ERROR: environment variable CILIUMWG_IP_FAMILY: 'x' is not accepted: *"])
+    monkeypatch.setenv("CILIUMWG_IP_FAMILY", "")
+    result = pytester.runpytest_inprocess()
+    result.stderr.fnmatch_lines(["ERROR: environment variable CILIUMWG_IP_FAMILY has no value: *"])
 
 
 def test_missing_programs_are_named_with_their_packages(

@@ -1,0 +1,209 @@
+"""The verdict of runs that are narrowed, cut short, or helped along by others: on a cluster that need not exist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from .conftest import SuiteRun
+
+OWN = '''
+import pytest
+
+TRIES = []
+
+
+@pytest.mark.ciliumwg_check("own.first", source="the house")
+def test_first(verify):
+    """The first holds."""
+    verify(True, where="here", expected="it", seen="it")
+
+
+@pytest.mark.ciliumwg_check("own.second", source="the house")
+def test_second(verify):
+    """The second holds at its second try."""
+    TRIES.append(1)
+    verify(len(TRIES) > 1 or SECOND, where="here", expected="it", seen="nothing")
+
+
+def test_no_check():
+    pass
+
+SECOND = True
+'''
+PARTIAL = "partial: 2 of 92 checks ran, all passed"
+
+Run = Callable[..., SuiteRun]
+
+
+class NoCluster:
+    """A plugin that offers a cluster which nobody looks at."""
+
+    def pytest_ciliumwg_cluster(self) -> object:
+        return SimpleNamespace(
+            provider="lab", description=[], declared=None, nodes=list, close=lambda: None,
+            test_pods=lambda: [SimpleNamespace(node="somewhere")],
+        )  # fmt: skip
+
+
+@pytest.fixture
+def run_own(pytester: pytest.Pytester) -> Run:
+    """Run checks of a user's own, which look at no cluster, out of the whole suite."""
+    pytester.makepyfile(test_mine=OWN)
+
+    def run(*arguments: str) -> SuiteRun:
+        path = Path(pytester.path, "report", "report.json")
+        report = f"--ciliumwg-report={path.parent}"
+        given = ("--ciliumwg", "--ciliumwg-provider=lab", report, "-p", "no:cacheprovider", *arguments)
+        result = pytester.runpytest_inprocess(*given, plugins=[NoCluster()], no_reraise_ctrlc=True)
+        return SuiteRun(result, json.loads(path.read_text()) if path.exists() else {})
+
+    return run
+
+
+def test_a_selection_is_partial(run_own: Run) -> None:
+    for selection in (("-k", "test_mine"), ("-k", "test_mine", "-m", "ciliumwg_check")):
+        run = run_own("test_mine.py", *selection)
+        assert run.result.ret == 0
+        run.result.stdout.fnmatch_lines([PARTIAL])
+        assert (run.report["outcome"], run.report["verdict"]) == ("partial", PARTIAL)
+        assert (run.report["checks_expected"], run.report["checks_ran"], run.report["exit_status"]) == (92, 2, 0)
+    run = run_own("test_mine.py", "-k", "test_mine", "--ciliumwg-require=conformant")
+    assert run.result.ret == run.report["exit_status"] == 1
+    run.result.stdout.fnmatch_lines([PARTIAL, "ciliumwg: --ciliumwg-require=conformant is not met"])
+
+
+@pytest.mark.parametrize("when", ["tryfirst=True", "trylast=True", "wrapper=True"])
+def test_a_plugin_that_drops_checks(run_own: Run, pytester: pytest.Pytester, when: str) -> None:
+    drop = "    items[:] = [item for item in items if 'test_mine' in item.nodeid]\n"
+    late = when.startswith("wrapper")
+    body = f"    yield\n{drop}" if late else drop
+    pytester.makeconftest(
+        f"import pytest\n\n@pytest.hookimpl({when})\ndef pytest_collection_modifyitems(items):\n{body}"
+    )
+    run = run_own("test_mine.py")
+    assert run.result.ret == 0
+    run.result.stdout.fnmatch_lines([PARTIAL])
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["skip", "xfail", "xfail(strict=True)", "xfail(run=False)", "skipif(True, reason='no')", "fixture"],
+)
+def test_a_marker_of_others_is_no_pass(run_own: Run, pytester: pytest.Pytester, mark: str) -> None:
+    marking = (
+        "def pytest_collection_modifyitems(items):\n    for item in items:\n        if item.name == 'test_second':\n"
+        f"            item.add_marker(pytest.mark.{mark})\n"
+    )
+    fixture = (
+        "@pytest.fixture(autouse=True)\ndef nothing(request):\n    if request.node.name == 'test_second':\n"
+        "        pytest.skip('not today')\n"
+    )
+    pytester.makeconftest(f"import pytest\n\n{fixture if mark == 'fixture' else marking}")
+    run = run_own("test_mine.py", "-k", "test_mine")
+    assert run.result.ret == (1 if "strict" in mark else 0)
+    run.result.stdout.fnmatch_lines(["partial: 1 of 92 checks ran, all passed"])
+    (waived,) = [one["waived"] for one in run.report["checks"] if one["waived"]]
+    assert "not the suite's" in waived or "not by the suite: " in waived
+
+
+RERUN = """
+import pytest
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for last in (False, True):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        again = not last and any(report.failed for report in reports)
+        for report in reports:
+            if again and report.failed:
+                report.outcome = "rerun"
+            item.ihook.pytest_runtest_logreport(report=report)
+        if not again:
+            break
+    return True
+"""
+
+
+def test_a_failure_that_passes_when_it_is_run_again_stays_a_failure(run_own: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(RERUN)
+    pytester.makepyfile(test_mine=OWN.replace("SECOND = True", "SECOND = False"))
+    run = run_own("test_mine.py", "-k", "test_mine")
+    run.result.stdout.fnmatch_lines(["NOT CONFORMANT: 1 check failed"])
+    assert run.result.ret == 1
+    assert run.report["outcome"] == "not-conformant"
+
+
+def test_an_interrupted_run_is_partial(run_own: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        "def pytest_runtest_setup(item):\n    if item.name == 'test_second':\n        raise KeyboardInterrupt\n"
+    )
+    run = run_own("test_mine.py", "-k", "test_mine")
+    assert run.result.ret == pytest.ExitCode.INTERRUPTED
+    run.result.stdout.fnmatch_lines(["partial: 1 of 92 checks ran, all passed"])
+    pytester.makeconftest(
+        "import pytest\n\ndef pytest_runtest_setup(item):\n"
+        "    if item.name == 'test_second':\n        pytest.exit('enough', returncode=0)\n"
+    )
+    run = run_own("test_mine.py", "-k", "test_mine")
+    assert run.result.ret == 1
+    assert run.report["outcome"] == "partial"
+
+
+def test_a_run_without_a_check_is_never_good(run_own: Run, pytester: pytest.Pytester) -> None:
+    stale = Path(pytester.path, "report", "report.json")
+    stale.parent.mkdir()
+    stale.write_text('{"outcome": "conformant"}')
+    run = run_own("test_mine.py", "-k", "test_no_check")
+    assert run.result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    run.result.assert_outcomes(passed=1, deselected=97)
+    run.result.stdout.fnmatch_lines(["ciliumwg: INCONCLUSIVE: no check ran; nothing is proven"])
+    assert not run.report
+    pytester.makeini("[pytest]\npython_files = nothing*.py")
+    assert run_own("--ciliumwg-require=conformant").result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_what_does_not_run_checks_needs_no_verdict(pytester: pytest.Pytester) -> None:
+    for argument in ("--collect-only", "--fixtures", "--markers", "--cache-show", "--help"):
+        run = pytester.runpytest_inprocess("--ciliumwg", "--ciliumwg-provider=lab", argument)
+        assert run.ret == 0, argument
+        assert "INCONCLUSIVE" not in run.stdout.str()
+
+
+@pytest.mark.parametrize("way", ["argument", "environment", "addopts", "ini", "node id", "folder around"])
+def test_a_path_runs_beside_the_suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    pytester.makepyfile(test_mine=OWN)
+    pytester.mkdir("empty")
+    suites = Path(__file__).parents[2] / "suites"
+    others = [folder for folder in suites.parent.iterdir() if folder != suites]
+    arguments = {
+        "argument": ["--ciliumwg", "test_mine.py"],
+        "environment": ["empty"],
+        "addopts": ["--ciliumwg"],
+        "ini": [],
+        "node id": ["--ciliumwg", "test_mine.py", f"{suites}/test_wire.py::test_delivered"],
+        "folder around": ["--ciliumwg", str(suites.parent), *(f"--ignore={folder}" for folder in others)],
+    }[way]
+    if way == "environment":
+        monkeypatch.setenv("CILIUMWG", "1")
+    pytester.makeini("[pytest]\n" + {"addopts": "addopts = test_mine.py", "ini": "ciliumwg = yes"}.get(way, ""))
+    run = pytester.runpytest_inprocess("--ciliumwg-provider=lab", "--collect-only", "-q", *arguments)
+    assert run.ret == 0
+    listed = [line for line in run.stdout.lines if "::" in line]
+    own = {"environment": 0, "ini": 0, "folder around": 0}.get(way, 3)
+    assert sum("test_mine.py::" in line for line in listed) == own
+    assert len(listed) - own == (6 if way == "node id" else 90)
+
+
+def test_cleartext_counts_whatever_was_selected(run_lab: Run) -> None:
+    run = run_lab("--ciliumwg-fault=leak-udp-pair", "--ciliumwg-nodes=2", "-k", "test_delivered")
+    assert set(run.report["summary"]) == {"pass"}
+    assert run.result.ret == run.report["exit_status"] == 1
+    assert run.report["outcome"] == "not-conformant"
+    assert "cleartext" in {pair["verdict"] for pair in run.report["pairs"]}
+    run.result.stdout.fnmatch_lines(["NOT CONFORMANT: * flows in cleartext that had to be encrypted, *"])
