@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_ciliumwg.options.table import ENABLE, GROUPS, OPTIONS, PROVIDERS, Option
+from pytest_ciliumwg.options.option import PROVIDERS, Option
+from pytest_ciliumwg.options.table import ENABLE, GROUPS, OPTIONS
 
 if TYPE_CHECKING:
     from pytest_ciliumwg.options.settings import Settings

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 from pytest_ciliumwg.options import values
+from pytest_ciliumwg.options.option import Option
 
-PROVIDERS = ("kind", "existing", "lab")
 PROFILES = ("core", "extended", "disruptive")
 IP_FAMILIES = ("v4", "v6", "dual")
 KUBE_PROXIES = ("iptables", "ipvs", "none")
@@ -29,40 +26,6 @@ CHANGES = (
 """The disruptions, in the order in which they are made."""
 CLUSTERS = ("kind", "existing")
 """The providers that have a real Kubernetes."""
-
-
-class Option(NamedTuple):  # a dataclass would take every run of pytest a millisecond more
-    """One option; `parse` turns its text into a value and raises ValueError with what is accepted."""
-
-    name: str
-    help: str
-    parse: Callable[[str], Any]
-    default: str | None = None
-    metavar: str | None = None
-    flag: bool = False
-    repeatable: bool = False
-    providers: tuple[str, ...] = PROVIDERS
-    """The providers that it goes with; with another one it is an error, never ignored."""
-
-    @property
-    def cli(self) -> str:
-        """As on the command line."""
-        return f"--{self.name}"
-
-    @property
-    def ini(self) -> str:
-        """As in an ini file, and as the attribute of pytest's options."""
-        return self.name.replace("-", "_")
-
-    @property
-    def env(self) -> str:
-        """As an environment variable."""
-        return self.ini.upper()
-
-    @property
-    def usage(self) -> str:
-        """As a user writes it."""
-        return self.cli if self.flag else f"{self.cli}={self.metavar}"
 
 
 ENABLE = Option(
