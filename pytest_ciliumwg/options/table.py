@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ciliumwg.options import values
-from pytest_ciliumwg.options.option import Option
+from pytest_ciliumwg.options.option import PROVIDERS, Option
 
 PROFILES = ("core", "extended", "disruptive")
 IP_FAMILIES = ("v4", "v6", "dual")

@@ -37,24 +37,24 @@ def conformance(pytestconfig: pytest.Config) -> Conformance:
 def stage(request: pytest.FixtureRequest, conformance: Conformance) -> Stage:
     """The stage of the run: the cluster as it was found, or what a change has made of it."""
     found: Stage = getattr(request, "param", INITIAL)
-    conformance.enter(found)
+    conformance.run.enter(found)
     return found
 
 
 @pytest.fixture(scope="session")
 def change(conformance: Conformance, stage: Stage) -> ChangeResult:
     """The change that led to the stage, with all that was seen meanwhile."""
-    return conformance.made[stage.name]
+    return conformance.run.made[stage.name]
 
 
 @pytest.fixture(scope="session")
 def cluster(conformance: Conformance, stage: Stage) -> Cluster:
     """The cluster under test, standing."""
-    assert conformance.cluster is not None  # noqa: S101 - it stands before the first check runs
-    made = conformance.made.get(stage.name)
+    assert conformance.run.cluster is not None  # noqa: S101 - it stands before the first check runs
+    made = conformance.run.made.get(stage.name)
     if made is not None and made.error:
         pytest.skip(f"the change {made.change.name} was not made (see change.done)")
-    return conformance.cluster
+    return conformance.run.cluster
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,7 @@ def judge(
     pods, families = cluster.test_pods(), cluster.declared.families
     flows = plan_flows(pods, families, mtu)
     flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, len(flows))
-    measurement = measure(cluster, flows, states, expected.listen_port, conformance.progress)
+    measurement = measure(cluster, flows, states, expected.listen_port, conformance.run.progress)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.changes.apply import ChangeResult, Look, apply
-from pytest_ciliumwg.changes.catalogue import Change
 from pytest_ciliumwg.checks.check import MARKER, Check, params_of
 from pytest_ciliumwg.checks.verify import InconclusiveError, Outcome, Verify
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
-from pytest_ciliumwg.expect import DEFAULT_VERSION, expectations_for
+from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 from pytest_ciliumwg.report import json_report, terminal
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import CheckResult, Identity, RunRecord, identity
-from pytest_ciliumwg.session.opening import open_cluster
 from pytest_ciliumwg.session.plan import print_plan
-from pytest_ciliumwg.session.stages import INITIAL, Stage, announcement, hit_node, stages_of, upgrader_of
+from pytest_ciliumwg.session.run import ClusterRun
+from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
 from pytest_ciliumwg.session.whole_suite import tests_of_the_suite, waived
 
 VERIFY = pytest.StashKey[Verify]()
@@ -37,13 +32,7 @@ class Conformance:
         self.stages = stages_of(settings)
         self.profiles = _profiles(settings, self.stages)
         self.record = RunRecord(provider=settings.provider, profiles=sorted(self.profiles))
-        self.cluster: Cluster | None = None
-        self.made: dict[str, ChangeResult] = {}
-        """Stage → the change that led to it."""
-        self._hit = ""
-        """The node that changes hit."""
-        self._config = config
-        self._kept: str | None = None
+        self.run = ClusterRun(config, settings, self.stages, self.record)
         self._collected: list[pytest.Item] = []
         self._ran = False
 
@@ -101,7 +90,7 @@ class Conformance:
         if self.settings.plan:
             checks = [check for item in session.items if (check := Check.of(item))]
             try:
-                print_plan(self._reporter(), self.settings, checks)
+                print_plan(self.run.reporter, self.settings, checks)
             except ProviderError as error:
                 raise pytest.UsageError(str(error)) from None
             session.config.option.collectonly = True
@@ -119,103 +108,8 @@ class Conformance:
         unreadable = session.testsfailed and not option.continue_on_collection_errors
         if not self.record.selected or unreadable or option.collectonly:
             return (yield)
-        with self._standing_cluster():
+        with self.run.standing_cluster():
             return (yield)
-
-    @contextmanager
-    def _standing_cluster(self) -> Iterator[None]:
-        try:
-            self.cluster = open_cluster(self._config.hook, self.settings, self.progress)
-        except ProviderError as error:
-            # pytest prints a usage error as the one sentence that it is, and exits with 4.
-            raise pytest.UsageError(str(error)) from None
-        try:
-            self._announce(self.cluster)
-            yield
-        finally:
-            self._leave(self.cluster)
-
-    def _leave(self, cluster: Cluster) -> None:
-        """Put back what was changed, then take down what was made, or keep it."""
-        try:
-            if len(self.stages) > 1:
-                cluster.operations.restore()
-        except ProviderError as error:
-            raise pytest.UsageError(f"the cluster is not as it was: {error}") from None
-        finally:
-            if self.settings.keep:
-                self._kept = cluster.keep()
-            cluster.close()
-
-    def _announce(self, cluster: Cluster) -> None:
-        """Say what the cluster is, and what will be done to it, before anything is."""
-        self.record.describe(cluster)
-        for line in cluster.description:
-            self.progress(line)
-        try:
-            self._hit = hit_node(nodes_under_test(cluster))
-            for line in announcement(self.settings, self._hit):
-                self.progress(line)
-            if self.settings.upgrade:
-                cluster.operations.check_upgrade(upgrader_of(self.settings))
-        except ProviderError as error:
-            raise pytest.UsageError(str(error)) from None
-
-    def enter(self, stage: Stage) -> None:
-        """Bring the cluster into a stage, by the change that leads to it.
-
-        Raises:
-            InconclusiveError: an earlier upgrade was not done, or the stages do not come in their order.
-        """
-        assert self.cluster is not None  # noqa: S101 - it stands before the first check runs
-        if stage.change is None:
-            if self.made:
-                raise InconclusiveError("the cluster was changed already, and cannot be seen as it was at first")
-            return
-        if stage.name in self.made:
-            if stage.name != next(reversed(self.made)):
-                raise InconclusiveError(f"the run has gone past the stage {stage.name}: let tests keep their order")
-            return
-        self.made[stage.name] = made = self._make(self.cluster, stage.change)
-        self.record.changes.append(made)
-
-    def _make(self, cluster: Cluster, change: Change) -> ChangeResult:
-        failed = [made for made in self.made.values() if made.error and made.change.version]
-        if failed and change.version:
-            why = f"{failed[0].change.name} was not done: {failed[0].error}"
-            return ChangeResult(change=change, node=self._hit, error=why)
-        expected = expectations_for(cluster.declared)
-        made = apply(cluster, change, self._hit, expected, self.progress, self.settings.rate)
-        made = replace(made, back_to=self._before_first_of(change.compared_with))
-        other_version = cluster.declared.version != expected.config.version
-        return self._with_new_pods(cluster, made) if other_version and not made.error else made
-
-    def _before_first_of(self, changes: Sequence[str]) -> Look | None:
-        """How the cluster was before the first of these changes; None where none of them was made, or watched."""
-        first = next((made for made in self.made.values() if made.change.name in changes), None)
-        return first.watched.before if first and first.watched else None
-
-    @staticmethod
-    def _with_new_pods(cluster: Cluster, made: ChangeResult) -> ChangeResult:
-        """A new version counts for pods that are made by it: give the suite such ones."""
-        try:
-            cluster.operations.renew_pods()
-        except ProviderError as error:
-            return replace(made, error=f"the test pods could not be made anew: {error}")
-        return made
-
-    def progress(self, line: str) -> None:
-        """Show one line now, whatever pytest captures."""
-        reporter = self._reporter()
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        if reporter is None:
-            return
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"ciliumwg: {line}")
-
-    def _reporter(self) -> Any:
-        return self._config.pluginmanager.getplugin("terminalreporter")
 
     # --- one check ----------------------------------------------------------------------------------------------
 
@@ -297,7 +191,7 @@ class Conformance:
             session.exitstatus = self.record.tally().exit_status(int(session.exitstatus), self._required)
         if self.settings.report is not None and not self.settings.plan and self._has_something_to_say():
             path = json_report.write(self.record, self.settings.report, int(session.exitstatus))
-            self.progress(f"wrote {path}")
+            self.run.progress(f"wrote {path}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The matrix, the inconclusive checks and the verdict in one line."""
@@ -308,8 +202,8 @@ class Conformance:
             terminalreporter.write_line(f"ciliumwg: {tally.line()}", red=True)
         if self._ran and not tally.meets(self._required):
             terminalreporter.write_line(f"ciliumwg: --ciliumwg-require={self.settings.require} is not met", red=True)
-        if self._kept:
-            terminalreporter.write_line(f"ciliumwg: {self._kept}")
+        if self.run.kept:
+            terminalreporter.write_line(f"ciliumwg: {self.run.kept}")
 
     def _has_something_to_say(self) -> bool:
         return bool(self.record.results or self.record.judges or self.record.changes)

@@ -54,7 +54,7 @@ def upgrades(versions: Sequence[str], *, downgrade: bool) -> Iterator[Change]:
         yield from (upgrade(version, back=True) for version in reversed(versions[:-1]))
 
 
-def upgrader_of(settings: Settings) -> tuple[str, ...]:
+def version_path(settings: Settings) -> tuple[str, ...]:
     """All versions of an upgrade in their order, the present one first."""
     return (*settings.upgrade, *(reversed(settings.upgrade[:-1]) if settings.downgrade else ()))
 

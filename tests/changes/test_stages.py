@@ -10,7 +10,7 @@ from pytest_ciliumwg.changes.catalogue import CHANGE_NAMES, DISRUPTIONS
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.options.table import CHANGES
 from pytest_ciliumwg.providers.base import Operations
-from pytest_ciliumwg.session.stages import announcement, stages_of, upgrader_of
+from pytest_ciliumwg.session.stages import announcement, stages_of, version_path
 
 
 def names(**how: Any) -> list[str]:
@@ -56,7 +56,7 @@ def test_upgrades() -> None:
         "downgraded-to-1.15",
         "downgraded-to-1.13",
     ]
-    assert upgrader_of(settings) == ("1.13", "1.15", "1.18", "1.15", "1.13")
+    assert version_path(settings) == ("1.13", "1.15", "1.18", "1.15", "1.13")
 
 
 def test_observing() -> None:
