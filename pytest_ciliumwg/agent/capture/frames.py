@@ -44,6 +44,8 @@ class _Packet(NamedTuple):
     first: bool
     """Whether the transport header is here: not the second or later fragment."""
     fragmented: bool
+    unchecked: bool = False
+    """An IPv4 header whose checksum is not filled in yet: only both ends of a flow make it one."""
 
 
 class FlowIndex:
@@ -64,7 +66,7 @@ class FlowIndex:
         self._by_port: dict[tuple[int, int], list[tuple[int, bytes, bytes]]] = {}
         self._pairs: dict[tuple[bytes, bytes, int], int] = {}
         self._fragments: dict[tuple[bytes, bytes, bytes], Hit] = {}
-        used = {address for _, _, source, destination, _ in flows for address in (source, destination)}
+        self._ends = used = {address for _, _, source, destination, _ in flows for address in (source, destination)}
         self._addresses = frozenset(used if exclusive is None else exclusive)
         for flow, protocol, source, destination, port in flows:
             self._by_port.setdefault((protocol, port), []).append((flow, source, destination))
@@ -75,34 +77,44 @@ class FlowIndex:
         self.pattern = _pattern(prefix, self._addresses)
 
     def find(self, frame: bytes) -> Hit | None:
-        """What a frame shows of our flows; None when nothing of ours is in it."""
-        marked = self._canary(frame)
-        if marked is not None and marked[1] == canary.CONTROL:
-            return Hit(marked[0], canary.CONTROL, "canary")
-        by_header = self._header(frame)
-        if marked is None:
-            return by_header
-        if marked[0] == UNKNOWN_FLOW and by_header is not None:
-            return by_header
-        # The kernel answers ICMP with the payload of the request: there, only the header tells the direction.
-        same_flow = by_header is not None and by_header.flow == marked[0]
-        mark = by_header.mark if same_flow and by_header is not None else marked[1]
-        return Hit(marked[0], mark, "canary")
+        """The first of `find_all`; None when nothing of ours is in the frame."""
+        return next(iter(self.find_all(frame)), None)
 
-    def _canary(self, frame: bytes) -> tuple[int, int] | None:
+    def find_all(self, frame: bytes) -> list[Hit]:
+        """All that a frame shows of ours: each flow whose canary or header is in it, then the control canaries."""
+        marked, partial = self._canaries(frame)
+        controls = [Hit(number, mark, "canary") for number, mark in marked if mark == canary.CONTROL]
+        by_header = self._header(frame)
+        flows = [self._hit(number, mark, by_header) for number, mark in marked if mark != canary.CONTROL]
+        if not flows and by_header is not None:
+            flows = [by_header]
+        if not flows and not controls and partial:
+            # A prefix of ours without a whole canary behind it is a flow's tail, of which no header says whose.
+            flows = [Hit(UNKNOWN_FLOW, canary.REQUEST, "canary")]
+        return [*dict.fromkeys(flows), *controls]
+
+    @staticmethod
+    def _hit(flow: int, mark: int, by_header: Hit | None) -> Hit:
+        # The kernel answers ICMP with the payload of the request: there, only the header tells the direction.
+        same_flow = by_header is not None and by_header.flow == flow
+        return Hit(flow, by_header.mark if same_flow and by_header is not None else mark, "canary")
+
+    def _canaries(self, frame: bytes) -> tuple[list[tuple[int, int]], bool]:
+        """The different canaries in a frame, and whether the prefix is in it at all."""
         at = frame.find(self.prefix)
         partial = at >= 0
+        candidates: dict[bytes, None] = {}
         while at >= 0:
-            found = canary.read(frame, at)
-            if found is not None:
-                return found
+            candidates[frame[at : at + canary.SIZE]] = None
             at = frame.find(self.prefix, at + 1)
-        # A prefix of ours without a whole canary behind it is a flow's tail: the header says whose.
-        return (UNKNOWN_FLOW, canary.REQUEST) if partial else None
+        found = (canary.read(candidate) for candidate in candidates)
+        return [marked for marked in found if marked is not None], partial
 
     def _header(self, frame: bytes) -> Hit | None:
         unknown: Hit | None = None
         for packet in _packets(frame, self._addresses):
+            if packet.unchecked and not (packet.source in self._ends and packet.destination in self._ends):
+                continue
             hit = self._match(frame, packet)
             if hit is not None and hit.flow != UNKNOWN_FLOW:
                 return hit
@@ -197,13 +209,16 @@ def _packets(frame: bytes, addresses: AbstractSet[bytes]) -> Iterator[_Packet]:
 def _ipv4(frame: bytes, at: int) -> _Packet | None:
     """The IPv4 header at an offset; None where the bytes are none (version, length and checksum must be right)."""
     header = (frame[at] & 15) * 4
-    if frame[at] >> 4 != 4 or header < 20 or len(frame) < at + header or _sum(frame, at, header) != 0xFFFF:
+    if frame[at] >> 4 != 4 or header < 20 or len(frame) < at + header:
+        return None
+    unchecked = frame[at + 10 : at + 12] == b"\0\0"
+    if not unchecked and _sum(frame, at, header) != 0xFFFF:
         return None
     fragment = struct.unpack_from(">H", frame, at + 6)[0]
     source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
     identification = (source, destination, frame[at + 4 : at + 6])
     first, fragmented = not fragment & 0x1FFF, bool(fragment & 0x3FFF)
-    return _Packet(source, destination, frame[at + 9], identification, at + header, first, fragmented)
+    return _Packet(source, destination, frame[at + 9], identification, at + header, first, fragmented, unchecked)
 
 
 def _ipv6(frame: bytes, at: int) -> _Packet | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from typing import Any
 
@@ -22,6 +23,7 @@ class Capture:
     def __init__(self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int) -> None:
         self._index = index
         self._frames: dict[str, int] = dict.fromkeys(devices, 0)
+        self._unreadable: dict[str, int] = dict.fromkeys(devices, 0)
         self._rings: list[Ring] = []
         self._counters: dict[str, MessageCounter] = {}
         self._oversize: dict[str, OversizeCounter] = {}
@@ -53,14 +55,20 @@ class Capture:
             if frame.end <= at:
                 continue
             if search(memory, frame.start, frame.end) is not None:
-                data = memory[frame.start : frame.end]
-                hit = self._index.find(data)
-                if hit is not None:
-                    self._found(hit, ring.device, frame, data)
+                self._look_at(frame, ring)
             match = search(memory, frame.end, end)
             if match is None:
                 return
             at = match.start()
+
+    def _look_at(self, frame: Frame, ring: Ring) -> None:
+        """Find what is ours in a frame; one that cannot be read is counted, and never ends the watch."""
+        data = ring.memory[frame.start : frame.end]
+        try:
+            for hit in self._index.find_all(data):
+                self._found(hit, ring.device, frame, data)
+        except (LookupError, ValueError, struct.error):
+            self._unreadable[ring.device] += 1
 
     def _drain(self) -> list[str]:
         """Read every frame that the kernel took until now, the last; the last blocks retire within RETIRE_MS.
@@ -80,6 +88,9 @@ class Capture:
                 problems.append(f"{ring.device}: {self._unread(ring)} captured frames could not be read")
         for counter in self._counters.values():
             counter.read()
+        for device, count in self._unreadable.items():
+            if count:
+                problems.append(f"{device}: {count} captured frames could not be taken apart")
         return problems
 
     def _unread(self, ring: Ring) -> int:

@@ -157,6 +157,8 @@ def _message(memory: mmap.mmap, frame: Frame, port: int) -> tuple[_Message, int]
     if len(data) < _ETHERNET + 28:
         return None
     if data[12:14] == b"\x08\x00":
+        if data[_ETHERNET] & 15 < 5:
+            return None
         udp = _ETHERNET + (data[_ETHERNET] & 15) * 4
         flags = struct.unpack_from(">H", data, 20)[0]
         fragmented, later = bool(flags & 0x3FFF), bool(flags & 0x1FFF)
@@ -164,6 +166,8 @@ def _message(memory: mmap.mmap, frame: Frame, port: int) -> tuple[_Message, int]
     else:
         fragmented = data[20] == _FRAGMENT
         udp = 62 if fragmented else 54
+        if len(data) < udp + 12:
+            return None
         later = fragmented and bool(struct.unpack_from(">H", data, 56)[0] & 0xFFF8)
         source, destination = data[22:38], data[38:54]
     if later or len(data) < udp + 12:
