@@ -90,5 +90,5 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
 
 def spec_for(double: ApiDouble, directory: Path, **spec: Any) -> ExistingSpec:
     """A spec for a double, with little patience."""
-    how: dict[str, Any] = {"patience": HASTY, "timeout": 3.0} | spec
+    how: dict[str, Any] = {"retry_policy": HASTY, "timeout": 3.0} | spec
     return ExistingSpec(kubeconfig=double.kubeconfig(directory / "kubeconfig"), **how)

@@ -63,9 +63,9 @@ def lab_of(double: ApiDouble) -> Lab:
 def begin(tmp_path: Path) -> Callable[[ApiDouble, str], subprocess.Popen[str]]:
     def run(double: ApiDouble, change: str) -> subprocess.Popen[str]:
         tmp_path.joinpath("conftest.py").write_text(
-            "from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing\n"
+            "from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing\n"
             "def pytest_ciliumwg_cluster(settings, progress):\n"
-            "    return connect_existing(ExistingSpec(timeout=30, patience=Patience(poll=0.05)), progress)\n"
+            "    return connect_existing(ExistingSpec(timeout=30, retry_policy=RetryPolicy(poll=0.05)), progress)\n"
         )
         environment = os.environ | {
             "KUBECONFIG": str(double.kubeconfig(tmp_path / "kubeconfig")),

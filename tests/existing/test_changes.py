@@ -27,11 +27,11 @@ def run_suite(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Mon
     pytester.makeconftest(
         """
         from dataclasses import replace
-        from pytest_ciliumwg.providers.choose import existing_spec
-        from pytest_ciliumwg.providers.existing import Patience, connect_existing
+        from pytest_ciliumwg.session.opening import existing_spec
+        from pytest_ciliumwg.providers.existing import RetryPolicy, connect_existing
 
         def pytest_ciliumwg_cluster(settings, progress):
-            spec = replace(existing_spec(settings), timeout=60, patience=Patience(poll=0.05))
+            spec = replace(existing_spec(settings), timeout=60, retry_policy=RetryPolicy(poll=0.05))
             return connect_existing(spec, progress)
         """
     )

@@ -23,7 +23,7 @@ from tests.existing.conftest import HASTY, Connect, MakeDouble
 def refusal(**spec: Any) -> str:
     """The sentence with which a spec is refused."""
     with pytest.raises(ProviderError) as caught:
-        connect_existing(ExistingSpec(**({"patience": HASTY} | spec)), lambda _: None)
+        connect_existing(ExistingSpec(**({"retry_policy": HASTY} | spec)), lambda _: None)
     text = str(caught.value)
     assert "\n" not in text
     return text
@@ -144,8 +144,9 @@ def test_what_is_declared(recorded: MakeDouble, connect: Connect) -> None:
 VICTIM = """
 import sys, time
 from pathlib import Path
-from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
-cluster = connect_existing(ExistingSpec(kubeconfig=Path(sys.argv[1]), patience=Patience(poll=0.05)), lambda _: None)
+from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), retry_policy=RetryPolicy(poll=0.05))
+cluster = connect_existing(spec, lambda _: None)
 print("connected", flush=True)
 time.sleep(60)
 """

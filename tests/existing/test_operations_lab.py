@@ -23,7 +23,7 @@ from tests.existing.test_operations_upgrade import rolls_out
 
 pytestmark = pytest.mark.slow
 NODE, OTHER = "lab-worker", "lab-control-plane"
-PATIENT: dict[str, Any] = {"timeout": 30.0, "patience": RetryPolicy(poll=0.05)}
+PATIENT: dict[str, Any] = {"timeout": 30.0, "retry_policy": RetryPolicy(poll=0.05)}
 V4 = frozenset({IPFamily.V4})
 
 

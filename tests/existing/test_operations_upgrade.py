@@ -256,10 +256,10 @@ def test_images_whose_tags_tell_nothing_are_asked(recorded: MakeDouble, connect:
 SCRIPT = """
 import sys
 from pathlib import Path
-from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
-spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), patience=Patience(poll=0.05))
+from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), retry_policy=RetryPolicy(poll=0.05))
 cluster = connect_existing(spec, lambda _: None)
-cluster.levers.upgrade("1.16.4")
+cluster.operations.upgrade("1.16.4")
 """
 
 
