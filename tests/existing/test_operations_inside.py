@@ -91,7 +91,7 @@ def test_nobody_undoes_it_but_the_switch(stopped: Any, what: str, monkeypatch: p
     monkeypatch.setattr(cluster.operations, "dead_man", 1.0)
     getattr(cluster.operations, what)(NODE)
     assert condition(double) != before
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120  # far more than a busy machine needs
     while condition(double) != before:
         assert time.monotonic() < deadline, condition(double)
         time.sleep(0.1)
@@ -128,12 +128,12 @@ def test_a_container_without_the_tools_is_told(stopped: Any, tool: str) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
-spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), timeout=30, patience=Patience(poll=0.05))
+from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), timeout=30, retry_policy=RetryPolicy(poll=0.05))
 cluster = connect_existing(spec, lambda _: None)
-cluster.levers.dead_man = 1.5
-cluster.levers.device_down("lab-worker")
-cluster.levers.block_port("lab-worker")
+cluster.operations.dead_man = 1.5
+cluster.operations.device_down("lab-worker")
+cluster.operations.block_port("lab-worker")
 print("stopped", flush=True)
 time.sleep(60)
 """
@@ -155,7 +155,7 @@ def test_whatever_ends_the_run_the_node_works_again(
     if number is not signal.SIGKILL:
         assert condition(double) == before
         assert double.ours() == []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120  # far more than a busy machine needs
     while condition(double) != before:
         assert time.monotonic() < deadline, condition(double)
         time.sleep(0.1)
