@@ -40,14 +40,10 @@ def _others(pods: Sequence[Pod], pod: Pod) -> list[IPAddress]:
 
 # Shape → (Cilium version, families, routing, nodes).
 SHAPES = {
-    "1.10": ("1.10.20", {IPFamily.V4}, "native", 2),
     "1.10-vxlan": ("1.10.20", {IPFamily.V4}, "vxlan", 2),
     "1.13-dual": ("1.13.18", set(IPFamily), "native", 3),
-    "1.13-vxlan": ("1.13.18", {IPFamily.V4}, "vxlan", 2),
-    "1.15": ("1.15.10", {IPFamily.V4}, "native", 2),
     "1.15-dual-vxlan": ("1.15.10", set(IPFamily), "vxlan", 3),
     "1.18-dual": ("1.18.3", set(IPFamily), "native", 2),
-    "1.18-vxlan": ("1.18.3", {IPFamily.V4}, "vxlan", 2),
 }
 
 
@@ -115,10 +111,10 @@ def run_suite(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """The conformance suite, over the cluster of $KUBECONFIG."""
     pytester.makeconftest(
         """
-        from pytest_ciliumwg.providers.existing import ExistingSpec, Patience, connect_existing
+        from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
 
         def pytest_ciliumwg_cluster(settings, progress):
-            return connect_existing(ExistingSpec(timeout=30, patience=Patience(poll=0.05)), progress)
+            return connect_existing(ExistingSpec(timeout=30, retry_policy=RetryPolicy(poll=0.05)), progress)
         """
     )
     options = ("--ciliumwg-provider=existing", "-p", "no:cacheprovider", *arguments)
