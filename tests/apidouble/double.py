@@ -62,6 +62,12 @@ class ApiDouble:
         self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._come_back)
 
     async def _leave(self) -> None:
+        # A connection accepted while the server closes gets lost unclosed: accept no more, and let those be made.
+        server = self._site._server
+        assert isinstance(server, asyncio.Server)
+        for listening in server.sockets:
+            self._loop.remove_reader(listening.fileno())
+        await asyncio.sleep(0)
         await self._site.stop()
         for transport in self._transports:
             transport.abort()

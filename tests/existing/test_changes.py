@@ -27,7 +27,7 @@ def run_suite(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Mon
     pytester.makeconftest(
         """
         from dataclasses import replace
-        from pytest_ciliumwg.providers.choose import existing_spec
+        from pytest_ciliumwg.session.opening import existing_spec
         from pytest_ciliumwg.providers.existing import RetryPolicy, connect_existing
 
         def pytest_ciliumwg_cluster(settings, progress):

@@ -40,14 +40,10 @@ def _others(pods: Sequence[Pod], pod: Pod) -> list[IPAddress]:
 
 # Shape → (Cilium version, families, routing, nodes).
 SHAPES = {
-    "1.10": ("1.10.20", {IPFamily.V4}, "native", 2),
     "1.10-vxlan": ("1.10.20", {IPFamily.V4}, "vxlan", 2),
     "1.13-dual": ("1.13.18", set(IPFamily), "native", 3),
-    "1.13-vxlan": ("1.13.18", {IPFamily.V4}, "vxlan", 2),
-    "1.15": ("1.15.10", {IPFamily.V4}, "native", 2),
     "1.15-dual-vxlan": ("1.15.10", set(IPFamily), "vxlan", 3),
     "1.18-dual": ("1.18.3", set(IPFamily), "native", 2),
-    "1.18-vxlan": ("1.18.3", {IPFamily.V4}, "vxlan", 2),
 }
 
 

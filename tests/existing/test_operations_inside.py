@@ -104,7 +104,7 @@ def test_nobody_undoes_it_but_the_switch(stopped: Any, what: str, monkeypatch: p
     monkeypatch.setattr(cluster.operations, "dead_man", 1.0)
     getattr(cluster.operations, what)(NODE)
     assert condition(double) != before
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120  # far more than a busy machine needs
     while condition(double) != before:
         assert time.monotonic() < deadline, condition(double)
         time.sleep(0.1)
@@ -168,7 +168,7 @@ def test_whatever_ends_the_run_the_node_works_again(
     if number is not signal.SIGKILL:
         assert condition(double) == before
         assert double.ours() == []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120  # far more than a busy machine needs
     while condition(double) != before:
         assert time.monotonic() < deadline, condition(double)
         time.sleep(0.1)
