@@ -149,7 +149,7 @@ class Row:
 
     @property
     def leaked(self) -> bool:
-        """Whether there was something in clear to see."""
+        """Whether there was something in cleartext to see."""
         return self.ran.outcome.clear_flows > 0 or any("nothing-else" in name for name in self.ran.outcome.caught_by)
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.changing [--leaks=200] [--healthy-minutes=60] [--seed=N]
 
-Each leak lets 1 to 100 packets of one pod to another out in clear, while agents restart, keys change, pods come
+Each leak lets 1 to 100 packets of one pod to another out in cleartext, while agents restart, keys change, pods come
 and go, or the version and with it the steering changes. What the kernel counted as let out is compared with what the
 watch says: how many frames, of which flows, at which two nodes, and after which change.
 """

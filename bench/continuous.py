@@ -101,7 +101,9 @@ def run(cluster: LabCluster, seconds: float) -> int:
     answered = sum(one.answered for one in timeline.totals.values())
     lost = sum(one.lost for one in timeline.outages)
     print(f"{frames} frames searched, {drops} dropped; {answered} messages answered, {lost} lost")
-    print(f"{len(timeline.clear)} times in clear, {len(timeline.blind)} times blind, {len(timeline.unsound)} doubts")
+    print(
+        f"{len(timeline.clear)} times in cleartext, {len(timeline.blind)} times blind, {len(timeline.unsound)} doubts"
+    )
     doubts = [*timeline.blind, *timeline.unsound, *timeline.clear]
     doubts += [f"{where}: {why}" for where, why in answered_without_tunnel(timeline)]
     for doubt in doubts[:5]:

@@ -49,14 +49,14 @@ def test_done(change: ChangeResult, verify: Verify) -> None:
     source="recordings: agent restarts and upgrades leak for seconds (1.13); CVE-2025-32793",
 )
 def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
-    """At no time, before, during and after the change, a packet between pods is in clear on any native device."""
+    """At no time, before, during and after the change, a packet between pods is in cleartext on any native device."""
     if (seen := watched(change, verify)) is None:
         return
     timeline, tolerance = seen.timeline, seen.tolerance
     found = list(leaks_by_flow(timeline))
     for where, told in found:
         if tolerance.clear_reported:
-            verify.unsupported(where, f"in clear: {told}; {tolerance.reason}")
+            verify.unsupported(where, f"in cleartext: {told}; {tolerance.reason}")
         else:
             verify(False, where=where, expected="encrypted all the time", seen=told, meaning=LEAK)
     away = frozenset({change.node}) if tolerance.away else frozenset()
@@ -64,7 +64,7 @@ def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
         verify.unmeasured(where, why)
     if not found:
         for flow in sounding(timeline):
-            verify(True, where=Place.of_flow(flow), expected="encrypted all the time", seen="nothing in clear")
+            verify(True, where=Place.of_flow(flow), expected="encrypted all the time", seen="nothing in cleartext")
 
 
 @pytest.mark.ciliumwg_check(

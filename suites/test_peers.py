@@ -28,7 +28,7 @@ def test_every_node_publishes_a_key(nodes: Sequence[Node], verify: Verify) -> No
             where=Place.of_node(node.name),
             expected="a public key on its CiliumNode",
             seen="none",
-            meaning="No other node can encrypt to this one; their traffic to it is sent in clear.",
+            meaning="No other node can encrypt to this one; their traffic to it is sent in cleartext.",
         )
 
 
@@ -60,7 +60,7 @@ def test_published_keys_are_unique(nodes: Sequence[Node], verify: Verify) -> Non
                 where=Place.of_node(node.name).concerning(others),
                 expected="a key of its own",
                 seen=f"the key of {', '.join(others)}",
-                meaning="Cilium refuses the second of two nodes with one key as a peer, and sends to it in clear.",
+                meaning="Cilium refuses the second of two nodes with one key as a peer, and sends to it in cleartext.",
             )
 
 
@@ -81,7 +81,7 @@ def test_count(observed: Observed, nodes: Sequence[Node], verify: Verify) -> Non
             seen=f"{len(state.real_peers())}"
             + (f", without {', '.join(missing)}" if missing else "")
             + (f", with others at {', '.join(more)}" if more else ""),
-            meaning="Traffic to a node that is no peer is dropped or leaves in clear before Cilium knows the node.",
+            meaning="Traffic to a node that is no peer is dropped or leaves in cleartext before Cilium knows the node.",
         )
 
 

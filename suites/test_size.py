@@ -80,7 +80,7 @@ def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datag
 )
 @DATAGRAMS
 def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
-    """No packet of any size, whole or fragmented, is seen in clear."""
+    """No packet of any size, whole or fragmented, is seen in cleartext."""
     for one in judged(judge, "size", family, datagram):
         assert_encrypted(verify, one)
 

@@ -47,7 +47,7 @@ def test_rule(observed: Observed, verify: Verify, expected: Expectations, family
             where=Place.of_node(state.node, family=family),
             expected=f"exactly `{_rule(wanted)}`",
             seen=_rules(found),
-            meaning="Without this rule pods' packets follow the main table and leave the node in clear.",
+            meaning="Without this rule pods' packets follow the main table and leave the node in cleartext.",
         )
 
 
@@ -69,7 +69,7 @@ def test_table(observed: Observed, verify: Verify, expected: Expectations, famil
             where=where,
             expected=f"`default dev {expected.device_name}` alone in table {TABLE}",
             seen=shown,
-            meaning="Marked packets find no way into the tunnel here; they fall through and leave in clear.",
+            meaning="Marked packets find no way into the tunnel here; they fall through and leave in cleartext.",
         )
 
 
@@ -93,7 +93,7 @@ def test_redirect(
                 where=Place.of_node(state.node, device, family=family),
                 expected=f"the egress program {expected.redirect_program}",
                 seen=", ".join(f"{one.means} {one.program}" for one in found) or "nothing at the egress hook",
-                meaning="Pods' packets that take this device leave the node in clear.",
+                meaning="Pods' packets that take this device leave the node in cleartext.",
             )
 
 

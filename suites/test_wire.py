@@ -1,4 +1,4 @@
-"""What an eavesdropper between the nodes gets: WireGuard, and nothing of ours in clear."""
+"""What an eavesdropper between the nodes gets: WireGuard, and nothing of ours in cleartext."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_delivered(judge: Judge, verify: Verify, family: IPFamily, protocol: Pro
 
 @pytest.mark.ciliumwg_check("wire.no-cleartext", source=ENCRYPTED)
 def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
-    """No request and no reply between pods on two nodes is seen in clear on any native device."""
+    """No request and no reply between pods on two nodes is seen in cleartext on any native device."""
     for one in judged(judge, "pair", family, protocol):
         assert_encrypted(verify, one)
 
@@ -45,7 +45,7 @@ def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: 
     "wire.first-packet", source='documentation, "Egress traffic to not yet discovered remote endpoints"'
 )
 def test_first_packet(judge: Judge, verify: Verify) -> None:
-    """The very first packet between two nodes, which opens their WireGuard session, is not in clear either."""
+    """The very first packet between two nodes, which opens their WireGuard session, is not in cleartext either."""
     for one in judge.judgements:
         if one.flow.purpose == "first":
             assert_encrypted(verify, one)
@@ -55,7 +55,7 @@ def test_first_packet(judge: Judge, verify: Verify) -> None:
     "wire.sustained", source="CVE-2025-32793 and recordings of agent restarts: cleartext that is rare or begins later"
 )
 def test_sustained(judge: Judge, verify: Verify, family: IPFamily) -> None:
-    """Of many packets in a row between two nodes, each node with the next one, not a single one is in clear."""
+    """Of many packets in a row between two nodes, each node with the next one, not a single one is in cleartext."""
     for one in judge.judgements:
         if (one.flow.purpose, one.flow.family) == ("load", family):
             assert_encrypted(verify, one)
@@ -63,7 +63,7 @@ def test_sustained(judge: Judge, verify: Verify, family: IPFamily) -> None:
 
 @pytest.mark.ciliumwg_check("wire.nothing-else", source="design: between test pods runs nothing but test flows")
 def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
-    """No frame in clear carries a canary or two test pods' addresses without belonging to a known flow."""
+    """No frame in cleartext carries a canary or two test pods' addresses without belonging to a known flow."""
     watches = judge.measurement.watches
     for node, watch in watches.items():
         if node in judge.blindness:

@@ -69,7 +69,7 @@ def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: S
 
 
 def sighting(node: str, row: Row) -> Sighting:
-    """Frames in clear, as a watch tells of them."""
+    """Frames in cleartext, as a watch tells of them."""
     direction: Direction = "reply" if row["mark"] == canary.REPLY else "request"
     return Sighting(
         flow=row["flow"],

@@ -69,15 +69,15 @@ def _new_key(case: _Case) -> Iterator[Proof]:
 
 
 def _traffic_met_it(case: _Case) -> Iterator[Proof]:
-    """What took the tunnel away was noticed by packets: they were lost, or they were in clear."""
+    """What took the tunnel away was noticed by packets: they were lost, or they were in cleartext."""
     timeline = case.timeline
     lost = sum(one.lost for one in timeline.outages if case.node in timeline.flows[one.flow].pair)
     clear = sum(one.frames for one in timeline.clear)
     yield Proof(
         holds=lost + clear > 0,
         where=Place.of_node(case.node),
-        expected="packets that were lost or in clear meanwhile",
-        seen=f"{lost} lost, {clear} in clear",
+        expected="packets that were lost or in cleartext meanwhile",
+        seen=f"{lost} lost, {clear} in cleartext",
     )
 
 

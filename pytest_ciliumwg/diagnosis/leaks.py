@@ -25,7 +25,7 @@ class Leak:
 
 
 def leaks(timeline: Timeline) -> tuple[Leak, ...]:
-    """Everything that was in clear, in the order of time."""
+    """Everything that was in cleartext, in the order of time."""
     causes = Causes(timeline)
     return tuple(_leak(timeline, seen, causes.of(seen)) for seen in timeline.clear)
 
@@ -38,7 +38,7 @@ def leaks_by_pair(timeline: Timeline) -> Iterator[tuple[str, str]]:
         pairs.setdefault(" → ".join(flow.pair) if flow else str(leak.where), []).append(leak)
     for pair, found in pairs.items():
         frames, flows = frames_in_clear(leak.seen for leak in found), len({leak.seen.flow for leak in found})
-        yield pair, f"{frames} frames of {flows} flows in clear; the first: {found[0].where}: {found[0].told}"
+        yield pair, f"{frames} frames of {flows} flows in cleartext; the first: {found[0].where}: {found[0].told}"
 
 
 def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[Place, str]]:

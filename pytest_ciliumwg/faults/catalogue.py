@@ -40,7 +40,7 @@ class Fault:
     also: tuple[str, ...]
     """Patterns of checks that may fail or be inconclusive in consequence; with `?` in front not fail. No other may."""
     leaks: frozenset[Steering]
-    """The steering kinds with which our packets are then in clear on a watched wire; with others none may be."""
+    """The steering kinds with which our packets are then in cleartext on a watched wire; with others none may be."""
     names: Names
     """What a finding has to name: the faulty node, it and the next one, one of the two, or nothing in particular."""
     steering: Steering | None

@@ -51,7 +51,7 @@ def _steering_on(lab: Lab, node: LabNode) -> None:
 @fault(
     "upgrade-gap",
     description=f"when the node is upgraded, its old steering goes {GAP_SECONDS * 1000:.0f} ms before the new comes",
-    shows="in the middle of a rollout a few packets of one node's pods in clear, and nothing lost",
+    shows="in the middle of a rollout a few packets of one node's pods in cleartext, and nothing lost",
     source="seen live: an upgrade 1.13 to 1.15 leaks amid a flow (there for 9.4 s, with the userspace fallback)",
     catcher="change.no-cleartext",
     leaks=BOTH,
@@ -70,7 +70,7 @@ def upgrade_gap(lab: Lab, node: LabNode) -> None:
 @fault(
     "restart-leak",
     description=f"when the node's agent restarts, nothing steers for {OFF_SECONDS * 1000:.0f} ms",
-    shows="for a moment packets of the node's pods in clear, and nothing lost",
+    shows="for a moment packets of the node's pods in cleartext, and nothing lost",
     source="seen live: an agent's restart on 1.13 leaks amid a flow (there for 8.6 s, with the userspace fallback)",
     catcher="change.no-cleartext",
     leaks=BOTH,
@@ -177,7 +177,7 @@ def peer_stays(lab: Lab, node: LabNode) -> None:
 @fault(
     "churn-leak",
     description="a pod of the node that is deleted is forgotten before its process dies",
-    shows="the last packets of a deleted pod in clear",
+    shows="the last packets of a deleted pod in cleartext",
     source="CVE-2025-32793 (GHSA-5vxx-c285-pcq4): 1.15.0 to 1.15.15, 1.16.0 to 1.16.8, 1.17.0 to 1.17.2",
     catcher="change.no-cleartext",
     leaks=BOTH,

@@ -1,4 +1,4 @@
-"""What happened over time: events, and for each flow when it was lost or in clear.
+"""What happened over time: events, and for each flow when it was lost or in cleartext.
 
 All times are seconds since the epoch on one clock, the controller's: those of nodes are corrected by their offsets.
 """
@@ -162,7 +162,7 @@ class Timeline:
     totals: Mapping[int, FlowTotals]
     """By flow; a flow whose sender gave no account is missing."""
     clear: tuple[Sighting, ...]
-    """Frames in clear, those close to each other in time as one."""
+    """Frames in cleartext, those close to each other in time as one."""
     outages: tuple[Outage, ...]
     blind: tuple[BlindInterval, ...]
     events: tuple[Event, ...]

@@ -104,7 +104,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFrame:
-    """One captured frame of ours in clear."""
+    """One captured frame of ours in cleartext."""
 
     at: float
     """Seconds since the epoch, on the node's clock."""
@@ -115,7 +115,7 @@ class EvidenceFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Frames of one flow and direction, seen in clear by one node's watch on one device."""
+    """Frames of one flow and direction, seen in cleartext by one node's watch on one device."""
 
     flow: int
     direction: Direction
@@ -138,7 +138,7 @@ class Sighting:
         """It in words, with a time in words or without."""
         way = "leaving" if self.outgoing else "entering"
         return (
-            f"{self.frames} frames of the {self.direction} {way} {self.node} {self.device} in clear{when} "
+            f"{self.frames} frames of the {self.direction} {way} {self.node} {self.device} in cleartext{when} "
             f"({self.layers}, by {self.how})"
         )
 

@@ -128,7 +128,7 @@ _DECLARED = (
     ),
     Option(
         "ciliumwg-strict-mode",
-        "Whether Cilium drops what would leave in clear (default: off; existing: as found)",
+        "Whether Cilium drops what would leave in cleartext (default: off; existing: as found)",
         values.switch,
         None,
         "on|off",

@@ -24,7 +24,7 @@ def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
         yield _summary(record, made), not made.error and not pairs
         yield from ((f"  {pair}: {told}", False) for pair, told in pairs[:_PAIRS_SHOWN])
         if len(pairs) > _PAIRS_SHOWN:
-            yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in clear", False
+            yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in cleartext", False
 
 
 def _summary(record: RunRecord, made: ChangeResult) -> str:
@@ -35,7 +35,7 @@ def _summary(record: RunRecord, made: ChangeResult) -> str:
     longest = [outage for _, outage in outages(timeline) if outage is not None]
     worst = max(longest, key=lambda outage: outage.seconds, default=None)
     parts = [
-        f"{frames} frames in clear",
+        f"{frames} frames in cleartext",
         f"longest outage {worst.seconds:.2f} s ({timeline.flows[worst.flow]})" if worst else "nothing lost",
         f"settled after {convergence.after:.1f} s" if convergence.after is not None else "did not settle",
     ]
@@ -114,7 +114,7 @@ def _flow(timeline: Timeline, number: int) -> dict[str, Any]:
 
 
 def evidence(record: RunRecord) -> dict[tuple[str, str], list[EvidenceFrame]]:
-    """(Node, device) → frames in clear that were kept."""
+    """(Node, device) → frames in cleartext that were kept."""
     found: dict[tuple[str, str], list[EvidenceFrame]] = {}
     for made in record.changes:
         for seen in made.watched.timeline.clear if made.watched else ():

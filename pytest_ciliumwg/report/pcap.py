@@ -1,4 +1,4 @@
-"""pcaps of exactly the frames that matter: ours, seen in clear where encryption is promised."""
+"""pcaps of exactly the frames that matter: ours, seen in cleartext where encryption is promised."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class RunRecord:
         return worst
 
     def flows_in_clear(self) -> int:
-        """How many flows that must be encrypted were seen in clear, in whatever stage or change."""
+        """How many flows that must be encrypted were seen in cleartext, in whatever stage or change."""
         clear = sum(judgement.verdict is Verdict.CLEARTEXT for judgement in self.promised())
         watched = [made.watched for made in self.changes if made.watched]
         strict = [seen.timeline for seen in watched if not seen.tolerance.clear_reported]

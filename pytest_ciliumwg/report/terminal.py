@@ -13,7 +13,7 @@ from pytest_ciliumwg.report.record import RunRecord
 _CELLS = {
     Verdict.ENCRYPTED: ("ok", {"green": True}),
     Verdict.CLEARTEXT: ("CLEAR", {"red": True, "bold": True}),
-    Verdict.UNREACHABLE: ("no way", {"red": True}),
+    Verdict.UNREACHABLE: ("lost", {"red": True}),
     Verdict.INCONCLUSIVE: ("?", {"yellow": True}),
 }
 _COLOURS = {

@@ -178,7 +178,7 @@ def _wrong_flows(declared: Declared, flows: Sequence[Mapping[str, Any]]) -> Iter
     for flow in flows:
         where = f"{flow['protocol']} {flow['source_node']} → {flow['destination_node']}"
         if flow["verdict"] == "cleartext" and not declared.leaks:
-            yield f"the flow {where} is called cleartext, though nothing left in clear"
+            yield f"the flow {where} is called cleartext, though nothing left in cleartext"
         ends = {flow["source_node"], flow["destination_node"]}
         if declared.names != "cluster" and not any(ends >= set(nodes) for nodes in declared.nodes):
             yield f"the flow {where} is called {flow['verdict']}, though the fault is not there"

@@ -16,7 +16,7 @@ PHASES = {0: "before the flows", 1: "after the flows"}
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict of one flow, why, and what was seen of it in clear."""
+    """The verdict of one flow, why, and what was seen of it in cleartext."""
 
     flow: Flow
     delivery: Delivery
@@ -39,7 +39,7 @@ class Judge:
 
     @cached_property
     def unattributed(self) -> tuple[Sighting, ...]:
-        """Frames in clear that are ours for certain, though of which flow cannot be told."""
+        """Frames in cleartext that are ours for certain, though of which flow cannot be told."""
         known = {flow.id for flow in self.measurement.flows}
         return tuple(seen for watch in self._watches for seen in watch.sightings if seen.flow not in known)
 
@@ -112,7 +112,7 @@ class Judge:
         sightings = self._by_flow.get(flow.id, ())
         if sightings:
             frames = sum(seen.frames for seen in sightings)
-            return Judgement(flow, delivery, Verdict.CLEARTEXT, f"{frames} frames in clear", sightings)
+            return Judgement(flow, delivery, Verdict.CLEARTEXT, f"{frames} frames in cleartext", sightings)
         if delivery.received < flow.count:
             reason = delivery.error or f"{delivery.received} of {flow.count} messages answered"
             return Judgement(flow, delivery, Verdict.UNREACHABLE, reason)
@@ -129,7 +129,7 @@ class Judge:
         return self.unheard(one, other) or self.unheard(other, one) or self.uncovered(flow) or self._untunnelled(flow)
 
     def _untunnelled(self, flow: Flow) -> str | None:
-        """Delivered, not in clear, and no packet in the tunnel: then it went where nobody watched."""
+        """Delivered, not in cleartext, and no packet in the tunnel: then it went where nobody watched."""
         one, other = flow.pair
         for source, destination in ((one, other), (other, one)):
             for node in flow.pair:

@@ -25,7 +25,7 @@ class Span:
 def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
     """A flow's whole time without gaps: where several things hold, the worst of them counts.
 
-    `encrypted` was delivered under two sound watches and not in clear; `unwatched` where one of them was blind.
+    `encrypted` was delivered under two sound watches and not in cleartext; `unwatched` where one of them was blind.
     """
     flow = timeline.flows[flow_id]
     marks: list[Span] = [

@@ -1,4 +1,4 @@
-"""What a timeline comes to: how much was in clear, what was lost, and where nothing can be concluded."""
+"""What a timeline comes to: how much was in cleartext, what was lost, and where nothing can be concluded."""
 
 from __future__ import annotations
 

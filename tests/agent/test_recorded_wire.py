@@ -16,7 +16,7 @@ PCAPS = Path(__file__).parent.parent / "recordings" / "pcap"
 MARKER = b"RIGCLEAR"
 """What the pings of the recordings carried, in the place of a canary's prefix."""
 
-# capture on rig-worker eth0 → (addresses of the two test pods, frames of their pings in clear)
+# capture on rig-worker eth0 → (addresses of the two test pods, frames of their pings in cleartext)
 CAPTURES: dict[str, tuple[tuple[str, str], int]] = {
     "1.13-on": (("10.0.1.71", "10.0.2.170"), 0),
     "1.13-agent-restart": (("10.0.1.56", "10.0.0.91"), 42),

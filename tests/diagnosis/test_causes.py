@@ -37,7 +37,7 @@ def test_told_in_words() -> None:
     line = timeline(events=events, clear=(clear(),))
     (leak,) = leaks(line)
     assert str(leak.where) == "ICMP v4 one → two (10.0.0.1 → 10.0.1.1)"
-    assert f"20 frames of the request leaving one eth0 in clear at {clock(150.0)} for 1.000 s" in leak.told
+    assert f"20 frames of the request leaving one eth0 in cleartext at {clock(150.0)} for 1.000 s" in leak.told
     assert "10.000 s after restarting the Cilium agent on one" in leak.told
     assert "all of it while cilium_wg0 was missing on one" in leak.told
 

@@ -71,7 +71,7 @@ def test_an_upgrade_with_another_steering(lab_double: MakeDouble, run_suite: Any
         assert outcomes(report)[f"change.{check}[upgraded-to-{TO}]"] == "pass"
     assert outcomes(report)["steering.rule[initial-v4]"] == "pass"
     assert outcomes(report)[f"steering.redirect[upgraded-to-{TO}-v4]"] == "pass"
-    done.stdout.fnmatch_lines([f"upgraded-to-{TO}: 0 frames in clear; *"])
+    done.stdout.fnmatch_lines([f"upgraded-to-{TO}: 0 frames in cleartext; *"])
     assert double.ours() == []
 
 
@@ -84,7 +84,7 @@ def test_a_gap_in_the_middle_of_a_rollout(lab_double: MakeDouble, run_suite: Any
     }
     (told,) = [one["message"] for one in report["checks"] if one["outcome"] == "fail"]
     # When, which node, after which event.
-    assert re.search(r"leaving lab-worker eth0 in clear at \d\d:\d\d:\d\d\.\d{3} for", told)
+    assert re.search(r"leaving lab-worker eth0 in cleartext at \d\d:\d\d:\d\d\.\d{3} for", told)
     assert f"s after bringing Cilium to {TO}" in told
     (change,) = report["changes"]
     leaks = change["timeline"]["leaks"]

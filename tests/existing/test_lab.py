@@ -70,11 +70,11 @@ FAULTS = {
     "encryption-off": ("1.18.3", "expected WireGuard encryption enabled"),
     "rule-deleted": ("1.13.18", "lab-worker IPv4: expected exactly `1: from all fwmark 0xe00/0xf00 lookup 201`"),
     "table-emptied": ("1.13.18", "lab-worker IPv4: expected `default dev cilium_wg0` alone"),
-    "redirect-removed-v6": ("1.18.3", "frames of the reply leaving lab-worker eth0 in clear (eth/ipv6/"),
+    "redirect-removed-v6": ("1.18.3", "frames of the reply leaving lab-worker eth0 in cleartext (eth/ipv6/"),
     "leak-udp-pair": ("1.15.10", "UDP v4 lab-worker → lab-control-plane (10.244.1.10 → 10.244.0.10): expected"),
-    "leak-snat": ("1.15.10", "frames of the request leaving lab-worker eth0 in clear"),
-    "leak-eth1": ("1.15.10", "frames of the request leaving lab-worker eth1 in clear"),
-    "leak-vxlan": ("1.15.10", "leaving lab-worker eth0 in clear (eth/ipv4/udp:8472/vxlan/eth/ipv4/"),
+    "leak-snat": ("1.15.10", "frames of the request leaving lab-worker eth0 in cleartext"),
+    "leak-eth1": ("1.15.10", "frames of the request leaving lab-worker eth1 in cleartext"),
+    "leak-vxlan": ("1.15.10", "leaving lab-worker eth0 in cleartext (eth/ipv4/udp:8472/vxlan/eth/ipv4/"),
 }  # fmt: skip
 
 

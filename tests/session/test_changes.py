@@ -43,7 +43,7 @@ def test_stages(run_lab: RunLab) -> None:
             "*THIS RUN CHANGES THE CLUSTER*",
             "*agent-restart: deletes the Cilium agent pod of lab-worker2*",
             "*change agent-restart: *",
-            "agent-restart: 0 frames in clear; *settled after *",
+            "agent-restart: 0 frames in cleartext; *settled after *",
             "conformant: *",
         ]
     )
@@ -75,7 +75,7 @@ def test_userspace_fallback_leaks_at_a_restart_as_recorded_live(run_lab: RunLab)
     )
     assert failed(run) == {"change.no-cleartext[agent-restart]"}
     message = run.outcome("fail")["change.no-cleartext[agent-restart]"]
-    assert re.search(r"frames of the request leaving lab-worker2 eth0 in clear at \d\d:\d\d:\d\d", message)
+    assert re.search(r"frames of the request leaving lab-worker2 eth0 in cleartext at \d\d:\d\d:\d\d", message)
     assert "s after restarting the Cilium agent on lab-worker2" in message
     assert "all of it while cilium_wg0 was missing on lab-worker2" in message
     assert run.report["evidence"]
@@ -91,7 +91,7 @@ def test_device_down_is_reported_where_nobody_promises_to_fail_closed(run_lab: R
     )
     assert run.result.ret == 0
     reported = run.outcome("skip")["change.no-cleartext[device-down]"]
-    assert "in clear" in reported
+    assert "in cleartext" in reported
     assert "only the strict mode promises" in reported
 
 

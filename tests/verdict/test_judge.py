@@ -116,7 +116,7 @@ SIGHTED = watched("two", sightings=(clear(frames=2), clear(frames=5)))
 KEEPALIVES = (data("one", "two", outgoing=True), data("two", "one", outgoing=False, keepalive=True))
 HANDSHAKES = (data("one", "two", outgoing=True), data("two", "one", outgoing=False, kind=MessageKind.INITIATION))
 CASES: list[tuple[Edit, str, str]] = [
-    (SIGHTED, "cleartext", "7 frames in clear"),
+    (SIGHTED, "cleartext", "7 frames in cleartext"),
     (delivered(received=2), "unreachable", "2 of 3 messages answered"),
     (delivered(received=0, error="Message too long"), "unreachable", "Message too long"),
     (watched("one", errors=("one broke",)), "inconclusive", "one broke"),

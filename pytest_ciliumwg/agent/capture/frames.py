@@ -23,7 +23,7 @@ UNKNOWN_FLOW = -1
 
 
 class Hit(NamedTuple):
-    """One frame of ours in clear."""
+    """One frame of ours in cleartext."""
 
     flow: int
     mark: int

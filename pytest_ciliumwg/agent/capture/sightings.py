@@ -1,4 +1,4 @@
-"""Frames of ours seen in clear: what they are counted by, and the evidence that is kept of them."""
+"""Frames of ours seen in cleartext: what they are counted by, and the evidence that is kept of them."""
 
 from __future__ import annotations
 

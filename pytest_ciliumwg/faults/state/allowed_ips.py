@@ -73,7 +73,7 @@ for _family in IPFamily:
     "allowed-ips-cleared",
     description="the next node's peer has no allowed IPs at all",
     shows="the peer is there, its handshake may be, and nothing is sent to it",
-    source="seen live: allowed IPs cleared on Cilium 1.13 and 1.15, 75 of 100 pings lost and none in clear",
+    source="seen live: allowed IPs cleared on Cilium 1.13 and 1.15, 75 of 100 pings lost and none in cleartext",
     catcher="allowed-ips.pods",
     also=(*LOST, "allowed-ips.nodes"),
     names="pair",
@@ -90,7 +90,7 @@ def allowed_ips_cleared(lab: Lab, node: LabNode) -> None:
     source=f"{REBUILT}; a pod address that was given to another node and learned too late",
     catcher="allowed-ips.foreign",
     also=(*LOST, "allowed-ips.pods"),
-    leaks=BOTH,  # the wrong node decrypts it, and passes it on to the right one in clear
+    leaks=BOTH,  # the wrong node decrypts it, and passes it on to the right one in cleartext
 )
 def allowed_ips_swapped(lab: Lab, node: LabNode) -> None:
     """Exchange them between the next node and the one after it."""

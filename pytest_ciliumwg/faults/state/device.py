@@ -21,8 +21,8 @@ def _asserts_mark(expected: Expectations) -> bool:
 @fault(
     "device-missing",
     description="the node's device cilium_wg0 is deleted",
-    shows="no cilium_wg0; to 1.13 pods' packets follow the main table in clear, since 1.14 they are dropped",
-    source="seen live: with the userspace fallback the device dies with the agent (42 of 100 pings in clear)",
+    shows="no cilium_wg0; to 1.13 pods' packets follow the main table in cleartext, since 1.14 they are dropped",
+    source="seen live: with the userspace fallback the device dies with the agent (42 of 100 pings in cleartext)",
     catcher="device.present",
     also=(*DEVICE, *LOST, "steering.table", "steering.redirect", "wire.nothing-else"),
     leaks=["rule"],
@@ -35,8 +35,8 @@ def device_missing(lab: Lab, node: LabNode) -> None:
 @fault(
     "device-down",
     description="the node's device cilium_wg0 is set down",
-    shows="no flag UP; to 1.13 the route of table 201 goes with it and packets leave in clear, since 1.14 dropped",
-    source="seen live: 75 of 100 packets in clear on Cilium 1.13 after `ip link set cilium_wg0 down`, none on 1.14",
+    shows="no flag UP; to 1.13 the route of table 201 goes with it and packets leave in cleartext, since 1.14 dropped",
+    source="seen live: 75 of 100 packets in cleartext on Cilium 1.13 after `ip link set cilium_wg0 down`, none on 1.14",
     catcher="device.up",
     also=(*LOST, "steering.table", "wire.nothing-else"),
     leaks=["rule"],

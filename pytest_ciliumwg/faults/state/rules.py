@@ -19,8 +19,8 @@ STALE = "deduced from Cilium's code: 1.16 and later never remove what 1.13 insta
 @fault(
     "rule-deleted",
     description="the ip rule that takes marked packets to table 201 is gone",
-    shows="`ip rule` without `fwmark 0xe00/0xf00 lookup 201`; the node's pods send in clear",
-    source="seen live: 75 of 100 requests in clear; a network manager or another agent that flushes rules",
+    shows="`ip rule` without `fwmark 0xe00/0xf00 lookup 201`; the node's pods send in cleartext",
+    source="seen live: 75 of 100 requests in cleartext; a network manager or another agent that flushes rules",
     catcher="steering.rule",
     also=(*BYPASSED, "wire.nothing-else"),
     leaks=["rule"],
@@ -39,7 +39,7 @@ for _family, _other in ((IPFamily.V4, IPFamily.V6), (IPFamily.V6, IPFamily.V4)):
     fault(
         f"rule-deleted-{_family.value}",
         description=f"the ip rule is gone for IP{_family.value} alone",
-        shows=f"10 of 10 IP{_family.value} requests in clear, IP{_other.value} encrypted, no ping lost",
+        shows=f"10 of 10 IP{_family.value} requests in cleartext, IP{_other.value} encrypted, no ping lost",
         source="seen live on Cilium 1.13 with the IPv6 rule deleted on one node",
         catcher=f"steering.rule[{_family.value}]",
         also=(*CLEAR, "wire.nothing-else"),
@@ -73,7 +73,7 @@ for _name, _changes, _what in (
     fault(
         f"rule-wrong-{_name}",
         description=f"the ip rule has {_what}",
-        shows="an ip rule that looks right at a glance; the node's pods send in clear",
+        shows="an ip rule that looks right at a glance; the node's pods send in cleartext",
         source="pkg/wireguard/agent/agent.go to 1.13 (RulePriorityWireguard, RouteMarkEncrypt, RouteTableWireguard): "
         "edited by hand, or by another agent that uses the same table, mark or priority",
         catcher="steering.rule",
@@ -86,7 +86,7 @@ for _name, _changes, _what in (
 @fault(
     "table-emptied",
     description="table 201 has no route, so that marked packets fall through to the main table",
-    shows="the rule present, `ip route show table 201` empty; the node's pods send in clear",
+    shows="the rule present, `ip route show table 201` empty; the node's pods send in cleartext",
     source="seen live: after encryption was switched off on Cilium 1.13 the rule stayed and the table was empty",
     catcher="steering.table",
     also=(*BYPASSED, "wire.nothing-else"),
@@ -102,7 +102,7 @@ def table_emptied(lab: Lab, node: LabNode) -> None:
 @fault(
     "table-wrong-device",
     description="the default route of table 201 leads to the native device",
-    shows="`default dev eth0` in table 201; the node's pods are not reached, or in clear where a router helps",
+    shows="`default dev eth0` in table 201; the node's pods are not reached, or in cleartext where a router helps",
     source="a route daemon that repairs default routes in every table",
     catcher="steering.table",
     also=LOST,
@@ -117,7 +117,7 @@ def table_wrong_device(lab: Lab, node: LabNode) -> None:
 @fault(
     "table-extra-route",
     description="table 201 has a more specific route to the next node's pods, past the tunnel",
-    shows="two routes in table 201; packets to the pods of one node in clear",
+    shows="two routes in table 201; packets to the pods of one node in cleartext",
     source="a cloud's route controller that writes pod routes into every table",
     catcher="steering.table",
     also=BYPASSED,

@@ -17,7 +17,7 @@ KEY_INDEX = "cilium/cilium CVE-2024-25631 (GHSA-x989-52fc-4vr4): encryption key 
 @fault(
     "encryption-off",
     description="encryption is disabled: no device, no rule, table or redirect, no published key",
-    shows="no cilium_wg0, no key annotation on the CiliumNode; pod traffic between nodes in clear",
+    shows="no cilium_wg0, no key annotation on the CiliumNode; pod traffic between nodes in cleartext",
     source="enable-wireguard=false in Cilium's configuration; cilium/cilium PR 35520: removed by accident, unnoticed",
     catcher="config.encryption",
     also=(*DEVICE, *BYPASSED, "steering.*", "wire.nothing-else", "wire.*", "size.outer-unfragmented"),
@@ -39,7 +39,7 @@ def encryption_off(lab: Lab, node: LabNode) -> None:
 @fault(
     "encryption-off-here",
     description="encryption is disabled on one node alone, whose agent has another configuration",
-    shows="no cilium_wg0 and no key annotation on this node; its pods' traffic in clear in both directions",
+    shows="no cilium_wg0 and no key annotation on this node; its pods' traffic in cleartext in both directions",
     source="enable-wireguard=false half rolled out, or a CiliumNodeConfig for one node",
     catcher="peers.published",
     also=(*DEVICE, *BYPASSED, *LOST, "steering.*", "wire.nothing-else"),
@@ -93,8 +93,8 @@ def steer_again(lab: Lab, node: LabNode) -> str:
 @fault(
     "redirect-removed",
     description="packets are no longer redirected into cilium_wg0 on the native devices",
-    shows="no cil_to_netdev at the egress of the native devices; the node's pods send in clear",
-    source="seen live: Cilium 1.15 with the egress filter of eth0 removed, 75 packets in clear and no ping lost",
+    shows="no cil_to_netdev at the egress of the native devices; the node's pods send in cleartext",
+    source="seen live: Cilium 1.15 with the egress filter of eth0 removed, 75 packets in cleartext and no ping lost",
     catcher="steering.redirect",
     also=(*BYPASSED, "wire.nothing-else"),
     leaks=["redirect"],
@@ -120,7 +120,7 @@ for _family, _other in ((IPFamily.V4, IPFamily.V6), (IPFamily.V6, IPFamily.V4)):
     fault(
         f"redirect-removed-{_family.value}",
         description=f"IP{_family.value} packets are no longer redirected into cilium_wg0 on the native devices",
-        shows=f"IP{_other.value} encrypted, IP{_family.value} of the node's pods in clear",
+        shows=f"IP{_other.value} encrypted, IP{_family.value} of the node's pods in cleartext",
         source=f"{KEY_INDEX}, here for one family",
         catcher=f"steering.redirect[{_family.value}]",
         also=(*CLEAR, "wire.nothing-else"),
@@ -133,7 +133,7 @@ for _family, _other in ((IPFamily.V4, IPFamily.V6), (IPFamily.V6, IPFamily.V4)):
 @fault(
     "redirect-one-device",
     description="a pod of the next node is reached by the second native device, which has no redirect",
-    shows="cil_to_netdev on eth0 and not on eth1; nothing in clear until somebody sends to that pod",
+    shows="cil_to_netdev on eth0 and not on eth1; nothing in cleartext until somebody sends to that pod",
     source="a device that Cilium's `devices` does not match, or that came after the agent's start",
     catcher="steering.redirect",
     steering="redirect",
@@ -166,7 +166,7 @@ def redirect_elsewhere(lab: Lab, node: LabNode) -> None:
 @fault(
     "ipcache-key-zero",
     description="the node's datapath does not know that the next node's pods are to be encrypted to",
-    shows="cil_to_netdev is there, but the ipcache has encryption key 0 for those pods: packets to them in clear",
+    shows="cil_to_netdev is there, but the ipcache has encryption key 0 for those pods: packets to them in cleartext",
     source=f"{KEY_INDEX}; CVE-2024-25630 (GHSA-7496-fgv9-xw82): the same for health and ingress endpoints",
     catcher="wire.no-cleartext",
     also=BYPASSED,

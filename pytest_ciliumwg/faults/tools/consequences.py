@@ -13,11 +13,11 @@ CLEAR = (
     "size.no-cleartext",
     "wire.counters",
 )
-"""Flows in clear. Of a fragment's short tail none can tell to which flow of a pair it belongs; and where all flows
-of a pair are in clear, nothing was encrypted whose bytes could be counted."""
+"""Flows in cleartext. Of a fragment's short tail none can tell to which flow of a pair it belongs; and where all flows
+of a pair are in cleartext, nothing was encrypted whose bytes could be counted."""
 
 BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*")
-"""Flows in clear, so that little or nothing went through the tunnel."""
+"""Flows in cleartext, so that little or nothing went through the tunnel."""
 
 LOST = (
     *BYPASSED,

@@ -40,7 +40,7 @@ def after_first_packet(lab: Lab, node: LabNode, script: str, *, seconds: float) 
 @fault(
     "leak-later",
     description=f"{LATER_SECONDS} s after the first packet all from the node's test pod to the next node's is clear",
-    shows="the first moments encrypted, then one pair in clear: a test of one request has passed by then",
+    shows="the first moments encrypted, then one pair in cleartext: a test of one request has passed by then",
     source="seen live: an agent's restart (1.13, 8.6 s) and an upgrade 1.13 to 1.15 (9.4 s) leak amid a flow",
     catcher="wire.sustained",
     also=BYPASSED,
@@ -55,7 +55,7 @@ def leak_later(lab: Lab, node: LabNode) -> None:
 @fault(
     "leak-terminating",
     description="the node's test pod is being deleted: its address left the ipcache, and it still sends",
-    shows="the tail of the pod's traffic to other nodes in clear; nothing to it gets through any more",
+    shows="the tail of the pod's traffic to other nodes in cleartext; nothing to it gets through any more",
     source="CVE-2025-32793 (GHSA-5vxx-c285-pcq4): 1.15.0 to 1.15.15, 1.16.0 to 1.16.8, 1.17.0 to 1.17.2",
     catcher="wire.sustained",
     also=LOST,

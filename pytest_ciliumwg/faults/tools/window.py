@@ -1,4 +1,4 @@
-"""Let a given number of packets out in clear, from now on, and know how many have passed."""
+"""Let a given number of packets out in cleartext, from now on, and know how many have passed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLES = "window"
 
 
 class Leak:
-    """Packets that are let out in clear; every trace of it goes with `close`."""
+    """Packets that are let out in cleartext; every trace of it goes with `close`."""
 
     def __init__(self, lab: Lab, node: LabNode, matches: Sequence[str], condition: str) -> None:
         """Let them out from now on.
@@ -68,7 +68,7 @@ class Leak:
 
 
 def leak_packets(lab: Lab, node: LabNode, to: LabNode, family: IPFamily, count: int) -> Leak:
-    """Let exactly the next packets from a node's test pod to another's pass in clear.
+    """Let exactly the next packets from a node's test pod to another's pass in cleartext.
 
     It does not matter how the node steers, nor whether that changes meanwhile.
 
@@ -89,7 +89,7 @@ def leak_packets(lab: Lab, node: LabNode, to: LabNode, family: IPFamily, count: 
 
 
 def leak_all_from(lab: Lab, node: LabNode, addresses: Iterable[IPAddress]) -> Leak:
-    """Let everything that these addresses of a node's pods send pass in clear.
+    """Let everything that these addresses of a node's pods send pass in cleartext.
 
     Raises:
         ProviderError: a command failed.

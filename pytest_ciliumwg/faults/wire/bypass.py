@@ -1,4 +1,4 @@
-"""Lead chosen packets past the steering, so that they take the main table's route in clear."""
+"""Lead chosen packets past the steering, so that they take the main table's route in cleartext."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ for _mode, _name, _description, _source, _families, _catcher, _more in (
 ):  # fmt: skip
     fault(
         _name,
-        description=f"copies of what the node's test pod sends to the next node's leave in clear {_description}",
+        description=f"copies of what the node's test pod sends to the next node's leave in cleartext {_description}",
         shows="all delivered and encrypted, and cleartext on the wire that address filters do not show",
         source=_source,
         catcher=_catcher,

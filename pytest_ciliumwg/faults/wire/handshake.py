@@ -36,7 +36,7 @@ def _from(node: LabNode) -> str:
 @fault(
     "handshake-never",
     description="UDP 51871 is blocked between the node and the next node, in both directions",
-    shows="initiations and no response; `latest handshake` never; nothing gets through, and nothing in clear",
+    shows="initiations and no response; `latest handshake` never; nothing gets through, and nothing in cleartext",
     source=FIREWALL,
     catcher="handshake.completed",
     also=LOST,

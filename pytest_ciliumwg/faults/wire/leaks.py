@@ -1,4 +1,4 @@
-"""Faults that let packets of one pod pair out in clear: from the node's test pod to the next node's test pod."""
+"""Faults that let packets of one pod pair out in cleartext: from the node's test pod to the next node's test pod."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ OTHER_PROTOCOL = 132
 
 @fault(
     "leak-pair",
-    description="everything from the node's test pod to the next node's leaves in clear",
-    shows="one direction of one pod pair in clear, all other pairs encrypted, no ping lost",
+    description="everything from the node's test pod to the next node's leaves in cleartext",
+    shows="one direction of one pod pair in cleartext, all other pairs encrypted, no ping lost",
     source="cilium/cilium issue 46687: one pair differs, so that a test of one random pair does not find it",
     catcher="wire.no-cleartext",
     also=BYPASSED,
@@ -44,8 +44,8 @@ def _bypass_condition(lab: Lab, node: LabNode, *, condition: str) -> None:
 for _family, _other in ((IPFamily.V4, IPFamily.V6), (IPFamily.V6, IPFamily.V4)):
     fault(
         f"leak-pair-{_family.value}",
-        description=f"IP{_family.value} from the node's test pod to the next node's leaves in clear",
-        shows=f"IP{_family.value} of one pair and direction in clear, IP{_other.value} of the same pair encrypted",
+        description=f"IP{_family.value} from the node's test pod to the next node's leaves in cleartext",
+        shows=f"IP{_family.value} of one pair and direction in cleartext, IP{_other.value} of the same pair encrypted",
         source="recordings of Cilium 1.13 with one family's rule deleted; cilium-cli tests IPv6 only where enabled",
         catcher=f"wire.no-cleartext[{_family.value}-udp]",
         also=CLEAR,
@@ -56,34 +56,34 @@ for _family, _other in ((IPFamily.V4, IPFamily.V6), (IPFamily.V6, IPFamily.V4)):
 
 for _name, _condition, _catcher, _description, _source in (
     ("reply", "ct direction reply", "wire.no-cleartext",
-     "replies from the node's test pod to the next node's leave in clear, requests do not",
-     "cilium/cilium issue 46864 and CVE-2024-25630 (GHSA-7496-fgv9-xw82): replies alone in clear; no ping is lost"),
+     "replies from the node's test pod to the next node's leave in cleartext, requests do not",
+     "cilium/cilium issue 46864 and CVE-2024-25630 (GHSA-7496-fgv9-xw82): replies alone in cleartext; no ping is lost"),
     ("udp-pair", "meta l4proto udp", "wire.no-cleartext[v4-udp]",
-     "UDP from the node's test pod to the next node's leaves in clear, all else is encrypted",
-     "cilium/cilium issue 46864 (replies over UDP in clear) and CVE-2024-28250 (only what a proxy sends)"),
+     "UDP from the node's test pod to the next node's leaves in cleartext, all else is encrypted",
+     "cilium/cilium issue 46864 (replies over UDP in cleartext) and CVE-2024-28250 (only what a proxy sends)"),
     ("tcp-pair", "meta l4proto tcp", "wire.no-cleartext[v6-tcp]",
-     "TCP from the node's test pod to the next node's leaves in clear, all else is encrypted",
+     "TCP from the node's test pod to the next node's leaves in cleartext, all else is encrypted",
      "CVE-2024-28250 (GHSA-v6q2-4qr3-5cw6): what the L7 proxy sends; a ping shows nothing"),
     ("icmp-pair", "meta l4proto { icmp, icmpv6 }", "wire.no-cleartext[v4-icmp]",
-     "ICMP from the node's test pod to the next node's leaves in clear, all else is encrypted",
+     "ICMP from the node's test pod to the next node's leaves in cleartext, all else is encrypted",
      "cilium/cilium issue 38688: ICMPv6 treated apart; cilium-cli's pod test sends TCP alone"),
     ("tcp-end", "meta l4proto tcp tcp flags & (fin | rst) != 0 meta length < 100", "wire.no-cleartext[v4-tcp]",
-     "the FIN and RST segments from the node's test pod to the next node's leave in clear: headers, no payload",
-     "cilium/cilium issue 35485: RST seen in clear by Cilium's own CI"),
+     "the FIN and RST segments from the node's test pod to the next node's leave in cleartext: headers, no payload",
+     "cilium/cilium issue 35485: RST seen in cleartext by Cilium's own CI"),
     ("large", "meta length > 1300", "size.no-cleartext[v4-udp]",
-     "packets above 1300 bytes from the node's test pod to the next node's leave in clear",
+     "packets above 1300 bytes from the node's test pod to the next node's leave in cleartext",
      "a size check that falls through, as with issue 28413's missing room for the tunnel's headers"),
     ("small", "meta length < 60", "size.no-cleartext[v4-udp]",
-     "packets below 60 bytes from the node's test pod to the next node's leave in clear: no canary fits into them",
+     "packets below 60 bytes from the node's test pod to the next node's leave in cleartext: no canary fits into them",
      "a header parser that gives up on short packets and passes them"),
     ("first-packet", "numgen inc mod 100000 == 0", "wire.first-packet",
-     "the very first packet from the node's test pod to the next node's leaves in clear, no other",
+     "the very first packet from the node's test pod to the next node's leaves in cleartext, no other",
      DISCOVERY),
 ):  # fmt: skip
     fault(
         f"leak-{_name}",
         description=_description,
-        shows="these packets of one pod pair in clear on the wire, and nothing lost",
+        shows="these packets of one pod pair in cleartext on the wire, and nothing lost",
         source=_source,
         catcher=_catcher,
         also=(*CLEAR, "wire.counters"),
@@ -95,8 +95,8 @@ for _name, _condition, _catcher, _description, _source in (
 
 @fault(
     "leak-rare",
-    description="one UDP datagram in a thousand from the node's test pod leaves in clear",
-    shows="a single frame in clear now and then, and nothing lost",
+    description="one UDP datagram in a thousand from the node's test pod leaves in cleartext",
+    shows="a single frame in cleartext now and then, and nothing lost",
     source="CVE-2025-32793's race: few packets among many, so that a test of one request does not find it",
     catcher="wire.sustained",
     also=CLEAR,
@@ -109,8 +109,8 @@ def leak_rare(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "leak-fragment",
-    description="the later fragments of what the node's test pod sends to the next node's leave in clear",
-    shows="first fragments encrypted, second ones in clear: no ports in them, so filters by port see nothing",
+    description="the later fragments of what the node's test pod sends to the next node's leave in cleartext",
+    shows="first fragments encrypted, second ones in cleartext: no ports in them, so filters by port see nothing",
     source="a datapath that decides by ports, which only a first fragment has",
     catcher="size.no-cleartext",
     also=["size.delivered", "wire.nothing-else"],  # of a short tail nobody can tell to which flow it belongs
@@ -125,7 +125,7 @@ def leak_fragment(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "leak-snat",
-    description="packets from the node's test pod to the next node's leave in clear, with the node's address",
+    description="packets from the node's test pod to the next node's leave in cleartext, with the node's address",
     shows="cleartext whose source is the node's address: a capture that filters by pod addresses sees nothing",
     source="CVE-2024-28250 (GHSA-v6q2-4qr3-5cw6): what the proxy sends has the host's identity; masquerading first",
     catcher="wire.no-cleartext",
@@ -158,8 +158,8 @@ def leak_snat(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "leak-eth1",
-    description="packets from the node's test pod to the next node's leave in clear through eth1 alone",
-    shows="nothing in clear on the first native device, cleartext on the second",
+    description="packets from the node's test pod to the next node's leave in cleartext through eth1 alone",
+    shows="nothing in cleartext on the first native device, cleartext on the second",
     source="a native device that Cilium does not manage (`devices`) is not covered by the redirect",
     catcher="wire.no-cleartext",
     also=(*BYPASSED, "steering.redirect"),
@@ -181,7 +181,7 @@ def leak_eth1(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "leak-vxlan",
-    description="packets from the node's test pod to the next node's leave in clear inside VXLAN",
+    description="packets from the node's test pod to the next node's leave in cleartext inside VXLAN",
     shows="UDP 8472 between the nodes that holds cleartext: a capture that filters by outer addresses sees nothing",
     source="CVE-2024-28250 in tunnel mode: the redirect before or after the wrong encapsulation",
     catcher="wire.no-cleartext",
@@ -227,8 +227,8 @@ while True:
 
 @fault(
     "leak-other-protocol",
-    description="a protocol that no flow of the suite uses (SCTP's number) leaves in clear from pod to pod",
-    shows="TCP, UDP and ICMP encrypted everywhere; packets with protocol 132 between two pods in clear",
+    description="a protocol that no flow of the suite uses (SCTP's number) leaves in cleartext from pod to pod",
+    shows="TCP, UDP and ICMP encrypted everywhere; packets with protocol 132 between two pods in cleartext",
     source="a datapath that knows three protocols; cilium-cli tests TCP and ICMP alone",
     catcher="wire.nothing-else",
     leaks=BOTH,

@@ -147,8 +147,8 @@ def _side_link(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "path-unwatched",
-    description="pods of the node reach the next node's test pod in clear, over a way that no watch knows",
-    shows="all delivered, nothing in clear on the native devices, and no WireGuard packets between the two",
+    description="pods of the node reach the next node's test pod in cleartext, over a way that no watch knows",
+    shows="all delivered, nothing in cleartext on the native devices, and no WireGuard packets between the two",
     source="a second network (storage, SR-IOV, a VPN) that Cilium's `devices` does not name",
     catcher="wire.tunnelled",
     also=BYPASSED,
@@ -164,7 +164,7 @@ def path_unwatched(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "path-asymmetric",
-    description="packets to the next node's test pod take a way that no watch knows, in clear; replies the tunnel",
+    description="packets to the next node's test pod take a way that no watch knows, in cleartext; replies the tunnel",
     shows="all delivered, and WireGuard packets between the two in one direction only",
     source="asymmetric routing over a second network; a one-sided leak keeps ping at 0 % loss",
     catcher="wire.tunnelled",

@@ -144,7 +144,7 @@ def _node(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
     commands = ["link set lo up", "link set cilium_net up", "link set cilium_host up"]
     commands += _natives(node)
     commands += [f"addr add {ip} dev cilium_host{_nodad(ip)}" for ip in node.cilium_addresses]
-    # Cilium drops what is for a pod that is gone; an ICMP error of the node would carry the pod's payload in clear.
+    # Cilium drops what is for a pod that is gone; an ICMP error of the node would carry the pod's payload in cleartext.
     commands += [f"route replace blackhole {cidr}" for cidr in node.pod_cidrs]
     for pod in node.pods:
         commands += _to_pod(pod)

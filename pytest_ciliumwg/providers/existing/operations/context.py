@@ -1,4 +1,4 @@
-"""What every operation takes hold of, and how it waits until its effect is there."""
+"""What every operation is given, and the wait for what it started."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def drain_node(lab: Lab, name: str) -> None:
 
 
 def remove_node(lab: Lab, name: str) -> None:
-    """Stop a node; all others forget it, its routes before its addresses, so that nothing finds a way in clear."""
+    """Stop a node; all others forget it, its routes before its addresses, so that nothing finds a way in cleartext."""
     _enough(lab)
     node = lab.node(name)
     lab.undo_log.add(_what(name), partial(_bring_back, lab, node))
