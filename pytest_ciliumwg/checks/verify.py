@@ -40,15 +40,18 @@ class Verify:
             meaning: One sentence on what a violation means for the user.
         """
         self.verified += 1
+        _check_place(where)
         if not holds:
             self.findings.append(Finding(place=where, expected=str(expected), seen=str(seen), meaning=meaning))
 
     def unmeasured(self, where: Place, why: str) -> None:
         """Note a place at which the requirement could not be measured though it should have been."""
+        _check_place(where)
         self.not_measured.append(Remark(where, why))
 
     def unsupported(self, where: Place, why: str) -> None:
         """Note a place at which this provider cannot tell, by its nature: a reason to skip, not to doubt."""
+        _check_place(where)
         self.not_supported.append(Remark(where, why))
 
     def conclude(self, heading: str) -> None:
@@ -61,6 +64,16 @@ class Verify:
             if self.not_supported:
                 pytest.skip(_lines(self.not_supported))
             raise InconclusiveError("nothing was there to verify")
+
+
+def _check_place(where: object) -> None:
+    """Refuse words in place of a Place, at the check that wrote them: reports need the place as data.
+
+    Raises:
+        TypeError: it is no Place.
+    """
+    if not isinstance(where, Place):
+        raise TypeError(f"where={where!r} is no Place: write Place.of_node(…), Place.of_pair(…) or Place.everywhere(…)")
 
 
 def _lines(items: Sequence[Finding | Remark]) -> str:

@@ -86,7 +86,7 @@ def answered(count: int) -> Callable[[dict[str, Any]], bool]:
 def test_all_kinds_of_flows_are_answered_at_their_rate(begin: Begin, v6: bool) -> None:
     if v6:
         sh("sysctl -qw net.ipv6.conf.lo.disable_ipv6=0")
-        sh("ip address add fd00::1/128 dev lo; ip address add fd00::2/128 dev lo")
+        sh("ip address add fd00::1/128 dev lo nodad; ip address add fd00::2/128 dev lo nodad")
     ends: dict[str, Any] = {"source": "fd00::1", "destination": "fd00::2"} if v6 else {}
     flows = [flow(n, protocol, fresh, **ends) for n, (protocol, fresh) in enumerate(KINDS)]
     began = time.monotonic()

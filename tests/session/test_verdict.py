@@ -14,20 +14,22 @@ from .conftest import SuiteRun
 OWN = '''
 import pytest
 
+from pytest_ciliumwg.model.place import Place
+
 TRIES = []
 
 
 @pytest.mark.ciliumwg_check("own.first", source="the house")
 def test_first(verify):
     """The first holds."""
-    verify(True, where="here", expected="it", seen="it")
+    verify(True, where=Place.everywhere("here"), expected="it", seen="it")
 
 
 @pytest.mark.ciliumwg_check("own.second", source="the house")
 def test_second(verify):
     """The second holds at its second try."""
     TRIES.append(1)
-    verify(len(TRIES) > 1 or SECOND, where="here", expected="it", seen="nothing")
+    verify(len(TRIES) > 1 or SECOND, where=Place.everywhere("here"), expected="it", seen="nothing")
 
 
 def test_no_check():
