@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.flows.ports import port_of
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod, first_of, sorted_families
 from pytest_ciliumwg.model.traffic import Flow, Path, Protocol, Purpose
 from pytest_ciliumwg.providers.base import SERVICE_PORT
@@ -14,7 +15,6 @@ from pytest_ciliumwg.providers.base import SERVICE_PORT
 MtuOf = Callable[[Pod, IPAddress], int]
 """The MTU of the route from a pod to an address."""
 
-FIRST_PORT, PORTS = 22000, 38000
 DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
@@ -201,7 +201,7 @@ def _flow(
         source=addresses[0],
         destination=addresses[1],
         protocol=protocol,
-        port=FIRST_PORT + number % PORTS,
+        port=port_of(number),
         payload_size=size,
         count=count,
     )

@@ -18,6 +18,7 @@ from typing import Self
 from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.errors import AgentError, CiliumwgError, ProviderError
 from pytest_ciliumwg.flows.continuous import RATE, churn_flows, continuous_flows, interval
+from pytest_ciliumwg.flows.ports import with_own_ports
 from pytest_ciliumwg.model.cluster import Node, Pod
 from pytest_ciliumwg.model.timeline import ChangeStep, Event, Timeline
 from pytest_ciliumwg.model.traffic import Flow
@@ -80,7 +81,7 @@ class ContinuousWatch:
         families = cluster.declared.families
         flows = continuous_flows(self._pods, families)
         flows += churn_flows(self._pods, families, len(flows))
-        self.flows: dict[int, Flow] = {flow.id: flow for flow in flows}
+        self.flows: dict[int, Flow] = {flow.id: flow for flow in with_own_ports(flows)}
         heartbeat_period = max(PERIOD, len(self._nodes) / NODES_PER_HEARTBEAT_SECOND)
         self.ledger = Ledger([node.name for node in self._nodes], longest_pause=LATE_HEARTBEATS * heartbeat_period)
         self._watches = self._follow_watches(port, heartbeat_period)

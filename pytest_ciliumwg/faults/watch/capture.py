@@ -17,6 +17,7 @@ from pytest_ciliumwg.faults.tools.transports import (
     LateTransport,
     RewritingTransport,
 )
+from pytest_ciliumwg.flows.ports import FIRST_PORT
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.base import AgentTransport
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -27,7 +28,7 @@ TINY_RING = {"ring": {"block_size": 4096, "blocks": 2}}
 SMALL_BLOCKS = {"ring": {"block_size": 4096, "blocks": 2048}}
 BURST_FRAMES = 20000
 EARLY_SECONDS = 0.35
-FIRST_PORT, PORTS_TAKEN = 22000, 60
+PORTS_TAKEN = 60
 """The first ports of flows, as the plan of flows numbers them."""
 DROPPED = "no cleartext seen, because nobody looked: silence that proves nothing"
 
