@@ -78,7 +78,7 @@ PASSING: dict[str, dict[str, Any]] = {
 def test_in_the_end_they_come(recorded: MakeDouble, tmp_path: Path, name: str) -> None:
     double = recorded()
     double.mishap(**PASSING[name])
-    outcome = Outcome(double, tmp_path)
+    outcome = Outcome(double, tmp_path, timeout=60.0, retry_policy=replace(HASTY, pull=60.0))
     assert outcome.is_success(), outcome.errors
     assert any("waiting: " in line for line in outcome.lines)
     assert double.ours() == []
