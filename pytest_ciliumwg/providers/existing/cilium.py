@@ -99,7 +99,7 @@ class Cilium:
             for node, agent in agents.items()
             if not agent.trouble
         }
-        versions = dict(zip(places, for_each(self._version_at, places.values()), strict=True))
+        versions = dict(zip(places, for_each(self._version_at, places.values(), at_once=CONCURRENCY), strict=True))
         if not versions:
             raise ProviderError(f"no Cilium agent in namespace {self.namespace} runs, so its version cannot be read")
         if len(set(versions.values())) > 1:

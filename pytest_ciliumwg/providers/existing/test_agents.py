@@ -10,7 +10,7 @@ from pytest_ciliumwg.errors import AgentError, ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.observe.kubernetes import pod_facts
 from pytest_ciliumwg.providers.base import AgentTransport
-from pytest_ciliumwg.providers.existing.cilium import Cilium
+from pytest_ciliumwg.providers.existing.cilium import CONCURRENCY, Cilium
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.manifests import Role
 from pytest_ciliumwg.providers.existing.readiness import not_ready_of
@@ -73,15 +73,15 @@ class TestAgents:
         raw = self._pods["node-agent"].get(node)
         if raw is None:
             return NoAgent(node, "it is not among the nodes under test, or its pod is gone")
-        return self._port(node, raw["metadata"]["name"])
+        return self._transport(node, raw["metadata"]["name"])
 
     def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod, or in one more pod of ours."""
         if pod.namespace != self._installation.run.namespace:
             return NoAgent(pod.name, "it is not among the nodes under test, or its pod is gone")
-        return self._port(pod.name, pod.name)
+        return self._transport(pod.name, pod.name)
 
-    def _port(self, name: str, pod: str) -> AgentTransport:
+    def _transport(self, name: str, pod: str) -> AgentTransport:
         return ExecTransport(self._kube, name, self._installation.run.namespace, pod, on_gone=self.forget)
 
     def forget(self) -> None:
@@ -107,7 +107,8 @@ class TestAgents:
         Raises:
             ProviderError: one does not.
         """
-        for_each(lambda transport: _hello(transport, deadline, self._spec.retry_policy.poll), transports)
+        poll = self._spec.retry_policy.poll
+        for_each(lambda transport: _hello(transport, deadline, poll), transports, at_once=CONCURRENCY)
 
     def settle(self) -> None:
         """Wait until every agent and test pod is there again, and give the test pods Services anew.
