@@ -21,7 +21,7 @@ CONNECTION_SECONDS = 5.0
 """How long a TCP connection may take, from its first packet to its last."""
 RING = {"block_size": 1 << 17, "blocks": 128}
 """Each native device's ring, 16 MiB: blocks that hold any usual frame (what they cannot is counted as cut), and so
-many that a watch may be kept off the processor for 5 s before it loses a frame."""
+many that a watch may be kept off the processor for 12 s before it loses a frame."""
 
 
 class JobGoneError(AgentError):

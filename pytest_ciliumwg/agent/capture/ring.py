@@ -28,7 +28,7 @@ _STATUS_AT = 8
 _PACKET_TYPE_AT = 58  # sockaddr_ll.sll_pkttype behind the aligned frame header
 _VLAN_VALID = 1 << 4
 
-RETIRE_MS = 40
+RETIRE_MS = 100
 """A block that is not full is handed over after so many milliseconds. With few frames the ring lasts for this time
 its number of blocks: so long may the reader be kept off the processor before a frame is dropped."""
 
