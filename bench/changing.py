@@ -127,37 +127,37 @@ def leaking(cluster: LabCluster, dice: random.Random, wanted: int) -> tuple[list
 def mistakes(injected: list[Injected], timeline: Timeline) -> list[str]:
     """What the timeline says otherwise than what was done."""
     wrong, left = [], list(timeline.clear)
-    for one in injected:
-        mine = [seen for seen in left if one.began - 0.1 <= seen.first_at <= one.ended + 0.1]
+    for leak in injected:
+        mine = [seen for seen in left if leak.began - 0.1 <= seen.first_at <= leak.ended + 0.1]
         left = [seen for seen in left if seen not in mine]
-        wrong += _wrong_with(one, mine, timeline)
+        wrong += _wrong_with(leak, mine, timeline)
     return [*wrong, *(f"seen, but never let out: {seen}" for seen in left), *_doubts(timeline)]
 
 
-def _wrong_with(one: Injected, mine: list[Sighting], timeline: Timeline) -> list[str]:
-    wrong = [f"{one}: a frame of {timeline.flows.get(seen.flow)}" for seen in mine if not _fits(one, seen, timeline)]
-    for node, outgoing in ((one.source, True), (one.destination, False)):
+def _wrong_with(leak: Injected, mine: list[Sighting], timeline: Timeline) -> list[str]:
+    wrong = [f"{leak}: a frame of {timeline.flows.get(seen.flow)}" for seen in mine if not _fits(leak, seen, timeline)]
+    for node, outgoing in ((leak.source, True), (leak.destination, False)):
         frames = sum(seen.frames for seen in mine if (seen.node, seen.outgoing) == (node, outgoing))
-        if frames != one.packets:
-            wrong.append(f"{one}: {frames} frames at {node}")
+        if frames != leak.packets:
+            wrong.append(f"{leak}: {frames} frames at {node}")
     for seen in mine:
         change = Causes(timeline).of(seen).change
-        if str(change) != one.change:
-            wrong.append(f"{one}: put down to {change}")
+        if str(change) != leak.change:
+            wrong.append(f"{leak}: put down to {change}")
     return wrong
 
 
-def _fits(one: Injected, seen: Sighting, timeline: Timeline) -> bool:
+def _fits(leak: Injected, seen: Sighting, timeline: Timeline) -> bool:
     flow = timeline.flows.get(seen.flow)
-    if flow is None or flow.family is not one.family:
+    if flow is None or flow.family is not leak.family:
         return False
     return flow.pair == (
-        (one.source, one.destination) if seen.direction == "request" else (one.destination, one.source)
+        (leak.source, leak.destination) if seen.direction == "request" else (leak.destination, leak.source)
     )
 
 
 def _doubts(timeline: Timeline) -> list[str]:
-    return [*(f"blind: {one}" for one in timeline.blind), *(f"unsound: {why}" for why in timeline.unsound)]
+    return [*(f"blind: {span}" for span in timeline.blind), *(f"unsound: {why}" for why in timeline.unsound)]
 
 
 def all_leaks(count: int, dice: random.Random) -> list[str]:
@@ -170,7 +170,7 @@ def all_leaks(count: int, dice: random.Random) -> list[str]:
         finally:
             cluster.close()
         found = mistakes(injected, timeline)
-        done, packets = done + len(injected), packets + sum(one.packets for one in injected)
+        done, packets = done + len(injected), packets + sum(leak.packets for leak in injected)
         print(
             f"{done} leaks of {packets} packets in all, {len(found)} mistakes in the last {len(injected)}", flush=True
         )
@@ -194,7 +194,7 @@ def healthy(minutes: float, dice: random.Random) -> list[str]:
         cluster.close()
     for leak in leaks(timeline):
         print(f"{leak.where}: {leak.told}")
-    answered = sum(one.answered for one in timeline.totals.values())
+    answered = sum(totals.answered for totals in timeline.totals.values())
     print(f"{minutes:g} minutes, {changes.made} changes, {answered} messages answered, {len(timeline.clear)} sightings")
     return [*(f"seen, but never let out: {seen}" for seen in timeline.clear), *_doubts(timeline)]
 
@@ -209,8 +209,8 @@ def main() -> int:
     dice = random.Random(options.seed)  # noqa: S311 - no secret
     wrong = all_leaks(options.leaks, dice) if options.leaks else []
     wrong += healthy(options.healthy_minutes, dice) if options.healthy_minutes else []
-    for one in wrong[:20]:
-        print(one)
+    for mistake in wrong[:20]:
+        print(mistake)
     print("good" if not wrong else f"NOT GOOD: {len(wrong)} mistakes")
     return 1 if wrong else 0
 

@@ -83,23 +83,23 @@ def run(cluster: LabCluster, seconds: float) -> int:
     with ContinuousWatch(cluster, devices, 51871, print) as watch:
         dump, started = tcpdump(cluster)
         watched = [*processes(cluster), dump]
-        began, cpu = time.monotonic(), [one.cpu() for one in watched]
+        began, cpu = time.monotonic(), [process.cpu() for process in watched]
         time.sleep(min(SETTLED, seconds / 2))
-        early = [one.memory() for one in watched]
+        early = [process.memory() for process in watched]
         while time.monotonic() - began < seconds:
             time.sleep(min(60.0, seconds))
-            print(f"{(time.monotonic() - began) / 60:5.1f} min", [one.memory() for one in watched], flush=True)
+            print(f"{(time.monotonic() - began) / 60:5.1f} min", [process.memory() for process in watched], flush=True)
         passed = time.monotonic() - began
-        shares = [(one.cpu() - before) / passed * 100 for one, before in zip(watched, cpu, strict=True)]
-        growth = [one.memory() - before for one, before in zip(watched, early, strict=True)]
+        shares = [(process.cpu() - before) / passed * 100 for process, before in zip(watched, cpu, strict=True)]
+        growth = [process.memory() - before for process, before in zip(watched, early, strict=True)]
         started.terminate()
         timeline = watch.stop()
-    for one, share, grown in zip(watched, shares, growth, strict=True):
-        print(f"{one.name:28} {share:5.1f} % of a core, memory {grown:+d} KiB after the first three")
+    for process, share, grown in zip(watched, shares, growth, strict=True):
+        print(f"{process.name:28} {share:5.1f} % of a core, memory {grown:+d} KiB after the first three")
     counted = [device for devices in timeline.counted.values() for device in devices.values()]
-    drops, frames = sum(one.drops for one in counted), sum(one.frames for one in counted)
-    answered = sum(one.answered for one in timeline.totals.values())
-    lost = sum(one.lost for one in timeline.outages)
+    drops, frames = sum(device.drops for device in counted), sum(device.frames for device in counted)
+    answered = sum(totals.answered for totals in timeline.totals.values())
+    lost = sum(outage.lost for outage in timeline.outages)
     print(f"{frames} frames searched, {drops} dropped; {answered} messages answered, {lost} lost")
     print(
         f"{len(timeline.clear)} times in cleartext, {len(timeline.blind)} times blind, {len(timeline.unsound)} doubts"

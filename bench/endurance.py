@@ -26,7 +26,9 @@ LOOKS = (
 
 def look() -> list[str]:
     """The machine's state, as far as a lab could touch it."""
-    return [subprocess.run(["sh", "-c", one], capture_output=True, text=True, check=True).stdout for one in LOOKS]
+    return [
+        subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout for command in LOOKS
+    ]
 
 
 def survivors(sessions: list[int]) -> list[str]:
@@ -85,9 +87,9 @@ def main(runs: int, kills: int) -> int:
     seconds = sorted(took for _, took in results) or [0.0]
     print(f"healthy: {sum(good for good, _ in results)} of {runs} conform, {seconds[0]:.1f} to {seconds[-1]:.1f} s")
     print(f"killed: {kills}, at {', '.join(f'{moment:.2f}' for moment in moments)} s; then {sum(after_kill)} conform")
-    for name, one, other in zip(LOOKS, before, after, strict=True):
-        if one != other:
-            print(f"LEFT BEHIND ({name}):\n{one}--- became\n{other}")
+    for name, earlier, later in zip(LOOKS, before, after, strict=True):
+        if earlier != later:
+            print(f"LEFT BEHIND ({name}):\n{earlier}--- became\n{later}")
     print(f"left behind: {len(left)} files, {len(alive)} processes; machine as before: {before == after}")
     return int(
         not (all(good for good, _ in results) and all(after_kill) and before == after and not left and not alive)

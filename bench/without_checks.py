@@ -41,7 +41,7 @@ def judged_again(directory: Path, check: str) -> dict[str, int]:
 def really_without(items: list[pytest.Item], check: str) -> int:
     """The exit status of the self-test of the check's quickest faults, with all its tests deselected."""
     faults = sorted(caught_by(check), key=lambda fault: fault.seconds)[:2]
-    names = {item.nodeid.partition("[")[0] for item in items if (one := Check.of(item)) and one.id == check}
+    names = {item.nodeid.partition("[")[0] for item in items if (asserted := Check.of(item)) and asserted.id == check}
     command = [
         *(sys.executable, "-m", "pytest", "--ciliumwg", "--ciliumwg-provider=lab", "--ciliumwg-selftest"),
         f"--ciliumwg-fault={','.join(fault.name for fault in faults)}",

@@ -44,7 +44,9 @@ def test_no_address_belongs_to_two_peers(observed: Observed, nodes: Sequence[Nod
         rows = [(net, names.get(p.public_key, p.public_key)) for p in state.real_peers() for net in p.allowed_ips]
         rows.sort(key=lambda row: (row[0].version, row[0].network_address, row[0].prefixlen))
         overlaps = list(_overlaps(rows))
-        clashes = [f"{wide} of {owner} and {narrow} of {other}" for (wide, owner), (narrow, other) in overlaps]
+        clashes = [
+            f"{wide} of {owner} and {narrow} of {overlapped}" for (wide, owner), (narrow, overlapped) in overlaps
+        ]
         clashing = [row for pair in overlaps for row in pair]
         verify(
             not clashes,
@@ -107,10 +109,10 @@ def test_nothing_of_another_node(
             for ip in pod.addresses
         }
         foreign |= {
-            ip: (other.name, f"node {other.name}")
-            for other in nodes
-            if other is not node
-            for ip in (*other.addresses, *other.cilium_addresses)
+            ip: (third.name, f"node {third.name}")
+            for third in nodes
+            if third is not node
+            for ip in (*third.addresses, *third.cilium_addresses)
         }
         wrong = {ip: owner for ip, owner in foreign.items() if _covers(peer, ip)}
         wide = [net for net in peer.allowed_ips if net.num_addresses > 1]

@@ -89,7 +89,11 @@ def test_control_canary_was_seen_where_it_was_sent(judge: Judge, verify: Verify)
     """Each node's watch saw the node's own control canary on every native device, before and after the flows."""
     for node, device, _ in _devices(judge, verify):
         controls = judge.measurement.watches[node].controls
-        seen = {one.phase for one in controls if one.outgoing and one.sender == node and one.device == device}
+        seen = {
+            control.phase
+            for control in controls
+            if control.outgoing and control.sender == node and control.device == device
+        }
         for phase, when in PHASES.items():
             verify(
                 phase in seen,
@@ -108,7 +112,7 @@ def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) 
         if watch.errors:
             verify.unmeasured(Place.of_node(node), watch.errors[0])
             continue
-        seen = {(one.phase, one.sender) for one in watch.controls if not one.outgoing}
+        seen = {(control.phase, control.sender) for control in watch.controls if not control.outgoing}
         for sender in watches:
             for phase, when in PHASES.items() if sender != node else ():
                 verify(

@@ -43,13 +43,13 @@ def test_completed(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
 @pytest.mark.ciliumwg_check("handshake.opened", source=PROTOCOL)
 def test_opened(judge: Judge, verify: Verify) -> None:
     """The first packet between two nodes gets a session opened, and is answered."""
-    for one in judge.judgements:
-        if one.flow.purpose == "first":
+    for judgement in judge.judgements:
+        if judgement.flow.purpose == "first":
             verify(
-                one.delivery.received > 0,
-                where=Place.of_flow(one.flow),
+                judgement.delivery.received > 0,
+                where=Place.of_flow(judgement.flow),
                 expected="an answer",
-                seen=one.delivery.error or "none",
+                seen=judgement.delivery.error or "none",
                 meaning="This node cannot begin a handshake with the other: pods wait until the other one sends.",
             )
 
@@ -108,18 +108,20 @@ def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterato
     """Each node's peers after the watch, with their nodes' names."""
     names = peer_names(nodes)
     after = judge.measurement.after
-    for one, other in permutations(after, 2):
-        state = after[one]
-        found = [peer for peer in state.peers if names.get(peer.public_key) == other]
+    for node, peer_node in permutations(after, 2):
+        state = after[node]
+        found = [peer for peer in state.peers if names.get(peer.public_key) == peer_node]
         if found:
-            yield state, found[0], other
+            yield state, found[0], peer_node
         else:
-            verify.unmeasured(Place.between(one, other), f"{other} is no peer of {one} (see the peers checks)")
+            verify.unmeasured(
+                Place.between(node, peer_node), f"{peer_node} is no peer of {node} (see the peers checks)"
+            )
 
 
-def _count(judge: Judge, node: str, other: str, kind: MessageKind) -> int:
+def _count(judge: Judge, node: str, peer: str, kind: MessageKind) -> int:
     """Messages of a kind between two nodes, in either direction, that the first one's watch saw."""
-    ends = judge.addresses(node), judge.addresses(other)
+    ends = judge.addresses(node), judge.addresses(peer)
     return sum(
         messages.count
         for _, messages in judge.messages(node)

@@ -20,23 +20,23 @@ HOST_PATHS: tuple[Path, ...] = ("pod-to-node", "node-to-pod", "node-to-node")
 @pytest.mark.parametrize("path", HOST_PATHS)
 def test_host_paths(judge: Judge, verify: Verify, expected: Expectations, path: Path) -> None:
     """Traffic of nodes' own networks is encrypted where this is promised and neither node opted out."""
-    flows = [one for one in judge.judgements if one.flow.path == path]
-    unpromised = Counter(one.verdict.value for one in flows if not one.flow.promised)
+    flows = [flow for flow in judge.judgements if flow.flow.path == path]
+    unpromised = Counter(flow.verdict.value for flow in flows if not flow.flow.promised)
     if unpromised:
         seen = ", ".join(f"{count} {what}" for what, count in unpromised.items())
         verify.unsupported(
             Place.of_path(path), f"not promised by Cilium {expected.config.version} as configured; seen: {seen}"
         )
-    for one in flows:
-        if one.flow.promised:
-            assert_encrypted(verify, one)
+    for flow in flows:
+        if flow.flow.promised:
+            assert_encrypted(verify, flow)
 
 
 @pytest.mark.ciliumwg_check("paths.service", source='documentation, "Which traffic is encrypted": pod to ClusterIP')
 def test_service_path(judge: Judge, verify: Verify) -> None:
     """Traffic of a pod to a pod on another node by the ClusterIP of a Service is encrypted."""
-    flows = [one for one in judge.judgements if one.flow.path == "pod-to-service"]
+    flows = [flow for flow in judge.judgements if flow.flow.path == "pod-to-service"]
     if not flows:
         verify.unsupported(Place.of_path("pod-to-service"), "the cluster has no Services for the test pods")
-    for one in flows:
-        assert_encrypted(verify, one)
+    for flow in flows:
+        assert_encrypted(verify, flow)

@@ -54,7 +54,7 @@ def test_published_keys_are_unique(nodes: Sequence[Node], verify: Verify) -> Non
     owners = Counter(node.public_key for node in nodes if node.public_key)
     for node in nodes:
         if node.public_key:
-            others = [one.name for one in nodes if one.public_key == node.public_key and one is not node]
+            others = [twin.name for twin in nodes if twin.public_key == node.public_key and twin is not node]
             verify(
                 owners[node.public_key] == 1,
                 where=Place.of_node(node.name).concerning(others),

@@ -54,8 +54,8 @@ def test_route_mtu(
 @DATAGRAMS
 def test_delivered(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
     """Payloads of one byte, just below, at and above the pod's MTU are all answered."""
-    for one in judged(judge, "size", family, datagram):
-        assert_delivered(verify, one, TOO_LARGE)
+    for judgement in judged(judge, "size", family, datagram):
+        assert_delivered(verify, judgement, TOO_LARGE)
 
 
 @pytest.mark.ciliumwg_check(
@@ -64,13 +64,13 @@ def test_delivered(judge: Judge, verify: Verify, family: IPFamily, datagram: Pro
 @DATAGRAMS
 def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
     """A packet of exactly the route's MTU, which must not be fragmented, gets through."""
-    for one in judged(judge, "size", family, datagram):
-        if one.flow.dont_fragment:
+    for judgement in judged(judge, "size", family, datagram):
+        if judgement.flow.dont_fragment:
             verify(
-                one.delivery.received >= one.flow.count,
-                where=Place.of_flow(one.flow),
+                judgement.delivery.received >= judgement.flow.count,
+                where=Place.of_flow(judgement.flow),
                 expected="answered without a fragment",
-                seen=one.delivery.error or f"{one.delivery.received} answers",
+                seen=judgement.delivery.error or f"{judgement.delivery.received} answers",
                 meaning="The route promises an MTU that the tunnel does not have.",
             )
 
@@ -81,8 +81,8 @@ def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datag
 @DATAGRAMS
 def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
     """No packet of any size, whole or fragmented, is seen in cleartext."""
-    for one in judged(judge, "size", family, datagram):
-        assert_encrypted(verify, one)
+    for judgement in judged(judge, "size", family, datagram):
+        assert_encrypted(verify, judgement)
 
 
 @pytest.mark.ciliumwg_check("size.outer-unfragmented", source=source("unfragmented"))

@@ -87,12 +87,15 @@ def test_redirect(
         pytest.skip(f"Cilium {expected.config.version} steers by ip rule (see steering.rule)")
     for state in observed.states("redirects", "native_devices", "routes"):
         for device in _leading_out(state, family, _addresses(state.node, nodes, pods)):
-            found = [one for one in state.redirects if one.device == device and one.direction == "egress"]
+            found = [
+                redirect for redirect in state.redirects if redirect.device == device and redirect.direction == "egress"
+            ]
             verify(
-                any(family in one.families and _is_ours(one, expected) for one in found),
+                any(family in redirect.families and _is_ours(redirect, expected) for redirect in found),
                 where=Place.of_node(state.node, device, family=family),
                 expected=f"the egress program {expected.redirect_program}",
-                seen=", ".join(f"{one.means} {one.program}" for one in found) or "nothing at the egress hook",
+                seen=", ".join(f"{redirect.means} {redirect.program}" for redirect in found)
+                or "nothing at the egress hook",
                 meaning="Pods' packets that take this device leave the node in cleartext.",
             )
 
@@ -141,7 +144,7 @@ def test_no_loop(observed: Observed, verify: Verify, expected: Expectations) -> 
 
 def _addresses(node: str, nodes: Sequence[Node], pods: Sequence[Pod]) -> list[IPAddress]:
     """The addresses of all other nodes and their pods."""
-    found: list[IPAddress] = [ip for other in nodes if other.name != node for ip in other.addresses]
+    found: list[IPAddress] = [ip for peer in nodes if peer.name != node for ip in peer.addresses]
     return found + [ip for pod in pods if pod.node != node for ip in pod.addresses]
 
 

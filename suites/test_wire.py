@@ -30,15 +30,15 @@ ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another 
 @pytest.mark.ciliumwg_check("wire.delivered", source=ENCRYPTED)
 def test_delivered(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
     """Every message from a pod to a pod on another node is answered, for every directed pair of nodes."""
-    for one in judged(judge, "pair", family, protocol):
-        assert_delivered(verify, one, "The pods cannot talk; whether they would be encrypted cannot be said.")
+    for judgement in judged(judge, "pair", family, protocol):
+        assert_delivered(verify, judgement, "The pods cannot talk; whether they would be encrypted cannot be said.")
 
 
 @pytest.mark.ciliumwg_check("wire.no-cleartext", source=ENCRYPTED)
 def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
     """No request and no reply between pods on two nodes is seen in cleartext on any native device."""
-    for one in judged(judge, "pair", family, protocol):
-        assert_encrypted(verify, one)
+    for judgement in judged(judge, "pair", family, protocol):
+        assert_encrypted(verify, judgement)
 
 
 @pytest.mark.ciliumwg_check(
@@ -46,9 +46,9 @@ def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: 
 )
 def test_first_packet(judge: Judge, verify: Verify) -> None:
     """The very first packet between two nodes, which opens their WireGuard session, is not in cleartext either."""
-    for one in judge.judgements:
-        if one.flow.purpose == "first":
-            assert_encrypted(verify, one)
+    for judgement in judge.judgements:
+        if judgement.flow.purpose == "first":
+            assert_encrypted(verify, judgement)
 
 
 @pytest.mark.ciliumwg_check(
@@ -56,9 +56,9 @@ def test_first_packet(judge: Judge, verify: Verify) -> None:
 )
 def test_sustained(judge: Judge, verify: Verify, family: IPFamily) -> None:
     """Of many packets in a row between two nodes, each node with the next one, not a single one is in cleartext."""
-    for one in judge.judgements:
-        if (one.flow.purpose, one.flow.family) == ("load", family):
-            assert_encrypted(verify, one)
+    for judgement in judge.judgements:
+        if (judgement.flow.purpose, judgement.flow.family) == ("load", family):
+            assert_encrypted(verify, judgement)
 
 
 @pytest.mark.ciliumwg_check("wire.nothing-else", source="design: between test pods runs nothing but test flows")
@@ -69,7 +69,7 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
         if node in judge.blindness:
             verify.unmeasured(Place.of_node(node), judge.blindness[node][0])
             continue
-        for why in filter(None, (judge.unheard(node, other) for other in watches if other != node)):
+        for why in filter(None, (judge.unheard(node, watcher) for watcher in watches if watcher != node)):
             verify.unmeasured(Place.of_node(node), why)
         found = [seen for seen in judge.unattributed if seen in watch.sightings]
         ends = dict.fromkeys(address for seen in found for address in judge.ends(seen))
@@ -86,8 +86,12 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
 def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
     """Both nodes of a directed pair see WireGuard data messages from the one to the other."""
     for source, destination in permutations(judge.measurement.watches, 2):
-        between = [one for one in judge.judgements if set(one.flow.pair) == {source, destination} and one.flow.promised]
-        if not any(one.delivery.received for one in between):
+        between = [
+            judgement
+            for judgement in judge.judgements
+            if set(judgement.flow.pair) == {source, destination} and judgement.flow.promised
+        ]
+        if not any(judgement.delivery.received for judgement in between):
             verify.unmeasured(Place.of_pair(source, destination), "nothing was delivered (see wire.delivered)")
             continue
         for watcher in (source, destination):
@@ -139,11 +143,11 @@ def test_framing(judge: Judge, verify: Verify) -> None:
 def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """The byte counters of every peer grew at least by the payload that was sent and received in the tunnel."""
     names = peer_names(nodes)
-    for state, before, after, other in _peers(judge, names, verify):
-        sent, received = _payload(judge, state.node, other), _payload(judge, other, state.node)
+    for state, before, after, peer in _peers(judge, names, verify):
+        sent, received = _payload(judge, state.node, peer), _payload(judge, peer, state.node)
         if not sent and not received:
             verify.unmeasured(
-                Place.between(state.node, other), "no flow of this pair was encrypted (see wire.no-cleartext)"
+                Place.between(state.node, peer), "no flow of this pair was encrypted (see wire.no-cleartext)"
             )
             continue
         for what, least, grew in (
@@ -152,7 +156,7 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
         ):
             verify(
                 grew >= least,
-                where=Place.of_peer(state.node, other),
+                where=Place.of_peer(state.node, peer),
                 expected=f"{what} grown by at least {least} bytes",
                 seen=f"{grew}",
                 meaning="The payload went another way than through this peer.",
@@ -162,10 +166,14 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
 def _payload(judge: Judge, source: str, destination: str) -> int:
     """Payload bytes that went at least from one node to the other in the tunnel, as requests or as replies."""
     total = 0
-    for one in judge.judgements:
-        if one.verdict is Verdict.ENCRYPTED and one.flow.path == "pod-to-pod":
+    for judgement in judge.judgements:
+        if judgement.verdict is Verdict.ENCRYPTED and judgement.flow.path == "pod-to-pod":
             # Every message was answered, so each passed at least once in both directions; repeats may have been lost.
-            total += one.flow.count * one.flow.payload_size if set(one.flow.pair) == {source, destination} else 0
+            total += (
+                judgement.flow.count * judgement.flow.payload_size
+                if set(judgement.flow.pair) == {source, destination}
+                else 0
+            )
     return total
 
 
@@ -175,10 +183,10 @@ def _peers(judge: Judge, names: Mapping[str, str], verify: Verify) -> Iterator[t
     for node, state in measurement.before.items():
         after = {peer.public_key: peer for peer in measurement.after[node].real_peers()}
         before = {peer.public_key: peer for peer in state.real_peers()}
-        for key, other in names.items():
-            if other == node:
+        for key, name in names.items():
+            if name == node:
                 continue
             if key in before and key in after:
-                yield state, before[key], after[key], other
+                yield state, before[key], after[key], name
             else:
-                verify.unmeasured(Place.between(node, other), f"{other} is no peer of {node} (see the peers checks)")
+                verify.unmeasured(Place.between(node, name), f"{name} is no peer of {node} (see the peers checks)")

@@ -71,8 +71,8 @@ def _new_key(case: _Case) -> Iterator[Proof]:
 def _traffic_met_it(case: _Case) -> Iterator[Proof]:
     """What took the tunnel away was noticed by packets: they were lost, or they were in cleartext."""
     timeline = case.timeline
-    lost = sum(one.lost for one in timeline.outages if case.node in timeline.flows[one.flow].pair)
-    clear = sum(one.frames for one in timeline.clear)
+    lost = sum(outage.lost for outage in timeline.outages if case.node in timeline.flows[outage.flow].pair)
+    clear = sum(sighting.frames for sighting in timeline.clear)
     yield Proof(
         holds=lost + clear > 0,
         where=Place.of_node(case.node),

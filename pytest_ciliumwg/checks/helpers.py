@@ -58,36 +58,36 @@ def peer_names(nodes: Sequence[Node]) -> Mapping[str, str]:
     return {node.public_key: node.name for node in nodes if node.public_key}
 
 
-def assert_encrypted(verify: Verify, one: Judgement) -> None:
+def assert_encrypted(verify: Verify, judgement: Judgement) -> None:
     """Verify one flow's verdict: what was not measured is no pass."""
-    if one.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
-        verify.unmeasured(Place.of_flow(one.flow), f"{one.verdict.value}: {one.reason}")
+    if judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
+        verify.unmeasured(Place.of_flow(judgement.flow), f"{judgement.verdict.value}: {judgement.reason}")
     else:
         verify(
-            one.verdict is Verdict.ENCRYPTED,
-            where=Place.of_flow(one.flow).concerning(seen.node for seen in one.sightings),
+            judgement.verdict is Verdict.ENCRYPTED,
+            where=Place.of_flow(judgement.flow).concerning(seen.node for seen in judgement.sightings),
             expected="encrypted",
-            seen=seen_in_clear(one.sightings),
+            seen=seen_in_clear(judgement.sightings),
             meaning=LEAK,
         )
 
 
-def assert_delivered(verify: Verify, one: Judgement, meaning: str) -> None:
+def assert_delivered(verify: Verify, judgement: Judgement, meaning: str) -> None:
     """Verify that every message of a flow was answered."""
     verify(
-        one.delivery.received >= one.flow.count,
-        where=Place.of_flow(one.flow),
-        expected=f"{one.flow.count} answers",
-        seen=f"{one.delivery.received} ({one.delivery.error or 'no error'})",
+        judgement.delivery.received >= judgement.flow.count,
+        where=Place.of_flow(judgement.flow),
+        expected=f"{judgement.flow.count} answers",
+        seen=f"{judgement.delivery.received} ({judgement.delivery.error or 'no error'})",
         meaning=meaning,
     )
 
 
 def judged(judge: Judge, purpose: Purpose, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
     """The judgements of the flows of one purpose, family and protocol."""
-    for one in judge.judgements:
-        if (one.flow.purpose, one.flow.family, one.flow.protocol) == (purpose, family, protocol):
-            yield one
+    for judgement in judge.judgements:
+        if (judgement.flow.purpose, judgement.flow.family, judgement.flow.protocol) == (purpose, family, protocol):
+            yield judgement
 
 
 def seen_in_clear(sightings: Sequence[Sighting]) -> str:

@@ -36,9 +36,12 @@ def leaks_by_pair(timeline: Timeline) -> Iterator[tuple[str, str]]:
     for leak in leaks(timeline):
         flow = timeline.flows.get(leak.seen.flow)
         pairs.setdefault(" → ".join(flow.pair) if flow else str(leak.where), []).append(leak)
-    for pair, found in pairs.items():
-        frames, flows = frames_in_clear(leak.seen for leak in found), len({leak.seen.flow for leak in found})
-        yield pair, f"{frames} frames of {flows} flows in cleartext; the first: {found[0].where}: {found[0].told}"
+    for pair, pair_leaks in pairs.items():
+        frames, flows = frames_in_clear(leak.seen for leak in pair_leaks), len({leak.seen.flow for leak in pair_leaks})
+        yield (
+            pair,
+            f"{frames} frames of {flows} flows in cleartext; the first: {pair_leaks[0].where}: {pair_leaks[0].told}",
+        )
 
 
 def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[Place, str]]:
@@ -46,9 +49,9 @@ def leaks_by_flow(timeline: Timeline) -> Iterator[tuple[Place, str]]:
     flows: dict[str, list[Leak]] = {}
     for leak in leaks(timeline):
         flows.setdefault(str(leak.where), []).append(leak)
-    for found in flows.values():
-        more = f"; and {len(found) - 1} more sightings of it" if len(found) > 1 else ""
-        yield found[0].where, found[0].told + more
+    for flow_leaks in flows.values():
+        more = f"; and {len(flow_leaks) - 1} more sightings of it" if len(flow_leaks) > 1 else ""
+        yield flow_leaks[0].where, flow_leaks[0].told + more
 
 
 def _leak(timeline: Timeline, seen: Sighting, cause: Cause) -> Leak:

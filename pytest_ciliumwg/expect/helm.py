@@ -182,7 +182,7 @@ def default_node_image_for(versions: Iterable[str]) -> str:
     """
     tested = {version: kubernetes_for(version) for version in versions}
     images = [str(entry["image"]) for entry in table()["node_images"]]
-    suitable = [one for one in images if all(kubernetes_of(one) in known for known in tested.values())]
+    suitable = [image for image in images if all(kubernetes_of(image) in known for known in tested.values())]
     if not suitable:
         ranges = ", ".join(f"Cilium {version} with {known}" for version, known in tested.items())
         message = (
@@ -190,7 +190,7 @@ def default_node_image_for(versions: Iterable[str]) -> str:
             "smaller steps, or force one with --ciliumwg-node-image"
         )
         raise ValueError(message)
-    return max(suitable, key=lambda one: _minor(kubernetes_of(one) or ""))
+    return max(suitable, key=lambda image: _minor(kubernetes_of(image) or ""))
 
 
 def oldest_kind(node_image: str) -> str:

@@ -34,8 +34,8 @@ def translated(values: Mapping[str, Any], version: str) -> dict[str, Any]:
     for change in changes:
         if parse_version(change.since) <= known:
             _forward(made, change, version)
-    for old in [*dict.fromkeys(one.old for one in reversed(changes) if parse_version(one.since) > known)]:
-        _back(made, [one for one in changes if one.old == old], version)
+    for old in [*dict.fromkeys(change.old for change in reversed(changes) if parse_version(change.since) > known)]:
+        _back(made, [change for change in changes if change.old == old], version)
     for refused in _impossible(made, known):
         raise ValueError(f"{refused}, but the Helm values shall be translated for Cilium {version}")
     return made
@@ -53,8 +53,8 @@ def _forward(values: dict[str, Any], change: Renamed, version: str) -> None:
         elif word not in change.values.values():
             raise ValueError(_untold(change.old, word, version))
         return
-    siblings = [one for one in renamed() if one.old == change.old]
-    if change.values and all(word not in one.values for one in siblings):
+    siblings = [sibling for sibling in renamed() if sibling.old == change.old]
+    if change.values and all(word not in sibling.values for sibling in siblings):
         raise ValueError(_untold(change.old, word, version))
     if _get(values, change.new) in _NOT_SET and (word in change.values or not change.values):
         _set(values, change.new, change.values[word] if change.values else old)
@@ -71,7 +71,9 @@ def _back(values: dict[str, Any], changes: list[Renamed], version: str) -> None:
                 _set(values, old, value)
                 _drop(values, change.new)
         return
-    told = {one.new: _text(_get(values, one.new)) for one in changes if _get(values, one.new) not in _NOT_SET}
+    told = {
+        change.new: _text(_get(values, change.new)) for change in changes if _get(values, change.new) not in _NOT_SET
+    }
     possible: list[str] = []
     for change in changes:
         if (word := told.get(change.new)) is None or (change.new == old and word in change.values):
@@ -79,7 +81,7 @@ def _back(values: dict[str, Any], changes: list[Renamed], version: str) -> None:
         fitting = [before for before, after in change.values.items() if after == word]
         if not fitting:
             raise ValueError(_untold(change.new, word, version))
-        possible = [one for one in possible if one in fitting] or possible or fitting
+        possible = [candidate for candidate in possible if candidate in fitting] or possible or fitting
     for new in told:
         if new != old:
             _drop(values, new)
@@ -91,12 +93,12 @@ def _impossible(values: Mapping[str, Any], version: Version) -> Iterator[str]:
     """What these values ask of a version that it cannot do."""
     for name in _OPTIONAL:
         part = table()["values"][name]
-        step = [one for one in part["steps"] if parse_version(one["since"]) <= version][-1]
-        if step.get("never") and any(_asked(values, one["value"]) for one in part["steps"]):
+        step = [step for step in part["steps"] if parse_version(step["since"]) <= version][-1]
+        if step.get("never") and any(_asked(values, candidate["value"]) for candidate in part["steps"]):
             yield part["available"]
     if version < parse_version("1.19.0") and _text(_get(values, "encryption.strictMode.ingress.enabled")) == "true":
         yield "the strict mode for what comes in exists from Cilium 1.19"
-    needed = [one for one in table()["values"]["l7_proxy"]["steps"] if parse_version(one["since"]) <= version][-1]
+    needed = [step for step in table()["values"]["l7_proxy"]["steps"] if parse_version(step["since"]) <= version][-1]
     wireguard = _get(values, "encryption.type") == "wireguard" and _text(_get(values, "encryption.enabled")) == "true"
     if needed["value"] and wireguard and _text(_get(values, "l7Proxy")) != "false":
         yield "WireGuard goes with the L7 proxy from Cilium 1.14, and before it needs l7Proxy=false"

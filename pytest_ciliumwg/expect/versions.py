@@ -48,6 +48,6 @@ def same_version(found: str, wanted: str) -> bool:
     Raises:
         ValueError: one of them is no version.
     """
-    one, other = parse_version(found), parse_version(wanted)
-    newest = NEWEST_PATCH in (one.patch, other.patch)
-    return (one.major, one.minor) == (other.major, other.minor) and (newest or one.patch == other.patch)
+    has, wants = parse_version(found), parse_version(wanted)
+    newest = NEWEST_PATCH in (has.patch, wants.patch)
+    return (has.major, has.minor) == (wants.major, wants.minor) and (newest or has.patch == wants.patch)

@@ -61,7 +61,7 @@ class Fault:
         """The nodes that it hits, of these; `parse` has made sure that there is such a node."""
         if node == ALL or (node is None and self.default == "all nodes"):
             return tuple(layout)
-        return tuple(one for one in layout if one.name == (node or layout[FIRST_WORKER].name))
+        return tuple(candidate for candidate in layout if candidate.name == (node or layout[FIRST_WORKER].name))
 
     def exists_with(self, expected: Expectations) -> bool:
         """Whether a version and configuration can have this fault."""

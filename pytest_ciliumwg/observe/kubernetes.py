@@ -46,7 +46,7 @@ def nodes_from_ciliumnodes(objects: Iterable[Mapping[str, Any]]) -> tuple[Node, 
     Raises:
         ObservationError: there is none, or one is not understood.
     """
-    nodes = tuple(node_from_ciliumnode(one) for one in objects)
+    nodes = tuple(node_from_ciliumnode(published) for published in objects)
     if not nodes:
         message = "has no object, so no node runs Cilium"
         raise Value(None, "the list of CiliumNodes").wrong(message)
@@ -85,7 +85,7 @@ def _named(raw: Mapping[str, Any], kind: str) -> tuple[Value, str]:
 
 
 def _addresses(spec: Value, kind: str) -> tuple[IPAddress, ...]:
-    return tuple(one["ip"].address() for one in spec.each("addresses") if one["type"].text() == kind)
+    return tuple(address["ip"].address() for address in spec.each("addresses") if address["type"].text() == kind)
 
 
 def _families(value: Value | None) -> tuple[IPAddress, ...]:
@@ -157,7 +157,10 @@ def _taint(taint: Value) -> str:
 
 
 def _ready(status: Value) -> bool:
-    return any(one["type"].text() == "Ready" and one["status"].text() == "True" for one in status.each("conditions"))
+    return any(
+        condition["type"].text() == "Ready" and condition["status"].text() == "True"
+        for condition in status.each("conditions")
+    )
 
 
 def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
@@ -176,7 +179,7 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
         phase=status["phase"].text(),
         ready=_ready(status),
         host_network=host_network is not None and host_network.boolean(),
-        addresses=tuple(one["ip"].address() for one in status.each("podIPs")),
+        addresses=tuple(address["ip"].address() for address in status.each("podIPs")),
         waiting=tuple(_waiting(status)),
     )
 

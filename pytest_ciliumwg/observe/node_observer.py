@@ -55,7 +55,7 @@ def state_from(text: str, node: str, device: str, families: Iterable[IPFamily], 
     no_links: tuple[Link, ...] = ()
     no_routes: tuple[Route, ...] = ()
     links = reader.read("link", lambda: links_from_ip(reader.section("links").good()), no_links)
-    link = next((found for found in links if found.name == device), None)
+    link = next((candidate for candidate in links if candidate.name == device), None)
     wireguard, peers = reader.read("wireguard", lambda: parts.wireguard(reader, link), NO_WIREGUARD)
     if "wireguard" in reader.unread:
         reader.unread["peers"] = reader.unread["wireguard"]

@@ -148,7 +148,7 @@ def _redirect(
 def _merged(redirects: Iterable[Redirect]) -> tuple[Redirect, ...]:
     """One redirect for each place and target, with the families of all filters that make it."""
     families: dict[tuple[str, Direction, Literal["bpf", "mirred"], str], frozenset[IPFamily]] = {}
-    for one in redirects:
-        key = (one.device, one.direction, one.means, one.program)
-        families[key] = families.get(key, frozenset()) | one.families
+    for redirect in redirects:
+        key = (redirect.device, redirect.direction, redirect.means, redirect.program)
+        families[key] = families.get(key, frozenset()) | redirect.families
     return tuple(_redirect(*key, family) for key, family in families.items() if family)

@@ -61,7 +61,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
 
 
 def _these(option: Option) -> str:
-    return " and ".join(f"--ciliumwg-provider={one}" for one in option.providers)
+    return " and ".join(f"--ciliumwg-provider={provider}" for provider in option.providers)
 
 
 def _value(option: Option, text: str | None, origin: str) -> Any:

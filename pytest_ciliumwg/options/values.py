@@ -86,15 +86,15 @@ def lines(text: str) -> tuple[str, ...]:
 def assignments(text: str) -> tuple[str, ...]:
     """Lines of the form KEY=VALUE."""
     found = lines(text)
-    if wrong := [one for one in found if not one.partition("=")[0] or "=" not in one]:
+    if wrong := [line for line in found if not line.partition("=")[0] or "=" not in line]:
         raise ValueError(f"accepted is KEY=VALUE, as Helm's --set has it, which {wrong[0]!r} is not")
     return found
 
 
 def files(text: str) -> tuple[Path, ...]:
     """Files that exist, one each line."""
-    found = tuple(Path(one).expanduser() for one in lines(text))
-    if missing := [one for one in found if not one.is_file()]:
+    found = tuple(Path(line).expanduser() for line in lines(text))
+    if missing := [path for path in found if not path.is_file()]:
         raise ValueError(f"there is no file {missing[0]}")
     return found
 
@@ -102,9 +102,9 @@ def files(text: str) -> tuple[Path, ...]:
 def labels(text: str) -> Mapping[str, str]:
     """LABEL=VALUE, separated by commas."""
     found = names(text)
-    if not found or not all(re.fullmatch(_LABEL, one) for one in found):
+    if not found or not all(re.fullmatch(_LABEL, label) for label in found):
         raise ValueError("accepted is LABEL=VALUE, several separated by commas")
-    return dict(one.split("=", 1) for one in found)
+    return dict(label.split("=", 1) for label in found)
 
 
 def path(text: str) -> Path:
@@ -137,8 +137,8 @@ def cilium_version(text: str) -> str:
 def cilium_versions(text: str) -> tuple[str, ...]:
     """A way from one version of Cilium to others, or none."""
     found = names(text)
-    for one in found:
-        cilium_version(one)
+    for version in found:
+        cilium_version(version)
     if len(found) == 1 or len(set(found)) < len(found):
         raise ValueError("accepted are two or more versions, each once, the present one first")
     return found

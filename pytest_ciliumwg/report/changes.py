@@ -66,7 +66,9 @@ def changed_checks(record: RunRecord, made: ChangeResult) -> tuple[str, ...]:
 
 def _outcomes(record: RunRecord, stage: str) -> Mapping[str, str]:
     """The outcome of each test of a stage, by what it is called in any stage."""
-    return {one.title_in_any_stage: one.outcome for one in record.results if one.params.get("stage") == stage}
+    return {
+        result.title_in_any_stage: result.outcome for result in record.results if result.params.get("stage") == stage
+    }
 
 
 def rows(record: RunRecord) -> list[dict[str, Any]]:

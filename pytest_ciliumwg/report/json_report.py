@@ -32,7 +32,7 @@ def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         leaked = [*map(evidence_of, record.judges.values()), changes.evidence(record)]
         evidence = write_evidence(leaked, directory)
-        fields = document(record, exit_status) | {"evidence": [one.name for one in evidence]}
+        fields = document(record, exit_status) | {"evidence": [path.name for path in evidence]}
         path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise CiliumwgError(f"the report could not be written to {path}: {error.strerror}") from error

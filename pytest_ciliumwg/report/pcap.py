@@ -37,12 +37,12 @@ def write_evidence(several: Iterable[Frames], directory: Path) -> list[Path]:
     """
     all_frames: Frames = {}
     for frames in several:
-        for where, found in frames.items():
-            all_frames.setdefault(where, []).extend(found)
+        for where, device_frames in frames.items():
+            all_frames.setdefault(where, []).extend(device_frames)
     written = []
-    for (node, device), found in all_frames.items():
+    for (node, device), device_frames in all_frames.items():
         path = directory / f"{node}.{device}.pcap"
-        path.write_bytes(pcap(sorted(found, key=lambda frame: frame.at)))
+        path.write_bytes(pcap(sorted(device_frames, key=lambda frame: frame.at)))
         written.append(path)
     return written
 

@@ -95,7 +95,7 @@ class RunRecord:
 
     def add(self, result: CheckResult) -> None:
         """Keep one check's result: the worst of the phases of its test, and of its tries if somebody runs it again."""
-        known = next((one for one in self.results if one.identity == result.identity), None)
+        known = next((earlier for earlier in self.results if earlier.identity == result.identity), None)
         if known is None:
             self.results.append(result)
         elif _WORST_FIRST.index(result.outcome) < _WORST_FIRST.index(known.outcome):
@@ -107,11 +107,11 @@ class RunRecord:
 
     def judgements(self) -> tuple[Judgement, ...]:
         """The verdicts of all flows in all stages; none when no watch was made."""
-        return tuple(one for judge in self.judges.values() for one in judge.judgements)
+        return tuple(judgement for judge in self.judges.values() for judgement in judge.judgements)
 
     def promised(self) -> tuple[Judgement, ...]:
         """The verdicts of the flows that must be encrypted."""
-        return tuple(one for one in self.judgements() if one.flow.promised)
+        return tuple(judgement for judgement in self.judgements() if judgement.flow.promised)
 
     def matrix(self) -> dict[Pair, Verdict]:
         """The worst verdict of each directed node pair, of the flows that must be encrypted."""
@@ -154,11 +154,11 @@ def sighting_fields(seen: Sighting) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """A value of the model as JSON has it: addresses and enums as text, sets sorted."""
     if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
-        return sorted(plain(one) for one in value)
+        return sorted(plain(item) for item in value)
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, (str, int, float, bool)) or value is None:
         return value
     return str(getattr(value, "value", value))

@@ -37,7 +37,7 @@ def summarize(writer: Any, record: RunRecord) -> None:
     flows = record.promised()
     writer.line(", ".join(f"{counts[name]} {name}" for name in ("pass", "fail", "inconclusive", "skip")) + " (checks)")
     if flows:
-        by_verdict = {verdict: sum(one.verdict is verdict for one in flows) for verdict in Verdict}
+        by_verdict = {verdict: sum(judgement.verdict is verdict for judgement in flows) for verdict in Verdict}
         writer.line(", ".join(f"{count} {verdict.value}" for verdict, count in by_verdict.items()) + " (flows)")
     _by_design(writer, record)
     for line, fine in changes.lines(record):
@@ -49,9 +49,9 @@ def summarize(writer: Any, record: RunRecord) -> None:
 def _by_design(writer: Any, record: RunRecord) -> None:
     """What became of the paths that nobody promised to encrypt."""
     seen: dict[str, Counter[str]] = {}
-    for one in record.judgements():
-        if not one.flow.promised:
-            seen.setdefault(one.flow.path, Counter())[one.verdict.value] += 1
+    for judgement in record.judgements():
+        if not judgement.flow.promised:
+            seen.setdefault(judgement.flow.path, Counter())[judgement.verdict.value] += 1
     for path, verdicts in seen.items():
         counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
         writer.line(f"{path}: {counts} (flows; by design not promised to be encrypted)")

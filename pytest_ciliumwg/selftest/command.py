@@ -41,9 +41,9 @@ def selftest(settings: Settings, say: Say, extra: Sequence[str] = ()) -> Summary
     say(f"self-test: {len(runs)} labs, Cilium {' and '.join(versions)}")
     began = time.monotonic()
 
-    def done(one: Ran) -> None:
-        say(line(one))
-        for problem in problems(one):
+    def done(ran: Ran) -> None:
+        say(line(ran))
+        for problem in problems(ran):
             say(f"    {problem}")
 
     with tempfile.TemporaryDirectory(prefix="ciliumwg-selftest-") as scratch:
@@ -63,13 +63,13 @@ def main(settings: Settings, say: Say, extra: Sequence[str] = ()) -> int:
     except CiliumwgError as error:
         say(f"ERROR: {error}")
         return 4
-    bad = [one for one in summary.ran if not one.outcome.good]
+    bad = [ran for ran in summary.ran if not ran.outcome.good]
     if bad:
         say("")
         say("not as it has to be:")
-    for one in bad:
-        say(line(one))
-        for problem in problems(one):
+    for ran in bad:
+        say(line(ran))
+        for problem in problems(ran):
             say(f"    {problem}")
     say(summary.verdict())
     return 0 if summary.good else 1

@@ -26,46 +26,46 @@ class Summary:
     @property
     def good(self) -> bool:
         """Whether every fault was caught by its check, nothing else was blamed, and the healthy labs are clean."""
-        return all(one.outcome.good for one in self.ran)
+        return all(ran.outcome.good for ran in self.ran)
 
     @property
     def versions(self) -> list[str]:
         """The versions, in the order in which they were asked for."""
-        return list(dict.fromkeys(one.run.version for one in sorted(self.ran, key=lambda one: one.run.version)))
+        return list(dict.fromkeys(ran.run.version for ran in sorted(self.ran, key=lambda ran: ran.run.version)))
 
     def faults(self, version: str) -> list[Ran]:
         """The runs with a fault of one version, by name."""
         return sorted(
-            (one for one in self.ran if one.run.version == version and one.run.declared), key=lambda one: one.run.name
+            (ran for ran in self.ran if ran.run.version == version and ran.run.declared), key=lambda ran: ran.run.name
         )
 
     def healthy(self, version: str) -> list[Ran]:
         """The runs without a fault of one version."""
-        return [one for one in self.ran if one.run.version == version and not one.run.declared]
+        return [ran for ran in self.ran if ran.run.version == version and not ran.run.declared]
 
     def verdict(self) -> str:
         """All in one sentence."""
-        faults = [one for one in self.ran if one.run.declared]
-        caught = sum(one.outcome.result is Result.CAUGHT for one in faults)
-        wrong = sum(bool(one.outcome.wrong) for one in faults)
-        clean = sum(one.outcome.good for one in self.ran if not one.run.declared)
+        faults = [ran for ran in self.ran if ran.run.declared]
+        caught = sum(ran.outcome.result is Result.CAUGHT for ran in faults)
+        wrong = sum(bool(ran.outcome.wrong) for ran in faults)
+        clean = sum(ran.outcome.good for ran in self.ran if not ran.run.declared)
         return (
             f"{caught} of {len(faults)} faults caught by the check that has to catch them, {wrong} wrong blames, "
             f"{clean} of {len(self.ran) - len(faults)} healthy labs clean, {self.seconds:.0f} s"
         )
 
 
-def line(one: Ran) -> str:
+def line(ran: Ran) -> str:
     """One run in a line."""
-    outcome = one.outcome
+    outcome = ran.outcome
     by = f" by {', '.join(outcome.caught_by)}" if outcome.caught_by else ""
-    word = ("clean" if outcome.good else "NOT CLEAN") if one.run.declared is None else outcome.word + by
-    return f"{one.run.version:8} {one.run.name:26} {word}  ({one.seconds:.1f} s)"
+    word = ("clean" if outcome.good else "NOT CLEAN") if ran.run.declared is None else outcome.word + by
+    return f"{ran.run.version:8} {ran.run.name:26} {word}  ({ran.seconds:.1f} s)"
 
 
-def problems(one: Ran) -> Iterator[str]:
+def problems(ran: Ran) -> Iterator[str]:
     """What is not as it has to be, a line each."""
-    outcome, run = one.outcome, one.run
+    outcome, run = ran.outcome, ran.run
     if outcome.result is Result.BROKEN:
         yield f"no report: {outcome.reason}"
     elif run.declared and outcome.result is not Result.CAUGHT:
@@ -99,21 +99,21 @@ def document(summary: Summary) -> dict[str, Any]:
         "seconds": round(summary.seconds, 1),
         "runs": [
             {
-                "version": one.run.version,
-                "fault": one.run.name if one.run.declared else None,
-                "catcher": one.run.declared.catcher if one.run.declared else None,
-                "result": one.outcome.result.value
-                if one.run.declared
-                else ("clean" if one.outcome.good else "not clean"),
-                "caught_by": list(one.outcome.caught_by),
-                "also_failed": list(one.outcome.also_failed),
-                "inconclusive": list(one.outcome.inconclusive),
-                "wrong_blame": list(one.outcome.wrong),
-                "clear_flows": one.outcome.clear_flows,
-                "reason": one.outcome.reason,
-                "seconds": round(one.seconds, 1),
+                "version": ran.run.version,
+                "fault": ran.run.name if ran.run.declared else None,
+                "catcher": ran.run.declared.catcher if ran.run.declared else None,
+                "result": ran.outcome.result.value
+                if ran.run.declared
+                else ("clean" if ran.outcome.good else "not clean"),
+                "caught_by": list(ran.outcome.caught_by),
+                "also_failed": list(ran.outcome.also_failed),
+                "inconclusive": list(ran.outcome.inconclusive),
+                "wrong_blame": list(ran.outcome.wrong),
+                "clear_flows": ran.outcome.clear_flows,
+                "reason": ran.outcome.reason,
+                "seconds": round(ran.seconds, 1),
             }
-            for one in sorted(summary.ran, key=lambda one: (one.run.version, one.run.name))
+            for ran in sorted(summary.ran, key=lambda ran: (ran.run.version, ran.run.name))
         ],
     }
 
@@ -122,7 +122,7 @@ def markdown(summary: Summary) -> str:
     """The matrix as a page."""
     lines = ["# The suite, proven by faults", "", summary.verdict() + ".", ""]
     for version in summary.versions:
-        healthy = ", ".join("clean" if one.outcome.good else "NOT CLEAN" for one in summary.healthy(version))
+        healthy = ", ".join("clean" if ran.outcome.good else "NOT CLEAN" for ran in summary.healthy(version))
         lines += [
             f"## Cilium {version}",
             "",
@@ -131,12 +131,12 @@ def markdown(summary: Summary) -> str:
             "| fault | caught by | also failed | inconclusive | wrong blame |",
             "|---|---|---|---|---|",
         ]
-        for one in summary.faults(version):
-            outcome = one.outcome
+        for ran in summary.faults(version):
+            outcome = ran.outcome
             caught = _list(outcome.caught_by) if outcome.caught_by else f"**{outcome.result.value}**"
             wrong = f"{len(outcome.wrong)}" if outcome.wrong else ""
             lines.append(
-                f"| {one.run.name} | {caught} | {_list(_ids(outcome.also_failed))} "
+                f"| {ran.run.name} | {caught} | {_list(_ids(outcome.also_failed))} "
                 f"| {_list(_ids(outcome.inconclusive))} | {wrong} |"
             )
         lines.append("")

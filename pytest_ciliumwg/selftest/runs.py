@@ -85,8 +85,8 @@ def declare(spec: LabSpec, fault: Fault, node: str | None) -> Declared:
         also=fault.also,
         leaks=spec.expectations().steering in fault.leaks,
         names=fault.names,
-        suspects=tuple(tuple(_known_as(one) for one in group) for group in groups),
-        nodes=tuple(tuple(one.name for one in group) for group in groups),
+        suspects=tuple(tuple(_known_as(node) for node in group) for group in groups),
+        nodes=tuple(tuple(node.name for node in group) for group in groups),
     )
 
 

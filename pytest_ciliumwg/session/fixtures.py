@@ -120,7 +120,7 @@ def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
     test_pods = cluster.test_pods()
 
     def ask(pod: Pod) -> dict[str, int]:
-        others = [str(ip) for other in test_pods if other is not pod for ip in other.addresses]
+        others = [str(ip) for peer in test_pods if peer is not pod for ip in peer.addresses]
         return Agent(cluster.pod_agent(pod)).route_mtus(others)
 
     return dict(zip([pod.key for pod in test_pods], for_each(ask, test_pods), strict=True))

@@ -103,7 +103,7 @@ def kind_spec(settings: Settings) -> KindSpec:
         upgrade_path=settings.upgrade[1:],
         helm_sets=settings.helm_sets,
         helm_values=settings.helm_values,
-        load_images=tuple(_expanded(one) for one in settings.load_images),
+        load_images=tuple(_expanded(image) for image in settings.load_images),
         **_said(asked),
     )
 
@@ -137,7 +137,7 @@ def declared_of(settings: Settings) -> Declared:
 
     if settings.provider == "kind":
         config = kind_spec(settings).config
-        return Declared(**{one.name: getattr(config, one.name) for one in fields(Declared)})
+        return Declared(**{field.name: getattr(config, field.name) for field in fields(Declared)})
     return Declared(
         version=settings.cilium_version or (settings.upgrade[0] if settings.upgrade else None),
         families=families_of(settings) if settings.ip_family else None,

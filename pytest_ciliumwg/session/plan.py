@@ -35,7 +35,7 @@ def print_plan(writer: Any, settings: Settings, checks: Sequence[Check]) -> None
     for fault in settings.faults:
         writer.line(f"fault to inject: {fault}")
     for check_id, tests in Counter(check.id for check in checks).items():
-        check = next(one for one in checks if one.id == check_id)
+        check = next(candidate for candidate in checks if candidate.id == check_id)
         times = f" (x{tests})" if tests > 1 else ""
         writer.line(f"check {check_id}{times}: {check.statement}")
     _flows(writer, settings.max_nodes or nodes_of(settings), families_of(settings))
@@ -74,7 +74,7 @@ def _existing_cluster(settings: Settings) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, frozenset):
-        return "+".join(sorted(one.value for one in value))
+        return "+".join(sorted(member.value for member in value))
     return {"True": "on", "False": "off"}.get(str(value), str(value))
 
 

@@ -145,7 +145,7 @@ def test_a_broken_canary_is_ours_of_no_known_flow() -> None:
 
 def test_random_frames_are_never_ours_and_never_break_the_search() -> None:
     dice, index = random.Random(7), make.index()  # noqa: S311
-    bases = [wire(packet) for packet in [*WITH_CANARY.values(), *(one for one, _ in WITHOUT_CANARY.values())]]
+    bases = [wire(packet) for packet in [*WITH_CANARY.values(), *(packet for packet, _ in WITHOUT_CANARY.values())]]
     for _ in range(3000):
         assert index.find(dice.randbytes(dice.randrange(0, 200))) is None
         frame = bytearray(dice.choice(bases))

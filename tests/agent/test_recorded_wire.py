@@ -53,8 +53,8 @@ def test_a_leak_of_one_family_alone() -> None:
 def count(name: str, pods: list[tuple[str, str]], prefix: bytes) -> int:
     """Frames in which the search finds the pods' pings."""
     flows = [
-        (number, 1 if ":" not in one else 58, ip_address(one).packed, ip_address(other).packed, 1)
-        for number, (one, other) in enumerate(pods)
+        (number, 1 if ":" not in source else 58, ip_address(source).packed, ip_address(destination).packed, 1)
+        for number, (source, destination) in enumerate(pods)
     ]
     index = FlowIndex(prefix, flows)
     found = 0

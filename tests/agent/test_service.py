@@ -105,7 +105,9 @@ def test_the_archive_is_reproducible_and_runs_alone(tmp_path: Path) -> None:
 def pythons() -> list[str]:
     """This Python, and every other one of this machine that starts."""
     found = [sys.executable, *(shutil.which(f"python3.{minor}") or "false" for minor in range(8, 15))]
-    return [one for one in found if subprocess.run([one, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0]
+    return [
+        program for program in found if subprocess.run([program, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    ]
 
 
 def exchange(python: str, archive: Path, path: Path) -> None:

@@ -56,7 +56,7 @@ def begin(netns: None) -> Iterator[Begin]:
 
     def started(flows: list[dict[str, Any]], patience: float = 0.3, serve: bool = True) -> tuple[Stream, Reader]:
         if serve:
-            server = Server([one for one in flows if one["protocol"] != "icmp"])
+            server = Server([flow for flow in flows if flow["protocol"] != "icmp"])
             assert not server.errors
             ends.append(server.stop)
         stream = Stream(flows, patience)
@@ -179,7 +179,7 @@ def test_a_source_address_that_vanishes_and_comes_back(begin: Begin) -> None:
     _, reader = begin([flow(n, protocol, fresh) for n, (protocol, fresh) in enumerate(KINDS)])
     until(reader, answered(2))
     sh("ip address del 10.0.0.1/32 dev left")
-    reply = until(reader, lambda reply: len(reply["open"]) == 5 and all(one["lost"] > 3 for one in reply["open"]))
+    reply = until(reader, lambda reply: len(reply["open"]) == 5 and all(outage["lost"] > 3 for outage in reply["open"]))
     errors = {outage["flow"]: outage["error"] for outage in reply["open"]}
     assert errors[2] == errors[4] == "Cannot assign requested address"
     assert errors[0] == errors[1] == "Network is unreachable"

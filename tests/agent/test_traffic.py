@@ -39,7 +39,7 @@ def flow(number: int, protocol: str, size: int = 100, *, v6: bool = False, **mor
 
 
 def run(*flows: dict[str, Any], serve: bool = True, timeout: float = 3.0) -> tuple[list[Any], list[Any]]:
-    server = Server([one for one in flows if one["protocol"] != "icmp"] if serve else [])
+    server = Server([flow for flow in flows if flow["protocol"] != "icmp"] if serve else [])
     sender = Sender(list(flows), timeout)
     assert sender.finished.wait(timeout + 2)
     server.stop()
@@ -60,8 +60,8 @@ def test_all_protocols_and_families_are_answered() -> None:
     for row in rows:
         assert (row["received"], row["sent"], row["error"], row["duplicates"]) == (5, 5, None, 0), row
         assert 0 < row["started"] <= row["finished"] <= time.time()
-    assert {one["served"] for one in served} == {5}
-    assert all(one["first"] <= one["last"] for one in served)
+    assert {account["served"] for account in served} == {5}
+    assert all(account["first"] <= account["last"] for account in served)
 
 
 def test_the_payload_of_both_directions_carries_its_canary() -> None:

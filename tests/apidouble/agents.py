@@ -47,14 +47,14 @@ class AgentController:
 
     def succeed(self, node: str, version: str | None = None) -> None:
         """Give a node a new agent: its pod is there at once, and ready when the agent is."""
-        mishap = next((one for one in self._mishaps if one.hits("cilium", node) and one.role), Mishap())
+        mishap = next((mishap for mishap in self._mishaps if mishap.hits("cilium", node) and mishap.role), Mishap())
         if mishap.absent or node not in self._store.names("nodes"):
             return
         image = self._store.get("daemonsets", NAMESPACE, NAME)["spec"]["template"]["spec"]["containers"][0]["image"]
         address = next(
-            one["address"]
-            for one in self._store.get("nodes", None, node)["status"]["addresses"]
-            if one["type"] == "InternalIP"
+            address["address"]
+            for address in self._store.get("nodes", None, node)["status"]["addresses"]
+            if address["type"] == "InternalIP"
         )
         pod = shapes.agent_pod(node, address, image=image, name=f"cilium-{next(self._numbers):05d}")
         well = dict(pod["status"])
@@ -77,9 +77,9 @@ class AgentController:
         """Nothing goes wrong any more, and every node gets the agent that it lacks."""
         self._mishaps.clear()
         well = {
-            one["spec"]["nodeName"]
-            for one in self._store.select("pods", NAMESPACE, {"k8s-app": NAME})
-            if one["status"]["phase"] == "Running"
+            pod["spec"]["nodeName"]
+            for pod in self._store.select("pods", NAMESPACE, {"k8s-app": NAME})
+            if pod["status"]["phase"] == "Running"
         }
         for node in self._store.names("nodes"):
             if node not in well:
@@ -98,7 +98,7 @@ class AgentController:
         found = _TAG.search(image)
         with self._rolling:
             pods = self._store.select("pods", NAMESPACE, {"k8s-app": NAME})
-            for done, pod in enumerate(sorted(pods, key=lambda one: one["spec"]["nodeName"]), 1):
+            for done, pod in enumerate(sorted(pods, key=lambda pod: pod["spec"]["nodeName"]), 1):
                 if self.closed:
                     return
                 self._end(pod)

@@ -157,7 +157,7 @@ class ApiDouble:
             return web.json_response({})
         line = f"{request.method} {unquote_plus(request.path_qs)}"
         self.journal.append(line)
-        trouble = next((one for one in self.troubles if one.takes(line)), None)
+        trouble = next((trouble for trouble in self.troubles if trouble.takes(line)), None)
 
         async def proceed() -> web.StreamResponse:
             return await self._answer(request, trouble)
@@ -223,7 +223,7 @@ class ApiDouble:
             self.kubelet.looked()
         items = self.store.select(resource, namespace, labels)
         if fields := query.get("fieldSelector"):
-            items = [one for one in items if f"spec.nodeName={one['spec'].get('nodeName')}" == fields]
+            items = [item for item in items if f"spec.nodeName={item['spec'].get('nodeName')}" == fields]
         start = int(query.get("continue") or 0)
         end = start + min(int(query.get("limit") or len(items) or 1), self._page)
         following = str(end) if end < len(items) else ""

@@ -34,10 +34,10 @@ class Execution:
         """Run the command and carry its streams."""
         container = request.query.get("container", "")
         statuses = self._pod["status"].get("containerStatuses") or ()
-        if not any(one["name"] == container and one.get("ready") for one in statuses):
+        if not any(status["name"] == container and status.get("ready") for status in statuses):
             raise Refusal(400, "BadRequest", f"container {container} is not valid or not running")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
-        if not any(one in offered for one in self._protocols):
+        if not any(protocol in offered for protocol in self._protocols):
             raise Refusal(400, "BadRequest", "unable to upgrade: no common protocol")
         socket = web.WebSocketResponse(protocols=self._protocols, autoping=True)
         await socket.prepare(request)

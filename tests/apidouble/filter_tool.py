@@ -28,7 +28,7 @@ def handles(chain: str, comment: str) -> list[int]:
     """Our rules of a chain, which have their whole text as their comment."""
     listed = nft("--json", "--handle", "list", "chain", FAMILY, TABLE, chain)
     found: list[dict[str, Any]] = json.loads(listed.stdout)["nftables"] if listed.returncode == 0 else []
-    return [one["rule"]["handle"] for one in found if one.get("rule", {}).get("comment") == comment]
+    return [item["rule"]["handle"] for item in found if item.get("rule", {}).get("comment") == comment]
 
 
 def main(arguments: list[str]) -> None:

@@ -53,9 +53,9 @@ class Kubelet:
         labels = {"kubernetes.io/service-name": metadata["name"]}
         number = next(self._services)
         made["spec"]["clusterIPs"] = ips = []
-        for one in self.store.select("endpointslices", metadata["namespace"], labels):
-            ip = f"10.96.0.{number}" if one["addressType"] == "IPv4" else f"fd00:10:96::{number:x}"
-            self.backend.serve(ip, one["endpoints"][0]["addresses"][0])
+        for endpoints in self.store.select("endpointslices", metadata["namespace"], labels):
+            ip = f"10.96.0.{number}" if endpoints["addressType"] == "IPv4" else f"fd00:10:96::{number:x}"
+            self.backend.serve(ip, endpoints["endpoints"][0]["addresses"][0])
             ips.append(ip)
         made["spec"]["clusterIP"] = ips[0] if ips else "None"
         self.store.put("services", made)
@@ -102,7 +102,7 @@ class Kubelet:
         """Run a pod that no DaemonSet has made."""
         metadata = made["metadata"]
         made["status"] = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]}
-        mishap = next((one for one in self.mishaps if one.hits("extra-pod", "")), Mishap())
+        mishap = next((mishap for mishap in self.mishaps if mishap.hits("extra-pod", "")), Mishap())
         made["spec"]["nodeName"] = self._nodes({"spec": {"template": made}})[0]
         if mishap.waiting:
             made["status"]["containerStatuses"] = [{"name": "agent", **mishap.container_state()}]
@@ -149,7 +149,9 @@ class Kubelet:
 
     def _run(self, made: Object, node: str) -> None:
         role, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
-        mishap = next((one for one in self.mishaps if not one.namespace_stays and one.hits(role, node)), Mishap())
+        mishap = next(
+            (mishap for mishap in self.mishaps if not mishap.namespace_stays and mishap.hits(role, node)), Mishap()
+        )
         if mishap.refused or (why := self._insecure(namespace)):
             self._event(namespace, role, "FailedCreate", mishap.refused or why)
             return
@@ -277,7 +279,7 @@ class Kubelet:
         name = gone["metadata"]["name"]
         gone["metadata"]["deletionTimestamp"] = "2026-11-22T13:00:00Z"
         gone["status"] = {"phase": "Terminating"}
-        stays = next((one.namespace_stays for one in self.mishaps if one.namespace_stays), "")
+        stays = next((mishap.namespace_stays for mishap in self.mishaps if mishap.namespace_stays), "")
         if stays:
             gone["status"]["conditions"] = [
                 {

@@ -154,7 +154,7 @@ class LabBackend:
         """Let a node be as another version has it, and the whole lab with the last one."""
         with self._pulling:
             upgrade.upgrade_node(self.lab, node, version)
-            if {self._version(one.name) for one in self.lab.layout} == {version}:
+            if {self._version(node.name) for node in self.lab.layout} == {version}:
                 upgrade.complete_upgrade(self.lab, version)
 
     def endpoint(self, pod: Object, addresses: list[str]) -> Object | None:

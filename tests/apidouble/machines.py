@@ -43,20 +43,20 @@ class Machines:
             if its and node not in self._store.names(resource):
                 self._store.put(resource, value)
         self._ready(node, ready=True)
-        pods = [one for one in self._store.select("pods") if one["spec"].get("nodeName") == node]
+        pods = [pod for pod in self._store.select("pods") if pod["spec"].get("nodeName") == node]
         for pod in pods:
             self._again(pod)
-        if not any(self._kubelet.agents.owns("pods", one) for one in pods):
+        if not any(self._kubelet.agents.owns("pods", pod) for pod in pods):
             self._kubelet.agents.succeed(node)
-        roles = {(one["metadata"].get("labels") or {}).get("ciliumwg/role") for one in pods}
+        roles = {(pod["metadata"].get("labels") or {}).get("ciliumwg/role") for pod in pods}
         for made in self._store.select("daemonsets"):
             if made["metadata"]["namespace"].startswith("ciliumwg-") and made["metadata"]["name"] not in roles:
                 self._kubelet.created("daemonsets", made, only=node)
 
     def _again(self, pod: Object) -> None:
         """The containers of a pod start anew, in the same pod."""
-        for one in pod["status"].get("containerStatuses") or ():
-            one["containerID"] = f"containerd://{uuid.uuid4().hex}"
+        for status in pod["status"].get("containerStatuses") or ():
+            status["containerID"] = f"containerd://{uuid.uuid4().hex}"
         if not self._kubelet.agents.owns("pods", pod):
             self._backend.stop(pod)
             self._kubelet.start_again(pod)

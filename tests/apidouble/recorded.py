@@ -51,13 +51,13 @@ class RecordedBackend:
         """The recorded objects; nodes and agent pods as they would be where none were recorded."""
         made: list[tuple[str, Object]] = [("namespaces", {"metadata": {"name": "kube-system"}, "status": {}})]
         made += [
-            (kind, one) for kind in ("ciliumnodes", "ciliumendpoints", "nodes", "pods") for one in self._items(kind)
+            (kind, item) for kind in ("ciliumnodes", "ciliumendpoints", "nodes", "pods") for item in self._items(kind)
         ]
         if not self._items("nodes"):
-            made += [("nodes", shapes.node(one.name, one.addresses, control_plane=False)) for one in self.nodes]
+            made += [("nodes", shapes.node(node.name, node.addresses, control_plane=False)) for node in self.nodes]
         if not self._items("pods"):
             image = shapes.agent_image(self.version)
-            made += [("pods", shapes.agent_pod(one.name, one.addresses[0], image=image)) for one in self.nodes]
+            made += [("pods", shapes.agent_pod(node.name, node.addresses[0], image=image)) for node in self.nodes]
         made.append(("daemonsets", shapes.agent_daemon_set(self.version, len(self.nodes))))
         made.append(("secrets", release(self.version, self.values, 1)))
         config = json.loads((self._state / "cilium-config.json").read_text("utf-8"))
@@ -71,7 +71,7 @@ class RecordedBackend:
     def start(self, pod: Object, files: Mapping[str, Mapping[str, bytes]]) -> list[str]:
         """Give a pod the last address of its node's network."""
         assert "agent.pyz" in files["agent"]
-        node = next(one for one in self.nodes if one.name == pod["spec"]["nodeName"])
+        node = next(node for node in self.nodes if node.name == pod["spec"]["nodeName"])
         if pod["spec"].get("hostNetwork"):
             return [str(ip) for ip in node.addresses]
         return [str(cidr[-2]) for cidr in node.pod_cidrs]
@@ -83,7 +83,7 @@ class RecordedBackend:
         """A pod's own endpoint."""
         if pod["spec"].get("hostNetwork"):
             return None
-        node = next(one for one in self.nodes if one.name == pod["spec"]["nodeName"])
+        node = next(node for node in self.nodes if node.name == pod["spec"]["nodeName"])
         pair = {("ipv6" if ":" in ip else "ipv4"): ip for ip in addresses}
         return {
             "metadata": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]},
@@ -164,8 +164,10 @@ def _links(node: Path) -> list[Object]:
     links: list[Object] = json.loads((node / "ip-addr.json").read_text("utf-8"))
     path = node / "ip-d-link-cilium_wg0.json"
     details: list[Object] = json.loads(path.read_text("utf-8") or "[]") if path.exists() else []
-    known = {one["ifname"]: one.get("linkinfo") for one in details if one}
-    return [{**one, **({"linkinfo": known[one["ifname"]]} if known.get(one.get("ifname")) else {})} for one in links]
+    known = {link["ifname"]: link.get("linkinfo") for link in details if link}
+    return [
+        {**link, **({"linkinfo": known[link["ifname"]]} if known.get(link.get("ifname")) else {})} for link in links
+    ]
 
 
 def _routes(text: str) -> str:

@@ -124,7 +124,7 @@ class Store:
 
     def names(self, resource: str) -> list[str]:
         """The names of all objects of a resource."""
-        return [one["metadata"]["name"] for one in self.select(resource)]
+        return [item["metadata"]["name"] for item in self.select(resource)]
 
 
 def _merged(value: Any, change: Any) -> Any:
@@ -146,8 +146,8 @@ def _matches(value: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 def as_list(resource: str, items: Iterable[Object], following: str = "", *, metadata_only: bool = False) -> Object:
     """A list object; its items have no kind of their own, as in real answers."""
-    bare = [{key: part for key, part in one.items() if key not in {"kind", "apiVersion"}} for one in items]
+    bare = [{key: part for key, part in item.items() if key not in {"kind", "apiVersion"}} for item in items]
     if metadata_only:
-        bare = [{"metadata": one["metadata"]} for one in bare]
+        bare = [{"metadata": item["metadata"]} for item in bare]
     metadata = {"resourceVersion": "1", **({"continue": following} if following else {})}
     return {"kind": f"{KINDS[resource]}List", "apiVersion": "v1", "metadata": metadata, "items": bare}

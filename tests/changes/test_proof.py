@@ -18,8 +18,8 @@ from tests.watch.made import clear, event, outage, timeline
 CHANGES = {change.name: change for change in (*DISRUPTIONS, upgrade("1.18"), observation(5.0))}
 
 
-def agents(one: str, two: str, *, ready: bool = True) -> dict[str, AgentPod]:
-    return {"one": AgentPod(name=one, ready=ready), "two": AgentPod(name=two, ready=True)}
+def agents(first: str, two: str, *, ready: bool = True) -> dict[str, AgentPod]:
+    return {"one": AgentPod(name=first, ready=ready), "two": AgentPod(name=two, ready=True)}
 
 
 def snapshot(**parts: Any) -> Snapshot:

@@ -113,4 +113,4 @@ def test_interrupted(
         assert not left, f"interrupted after {moment:.2f} s\n{said}"
     agents = double.store.select("pods", "kube-system", {"k8s-app": "cilium"})
     assert len(agents) == 2
-    assert all(one["status"]["containerStatuses"][0]["ready"] for one in agents)
+    assert all(agent["status"]["containerStatuses"][0]["ready"] for agent in agents)

@@ -55,7 +55,7 @@ def run_suite(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def outcomes(report: dict[str, Any]) -> dict[str, str]:
-    return {one["title"]: one["outcome"] for one in report["checks"]}
+    return {check["title"]: check["outcome"] for check in report["checks"]}
 
 
 def lab_of(lab_double: MakeDouble, version: str, *faults: str) -> ApiDouble:
@@ -82,7 +82,7 @@ def test_a_gap_in_the_middle_of_a_rollout(lab_double: MakeDouble, run_suite: Any
     assert {title for title, outcome in outcomes(report).items() if outcome in ("fail", "inconclusive")} == {
         f"change.no-cleartext[upgraded-to-{TO}]"
     }
-    (told,) = [one["message"] for one in report["checks"] if one["outcome"] == "fail"]
+    (told,) = [check["message"] for check in report["checks"] if check["outcome"] == "fail"]
     # When, which node, after which event.
     assert re.search(r"leaving lab-worker eth0 in cleartext at \d\d:\d\d:\d\d\.\d{3} for", told)
     assert f"s after bringing Cilium to {TO}" in told
@@ -98,7 +98,7 @@ def test_disruptions(lab_double: MakeDouble, run_suite: Any) -> None:
     double = lab_of(lab_double, "1.18.3")
     done, report = run_suite(double, "--ciliumwg-profile=disruptive", "-k", "test_change")
     assert done.ret == 0, done.stdout.str()
-    stages = {one["params"].get("stage") for one in report["checks"]}
+    stages = {check["params"].get("stage") for check in report["checks"]}
     assert stages == {
         "agent-restart", "agent-restart-all", "pod-churn", "key-replaced", "device-down", "port-blocked",
     }  # fmt: skip

@@ -35,7 +35,7 @@ def judged(cluster: ExistingCluster) -> Judge:
 
 
 def _others(pods: Sequence[Pod], pod: Pod) -> list[IPAddress]:
-    return [ip for other in pods if other is not pod for ip in other.addresses]
+    return [ip for peer in pods if peer is not pod for ip in peer.addresses]
 
 
 # Shape → (Cilium version, families, routing, nodes).
@@ -100,7 +100,7 @@ def test_some_of_the_nodes(lab_double: MakeDouble, connect: Connect) -> None:
     cluster = connect(double, max_nodes=2, **PATIENT)
     assert len(cluster.nodes()) == 3
     assert [pod.node for pod in cluster.test_pods()] == ["lab-control-plane", "lab-worker"]
-    assert {one.verdict for one in judged(cluster).judgements} == {Verdict.ENCRYPTED}
+    assert {judgement.verdict for judgement in judged(cluster).judgements} == {Verdict.ENCRYPTED}
     for pod in double.store.select("pods", double.ours()[0]):
         look = double.backend.command(pod, "agent", ["grep", "CapEff", "/proc/self/status"])
         shown = subprocess.run(look, capture_output=True, text=True, check=True).stdout

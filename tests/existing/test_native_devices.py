@@ -20,7 +20,7 @@ def link(name: str, kind: str = "", *addresses: str, flags: str = "UP LOWER_UP")
         kind=kind,
         flags=frozenset(flags.split()),
         mtu=1500,
-        addresses=tuple(ip_interface(one) for one in addresses),
+        addresses=tuple(ip_interface(address) for address in addresses),
     )
 
 
@@ -71,4 +71,4 @@ NODES = {
 def test_native_devices(name: str) -> None:
     links, routes, expected = NODES[name]
     found = native_devices([LOOPBACK, *CILIUM, *links], routes, OWN, OTHERS)
-    assert " ".join(one.name for one in found) == expected
+    assert " ".join(device.name for device in found) == expected

@@ -18,7 +18,7 @@ from tests.existing.conftest import Connect, MakeDouble
 
 def agent_uids(double: Any) -> dict[str, str]:
     pods = double.store.select("pods", "kube-system", {"k8s-app": "cilium"})
-    return {one["spec"]["nodeName"]: one["metadata"]["uid"] for one in pods}
+    return {pod["spec"]["nodeName"]: pod["metadata"]["uid"] for pod in pods}
 
 
 def test_a_snapshot_shows_all_that_may_change(recorded: MakeDouble, connect: Connect) -> None:

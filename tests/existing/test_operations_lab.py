@@ -38,7 +38,7 @@ def stand(lab_double: MakeDouble, connect: Connect) -> Any:
 
 
 def verdicts(cluster: ExistingCluster) -> set[Verdict]:
-    return {one.verdict for one in judged(cluster).judgements}
+    return {judgement.verdict for judgement in judged(cluster).judgements}
 
 
 def test_another_key_is_published_and_used(stand: Any) -> None:
@@ -76,7 +76,7 @@ def test_a_pod_that_cannot_run_is_told_and_goes(stand: Any) -> None:
     with pytest.raises(ProviderError, match=r"extra-pod-\w+ cannot run: extra-pod on lab-worker: ErrImageNeverPull"):
         cluster.operations.create_pod(NODE)
     cluster.operations.restore()
-    assert not [one for one in double.store.names("pods") if one.startswith("extra-pod")]
+    assert not [name for name in double.store.names("pods") if name.startswith("extra-pod")]
 
 
 def test_new_test_pods_are_found_and_have_services_of_their_own(stand: Any) -> None:
@@ -95,9 +95,9 @@ def test_agents_that_somebody_deletes_are_found_anew(stand: Any) -> None:
     double, cluster = stand()
     port = cluster.node_agent(NODE)
     (pod,) = [
-        one
-        for one in double.store.select("pods", double.ours()[0], {"ciliumwg/role": "node-agent"})
-        if one["spec"]["nodeName"] == NODE
+        pod
+        for pod in double.store.select("pods", double.ours()[0], {"ciliumwg/role": "node-agent"})
+        if pod["spec"]["nodeName"] == NODE
     ]
     cluster.context.kube.delete("pods", pod["metadata"]["name"], namespace=pod["metadata"]["namespace"])
     deadline = time.monotonic() + 10
@@ -206,11 +206,11 @@ def settled(double: ApiDouble, pods: int, before: str) -> None:
     while True:
         found = double.store.select("pods")
         well = all(
-            one["status"]["phase"] == "Running" and not one["metadata"].get("deletionTimestamp") for one in found
+            pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp") for pod in found
         )
         if len(found) == pods and well and condition(double) == before:
             return
-        assert time.monotonic() < deadline, ([one["metadata"]["name"] for one in found], condition(double))
+        assert time.monotonic() < deadline, ([pod["metadata"]["name"] for pod in found], condition(double))
         time.sleep(0.05)
 
 

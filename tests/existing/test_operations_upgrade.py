@@ -40,7 +40,7 @@ def refused(cluster: ExistingCluster, *versions: str) -> str:
 
 def images(double: ApiDouble) -> set[str]:
     pods = double.store.select("pods", "kube-system", {"k8s-app": "cilium"})
-    return {one["spec"]["containers"][0]["image"] for one in pods}
+    return {pod["spec"]["containers"][0]["image"] for pod in pods}
 
 
 def rolls_out(double: ApiDouble, version: str) -> None:
@@ -66,7 +66,7 @@ def test_helm_upgrades_with_the_user_s_values_in_the_words_of_the_version(
     assert cluster.declared.version == TO
     assert cluster.actual_config().version == TO
     assert cluster.snapshot().revision == "Helm revision 2"
-    (upgrade,) = [one for one in journal(helm) if one["argv"][0] == "upgrade"]
+    (upgrade,) = [call for call in journal(helm) if call["argv"][0] == "upgrade"]
     assert upgrade["argv"][:7] == ["upgrade", "cilium", "cilium", "--repo", "https://helm.cilium.io", "--version", TO]
     assert {"--reset-values", "--namespace", "kube-system"} <= set(upgrade["argv"])
     assert upgrade["--values"] == [{"routingMode": "native", "debug": {"enabled": True}}]
@@ -90,7 +90,7 @@ def test_values_go_up_and_back(recorded: MakeDouble, connect: Connect, helm: Pat
     cluster = connect(double, **PATIENT)
     cluster.operations.check_upgrade([FROM, "1.14.5", "1.13.18"])
     cluster.operations.upgrade("1.14.5")
-    (upgrade,) = [one for one in journal(helm) if one["argv"][0] == "upgrade"]
+    (upgrade,) = [call for call in journal(helm) if call["argv"][0] == "upgrade"]
     assert upgrade["--values"] == [{"routingMode": "tunnel", "tunnelProtocol": "vxlan", "l7Proxy": False}]
 
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(
     double = recorded()
     scenario(helm, double, **how)
     assert sentence in refused(connect(double), *versions)
-    assert [one for one in journal(helm) if one["argv"][0] == "upgrade"] == []
+    assert [call for call in journal(helm) if call["argv"][0] == "upgrade"] == []
     assert not [line for line in double.journal if line.startswith("PATCH")]
 
 
@@ -272,7 +272,7 @@ def test_helm_ends_with_us(recorded: MakeDouble, helm: Path, tmp_path: Path) -> 
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     run.send_signal(signal.SIGTERM)
     run.wait(20)
-    assert [one for one in children if Path("/proc", one).exists()] == []
+    assert [child for child in children if Path("/proc", child).exists()] == []
     assert double.ours() == []
 
 

@@ -167,7 +167,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("break_it", "says"), BROKEN, ids=[one.__name__ for one, _ in BROKEN])
+@pytest.mark.parametrize(("break_it", "says"), BROKEN, ids=[breaker.__name__ for breaker, _ in BROKEN])
 def test_broken_cluster(recorded: MakeDouble, tmp_path: Path, break_it: Any, says: str) -> None:
     double = recorded()
     break_it(double)
@@ -210,7 +210,7 @@ def test_leftovers(recorded: MakeDouble, connect: Connect, tmp_path: Path) -> No
     second = connect(double, lines.append)
     assert any("an earlier run left ciliumwg-" in line and "--ciliumwg-cleanup" in line for line in lines)
     left = find_leftovers(spec)
-    assert [one.namespace for one in left] == [namespace["metadata"]["name"]]
+    assert [leftover.namespace for leftover in left] == [namespace["metadata"]["name"]]
     remove_leftovers(spec, left, lines.append)
     assert len(double.ours()) == 1, "the run that goes on keeps its own"
     second.close()
@@ -225,8 +225,8 @@ def test_everything_is_labelled_and_has_no_rights(recorded: MakeDouble, connect:
     for resource in ("serviceaccounts", "configmaps", "daemonsets", "pods"):
         found = double.store.select(resource, name)
         assert found
-        assert all(one["metadata"]["labels"]["ciliumwg/run"] == run for one in found)
-        assert all(one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "pytest-ciliumwg" for one in found)
+        assert all(item["metadata"]["labels"]["ciliumwg/run"] == run for item in found)
+        assert all(item["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "pytest-ciliumwg" for item in found)
     assert double.store.select("serviceaccounts", name)[0]["automountServiceAccountToken"] is False
     for pod in double.store.select("pods", name):
         (container,) = pod["spec"]["containers"]

@@ -35,7 +35,7 @@ def test_healthy(recorded: MakeDouble, connect: Connect, state: str) -> None:
     by_rule = state.startswith("v1.13")
     assert any(rule.table == "201" for rule in seen.rules) == by_rule
     assert any(route.table == "201" for route in seen.routes) == by_rule
-    redirected = {one.device for one in seen.redirects}
+    redirected = {redirect.device for redirect in seen.redirects}
     assert redirected == (set() if by_rule else {"eth0"})
 
 

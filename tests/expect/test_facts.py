@@ -23,7 +23,7 @@ def test_a_fact_covers_all_versions_without_gap_or_overlap(name: str) -> None:
 def test_the_steps_of_a_fact_differ_and_name_a_patch(name: str) -> None:
     steps = table()["facts"][name]["steps"]
     assert all(step["since"].count(".") == 2 for step in steps)
-    assert all(one["value"] != other["value"] for one, other in itertools.pairwise(steps))
+    assert all(earlier["value"] != later["value"] for earlier, later in itertools.pairwise(steps))
 
 
 @pytest.mark.parametrize("name", FACTS)

@@ -109,6 +109,6 @@ def test_node_images() -> None:
 
 def test_renamed_values_are_new_ones_of_their_version() -> None:
     changes = renamed()
-    assert [one.since for one in changes] == sorted((one.since for one in changes), key=parse_version)
-    assert all(parse_version(one.since) < parse_version(one.removed) for one in changes)
-    assert {one.new for one in changes if one.old == "tunnel"} == {"routingMode", "tunnelProtocol"}
+    assert [change.since for change in changes] == sorted((change.since for change in changes), key=parse_version)
+    assert all(parse_version(change.since) < parse_version(change.removed) for change in changes)
+    assert {change.new for change in changes if change.old == "tunnel"} == {"routingMode", "tunnelProtocol"}

@@ -44,7 +44,7 @@ def damaged(draw: st.DrawFn, value: Any) -> Any:
     """A decoded document with one of its parts replaced or gone."""
     if isinstance(value, dict) and value and draw(st.booleans()):
         key = draw(st.sampled_from(sorted(value)))
-        rest = {name: one for name, one in value.items() if name != key}
+        rest = {name: part for name, part in value.items() if name != key}
         return rest if draw(st.booleans()) else rest | {key: draw(damaged(value[key]))}
     if isinstance(value, list) and value and draw(st.booleans()):
         at = draw(st.integers(0, len(value) - 1))

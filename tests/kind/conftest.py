@@ -80,11 +80,11 @@ class Machine:
 
     def commands(self) -> list[str]:
         """The commands that were run, as a user would write them."""
-        lines = [shlex.join([one["program"], *one["argv"]]) for one in self.journal()]
+        lines = [shlex.join([call["program"], *call["argv"]]) for call in self.journal()]
         return [line.replace(str(home()), "STATE") for line in lines]
 
     def clusters(self) -> dict[str, str]:
-        return {one.name: one.read_text() for one in self.folder.joinpath("clusters").iterdir()}
+        return {path.name: path.read_text() for path in self.folder.joinpath("clusters").iterdir()}
 
     def create(self, *, report: Path | None = None, cleanup: bool = False, **spec: Any) -> KindProvider:
         asked = KindSpec(**{"poll": 0.01, "timeout": 20.0} | spec)
@@ -92,8 +92,8 @@ class Machine:
 
     def left_behind(self) -> list[str]:
         """Clusters, and files in every place where this package may write."""
-        state = [str(one) for one in home().rglob("*")] if home().exists() else []
-        here = [one.name for one in Path.cwd().iterdir()]
+        state = [str(path) for path in home().rglob("*")] if home().exists() else []
+        here = [path.name for path in Path.cwd().iterdir()]
         return [*self.clusters(), *state, *here]
 
 

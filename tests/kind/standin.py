@@ -55,8 +55,8 @@ def note(program: str, arguments: list[str]) -> None:
 
 
 def options(arguments: list[str], name: str) -> list[str]:
-    found = [one.partition("=")[2] for one in arguments if one.startswith(name + "=")]
-    return found + [arguments[at + 1] for at, one in enumerate(arguments) if one == name]
+    found = [argument.partition("=")[2] for argument in arguments if argument.startswith(name + "=")]
+    return found + [arguments[at + 1] for at, argument in enumerate(arguments) if argument == name]
 
 
 def fail(text: str) -> NoReturn:
@@ -71,7 +71,7 @@ def kind(arguments: list[str]) -> None:
         case ["version", *_]:
             say(f"kind v{SCENARIO.get('kind', '0.33.0')} go1.25.1 linux/amd64")
         case ["get", "clusters"]:
-            found = sorted(one.name for one in CLUSTERS.iterdir())
+            found = sorted(path.name for path in CLUSTERS.iterdir())
             say("\n".join(found)) if found else complain("No kind clusters found.")
         case ["get", "nodes"]:
             say(file.read_text().strip()) if file.exists() else complain(f'No kind nodes found for cluster "{name}".')

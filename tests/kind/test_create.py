@@ -26,8 +26,8 @@ ROUTINGS = ("native", "vxlan", "geneve")
 def made(machine: Machine) -> dict[str, Any]:
     """What was run and rendered, in a form to review."""
     journal = machine.journal()
-    (config,) = [one["--config"][0] for one in journal if one["--config"]]
-    (values,) = [one["--values"][0] for one in journal if one["program"] == "helm" and one["--values"]]
+    (config,) = [call["--config"][0] for call in journal if call["--config"]]
+    (values,) = [call["--values"][0] for call in journal if call["program"] == "helm" and call["--values"]]
     commands = [line for line in machine.commands() if not line.startswith("kubectl")]
     return {"commands": commands, "kind": config, "values": values}
 
@@ -63,13 +63,13 @@ def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) ->
         helm_values=(mine,),
         load_images=(str(archive), "local/agent:1"),
     ).close()
-    (create,) = [one for one in stubbed.journal() if one["argv"][:2] == ["create", "cluster"]]
+    (create,) = [call for call in stubbed.journal() if call["argv"][:2] == ["create", "cluster"]]
     assert "ciliumwg-kind-" in create["folder"], "pytest-kind's own folder must not be in the user's"
     config = create["--config"][0]
     assert config["networking"]["kubeProxyMode"] == "none"
-    assert [one["role"] for one in config["nodes"]] == ["control-plane", *["worker"] * 4]
-    assert {one["image"] for one in config["nodes"]} == {"kindest/node:v1.28.0"}
-    (install,) = [one for one in stubbed.journal() if one["argv"][:2] == ["upgrade", "--install"]]
+    assert [node["role"] for node in config["nodes"]] == ["control-plane", *["worker"] * 4]
+    assert {node["image"] for node in config["nodes"]} == {"kindest/node:v1.28.0"}
+    (install,) = [call for call in stubbed.journal() if call["argv"][:2] == ["upgrade", "--install"]]
     assert install["argv"][2:4] == ["cilium", str(chart)]
     assert install["argv"][-4:] == ["--set", "bpf.masquerade=true", "--set", "extraArgs={a,b}"]
     values, own = install["--values"]
@@ -98,7 +98,7 @@ def test_agents_go_into_the_new_cluster_and_what_it_waited_for_was_shown(stubbed
     assert spec.kubeconfig is not None
     assert "server" in spec.kubeconfig.read_text()
     assert any(
-        "waiting for Cilium: the agent on ciliumwg-control-plane is not ready (Pod" in one for one in stubbed.said
+        "waiting for Cilium: the agent on ciliumwg-control-plane is not ready (Pod" in line for line in stubbed.said
     )
     assert stubbed.said[-1] == "kind: Cilium runs on 3 nodes"
     assert provider.provider == "kind"
@@ -118,7 +118,7 @@ def test_a_kept_cluster_is_used_again_and_removed_by_the_next_run(stubbed: Machi
         stubbed.create(routing_mode="vxlan")
     assert list(stubbed.clusters()) == ["ciliumwg"], "what is kept stays, whatever happens"
     stubbed.create().close()
-    assert len([one for one in stubbed.journal() if one["argv"][:2] == ["create", "cluster"]]) == 1
+    assert len([call for call in stubbed.journal() if call["argv"][:2] == ["create", "cluster"]]) == 1
     assert not stubbed.left_behind()
 
 

@@ -129,7 +129,7 @@ def test_helm_that_fails(stubbed: Machine, tmp_path: Path) -> None:
     stubbed.scenario(install="fails")
     said = refused(stubbed, report=tmp_path / "report")
     assert 'cannot install Cilium with Helm: chart "cilium" matching 9.9.9 not found' in said
-    saved = {one.name for one in tmp_path.joinpath("report/kind-ciliumwg").iterdir()}
+    saved = {path.name for path in tmp_path.joinpath("report/kind-ciliumwg").iterdir()}
     assert {"kind.json", "values.json", "create.log", "logs", "pods.txt", "cilium-status-ciliumwg-worker.txt"} <= saved
     assert not stubbed.left_behind()
 
@@ -216,7 +216,7 @@ def test_ctrl_c_and_sigterm_during_create(stubbed: Machine, number: signal.Signa
 
 def test_a_run_that_was_killed_during_create_is_cleaned_up_by_the_next(stubbed: Machine) -> None:
     process = hanging(stubbed)
-    group = [int(one) for one in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    group = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     process.kill()
     process.wait()
     for child in group:

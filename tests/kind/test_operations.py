@@ -61,8 +61,8 @@ def make(double: ApiDouble, machine: Machine, monkeypatch: pytest.MonkeyPatch, t
         return made[-1]
 
     yield create
-    for one in made:
-        one.close()
+    for provider in made:
+        provider.close()
 
 
 def rig(machine: Machine, double: ApiDouble, **what: Any) -> None:
@@ -164,7 +164,7 @@ def picture(kind: KindProvider, double: ApiDouble) -> dict[str, Any]:
         "keys": snapshot.keys.keys(),
         "pods": Counter((pod["metadata"]["namespace"], pod["spec"]["nodeName"]) for pod in pods),
         "cordoned": [
-            one["metadata"]["name"] for one in double.store.select("nodes") if one["spec"].get("unschedulable")
+            node["metadata"]["name"] for node in double.store.select("nodes") if node["spec"].get("unschedulable")
         ],
     }
 
@@ -194,8 +194,8 @@ def test_an_upgrade_installs_the_values_of_the_version(make: Make, machine: Mach
     assert {agent.image.partition("@")[0] for agent in kind.snapshot().agents.values()} == {
         "quay.io/cilium/cilium:v1.16.4"
     }
-    installs = [one for one in machine.journal() if one["argv"][:2] == ["upgrade", "--install"]]
-    assert [one["argv"][one["argv"].index("--version") + 1] for one in installs] == [VERSION, "1.16.4"]
+    installs = [call for call in machine.journal() if call["argv"][:2] == ["upgrade", "--install"]]
+    assert [call["argv"][call["argv"].index("--version") + 1] for call in installs] == [VERSION, "1.16.4"]
     assert kind._spec.cilium_version == "1.16.4"
 
 

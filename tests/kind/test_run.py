@@ -68,7 +68,7 @@ def test_one_command_makes_the_cluster_runs_the_suite_and_removes_the_cluster(
         ]
     )
     done.stdout.no_fnmatch_line("*not declared*")
-    words = [one["argv"][:2] for one in machine.journal()]
+    words = [call["argv"][:2] for call in machine.journal()]
     assert words.count(["create", "cluster"]) == 1
     assert words.count(["delete", "cluster"]) == 1
     assert double.ours() == []

@@ -133,9 +133,9 @@ def test_a_pod_without_an_address_yet_is_left_out() -> None:
 
 @pytest.mark.parametrize("state", ["v1.15/on", "v1.13/crash"])
 def test_facts_of_kubernetes_nodes(state: str) -> None:
-    facts = {one.name: one for one in map(node_facts, recordings.objects(state, "nodes.json"))}
+    facts = {node.name: node for node in map(node_facts, recordings.objects(state, "nodes.json"))}
     assert set(facts) == {"rig-control-plane", "rig-worker", "rig-worker2"}
-    assert not any(one.cordoned for one in facts.values())
+    assert not any(node.cordoned for node in facts.values())
 
 
 def test_taints_and_cordons() -> None:
@@ -150,17 +150,17 @@ def test_taints_and_cordons() -> None:
 
 
 def test_facts_of_pods() -> None:
-    facts = {one.name: one for one in map(pod_facts, recordings.objects("v1.15/on", "pods.json"))}
+    facts = {pod.name: pod for pod in map(pod_facts, recordings.objects("v1.15/on", "pods.json"))}
     pod = facts["pod-a"]
     assert (pod.namespace, pod.node, pod.phase, pod.ready, pod.host_network) == (
         "default", "rig-worker", "Running", True, False,
     )  # fmt: skip
     assert pod.addresses
-    assert any(one.host_network for one in facts.values())
+    assert any(pod.host_network for pod in facts.values())
 
 
 def test_a_crashing_agent_says_why_it_waits() -> None:
-    facts = [pod_facts(one) for one in recordings.objects("v1.13/crash", "pods.json")]
-    agents = [one for one in facts if "CrashLoopBackOff" in one.waiting]
+    facts = [pod_facts(pod) for pod in recordings.objects("v1.13/crash", "pods.json")]
+    agents = [pod for pod in facts if "CrashLoopBackOff" in pod.waiting]
     assert agents
-    assert not any(one.ready for one in agents)
+    assert not any(pod.ready for pod in agents)

@@ -73,7 +73,7 @@ def damaged(value: Any) -> Iterator[Any]:
     """The document with one value of it at a time replaced by something else, or missing."""
     if isinstance(value, dict):
         for key in value:
-            yield {other: value[other] for other in value if other != key}
+            yield {kept: value[kept] for kept in value if kept != key}
             for worse in damaged(value[key]):
                 yield value | {key: worse}
     elif isinstance(value, list):

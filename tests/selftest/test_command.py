@@ -41,7 +41,7 @@ def test_faults_are_caught_and_a_missing_check_is_noticed(tmp_path: Path) -> Non
     assert "4 of 4 faults caught by the check that has to catch them, 0 wrong blames, 2 of 2 healthy" in done.stdout
     document = json.loads((tmp_path / "selftest.json").read_text(encoding="utf-8"))
     assert document["good"]
-    assert {one["result"] for one in document["runs"]} == {"caught", "clean"}
+    assert {run["result"] for run in document["runs"]} == {"caught", "clean"}
     assert "| leak-vlan | wire.no-cleartext[v4-icmp]" in (tmp_path / "selftest.md").read_text(encoding="utf-8")
 
     without = run(tmp_path, faults, "--ciliumwg-cilium-version=1.13", "-k", "not test_mtu")

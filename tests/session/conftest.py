@@ -22,7 +22,7 @@ class SuiteRun:
 
     def outcome(self, outcome: str) -> dict[str, str]:
         """Title → message of the checks with an outcome."""
-        return {one["title"]: one["message"] for one in self.report["checks"] if one["outcome"] == outcome}
+        return {check["title"]: check["message"] for check in self.report["checks"] if check["outcome"] == outcome}
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ def test_stages(run_lab: RunLab) -> None:
     # The whole core suite holds again after each change, and on two nodes as well as on three.
     for stage, peers in (("agent-restart", 6), ("node-removed", 2), ("node-added", 6)):
         assert f"change.no-cleartext[{stage}]" in passed
-        counted = next(one for one in run.report["checks"] if one["title"] == f"peers.count[{stage}]")
+        counted = next(check for check in run.report["checks"] if check["title"] == f"peers.count[{stage}]")
         assert counted["outcome"] == "pass"
         assert (
             len({(f["source_node"], f["destination_node"]) for f in run.report["flows"] if f["stage"] == stage})

@@ -70,7 +70,7 @@ def test_fault_is_found(run_lab: Callable[..., SuiteRun], fault: str, version: s
 def test_a_blind_watch_makes_everything_that_it_did_not_see_inconclusive(run_lab: Callable[..., SuiteRun]) -> None:
     run = run_lab("--ciliumwg-fault=tiny-ring@lab-worker2")
     doubtful = run.outcome("inconclusive")
-    verdicts = {(one["source"], one["destination"]): one["verdict"] for one in run.report["pairs"]}
+    verdicts = {(pair["source"], pair["destination"]): pair["verdict"] for pair in run.report["pairs"]}
     assert "the kernel dropped" in doubtful["wire.no-cleartext[v4-icmp]"]
     assert verdicts["lab-worker", "lab-control-plane"] == "encrypted"
     assert {v for pair, v in verdicts.items() if "lab-worker2" in pair} == {"inconclusive"}
@@ -87,7 +87,7 @@ def test_the_leak_is_kept_as_evidence(run_lab: Callable[..., SuiteRun], pytester
 
 def test_silence_of_a_blocked_network_is_no_pass(run_lab: Callable[..., SuiteRun]) -> None:
     run = run_lab("--ciliumwg-fault=blackhole", "--ciliumwg-nodes=2")
-    assert {one["verdict"] for one in run.report["flows"]} == {"unreachable"}
+    assert {flow["verdict"] for flow in run.report["flows"]} == {"unreachable"}
     assert not [title for title, _ in run.outcome("pass").items() if "cleartext" in title]
 
 

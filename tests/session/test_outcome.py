@@ -98,7 +98,7 @@ def test_the_worst_try_counts(tries: tuple[str, ...], kept: str) -> None:
     record = RunRecord(provider="lab", profiles=["core"])
     for outcome in tries:
         record.add(result(outcome))
-    assert [one.outcome for one in record.results] == [kept]
+    assert [result.outcome for result in record.results] == [kept]
 
 
 def test_what_others_wave_through_has_not_run() -> None:

@@ -25,10 +25,10 @@ def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) ->
     assert not run.outcome("fail")
     assert not run.outcome("inconclusive")
     assert len(run.outcome("pass")) >= 70
-    assert len({one["id"] for one in run.report["checks"]}) >= 40
-    assert {one["verdict"] for one in run.report["flows"] if one["promised"]} == {"encrypted"}
+    assert len({check["id"] for check in run.report["checks"]}) >= 40
+    assert {flow["verdict"] for flow in run.report["flows"] if flow["promised"]} == {"encrypted"}
     # What nobody encrypts by design is read in the same capture: the watch is not deaf.
-    assert {one["verdict"] for one in run.report["flows"] if not one["promised"]} == {"cleartext"}
+    assert {flow["verdict"] for flow in run.report["flows"] if not flow["promised"]} == {"cleartext"}
     run.result.stdout.fnmatch_lines(
         [
             "*ciliumwg: provider lab, Cilium*",
@@ -69,7 +69,7 @@ def test_report_says_what_ran_and_holds_no_secret(run_lab: Callable[..., SuiteRu
     assert run.report["outcome"] == "conformant"
     assert run.report["checks_expected"] == run.report["checks_ran"] == len(run.report["checks"])
     assert run.report["cluster"]["provider"] == "lab"
-    assert all(one["statement"] and one["source"] for one in run.report["checks"])
+    assert all(check["statement"] and check["source"] for check in run.report["checks"])
     watch = run.report["watches"][0]["devices"]["eth0"]
     assert watch["drops"] == 0
     assert watch["wireguard_messages"]["data"] > 0

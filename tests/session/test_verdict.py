@@ -109,7 +109,7 @@ def test_a_marker_of_others_is_no_pass(run_own: Run, pytester: pytest.Pytester, 
     run = run_own("test_mine.py", "-k", "test_mine")
     assert run.result.ret == (1 if "strict" in mark else 0)
     run.result.stdout.fnmatch_lines(["partial: 1 of 92 checks ran, all passed"])
-    (waived,) = [one["waived"] for one in run.report["checks"] if one["waived"]]
+    (waived,) = [check["waived"] for check in run.report["checks"] if check["waived"]]
     assert "not the suite's" in waived or "not by the suite: " in waived
 
 

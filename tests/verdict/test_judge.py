@@ -47,13 +47,13 @@ def data(source: str, destination: str, *, outgoing: bool, **other: Any) -> Wire
     return WireGuardMessages(**given | other)
 
 
-def watch(node: str, other: str) -> WatchReport:
+def watch(node: str, peer: str) -> WatchReport:
     """A sound watch, which has seen the node's own control canaries and the other's, and data both ways."""
-    messages = (data(node, other, outgoing=True), data(other, node, outgoing=False))
+    messages = (data(node, peer, outgoing=True), data(peer, node, outgoing=False))
     device = DeviceReport(frames=99, kernel_frames=99, drops=0, truncated=0, wireguard=messages, wireguard_drops=0)
     controls = {
         ControlSeen(sender=sender, phase=phase, device="eth0", outgoing=sender == node)
-        for sender in (node, other)
+        for sender in (node, peer)
         for phase in (0, 1)
     }
     return WatchReport(

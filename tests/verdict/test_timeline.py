@@ -47,7 +47,9 @@ def test_outages_by_flow() -> None:
 def test_what_cannot_be_concluded() -> None:
     line = timeline()
     assert not list(unwatchable(line))
-    silent = replace(line, totals={n: replace(one, answered=0) for n, one in line.totals.items()}, unsound=("why",))
+    silent = replace(
+        line, totals={n: replace(totals, answered=0) for n, totals in line.totals.items()}, unsound=("why",)
+    )
     assert len(list(unwatchable(silent))) == 1 + len(line.flows)
 
 

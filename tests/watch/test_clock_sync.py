@@ -17,11 +17,11 @@ def test_offsets_by_frames_are_better_than_by_requests() -> None:
         for node, offset in ahead.items():
             there, back = chance.uniform(0.05, 0.4), chance.uniform(0.05, 0.4)  # as an exec through an API server
             clocks.answered(node, now, now + there + offset, now + there + back)
-        for one in ahead:
-            for other in ahead:
-                if one != other:
+        for node in ahead:
+            for peer in ahead:
+                if node != peer:
                     wire = 0.0002 + chance.expovariate(5000)
-                    clocks.frame(now, one, other, now + ahead[one], now + wire + ahead[other])
+                    clocks.frame(now, node, peer, now + ahead[node], now + wire + ahead[peer])
     found = clocks.offsets(ahead)
     between = found["b"].ahead - found["a"].ahead
     assert between == pytest.approx(-3600.25, abs=0.001)

@@ -37,7 +37,7 @@ def test_own_pulses_missing() -> None:
     missing = {(watcher, "one", second) for watcher in NODES for second in range(40, 50)}
     found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
     # That the other did not hear what was never sent is not its fault.
-    assert [(one.node, one.first_at, one.last_at) for one in found] == [("one", 39.0, 50.0)]
+    assert [(span.node, span.first_at, span.last_at) for span in found] == [("one", 39.0, 50.0)]
     assert "its own control canaries on eth0" in found[0].why
     assert found[0].unheard is None
 
@@ -45,7 +45,7 @@ def test_own_pulses_missing() -> None:
 def test_others_not_heard() -> None:
     missing = {("two", "one", second) for second in range(40, 50)}
     found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
-    assert [(one.node, one.first_at, one.last_at) for one in found] == [("two", 39.0, 50.0)]
+    assert [(span.node, span.first_at, span.last_at) for span in found] == [("two", 39.0, 50.0)]
     assert "of one" in found[0].why
     assert found[0].unheard == "one"
 
@@ -75,7 +75,7 @@ def test_copies_on_another_device_are_no_gap() -> None:
 
 def test_an_end_without_pulses() -> None:
     found = list(pulsed(80).deaf(DEVICES, 0.0, 100.0))
-    assert {(one.node, one.first_at, one.last_at) for one in found} == {("one", 79.0, 100.0), ("two", 79.0, 100.0)}
+    assert {(span.node, span.first_at, span.last_at) for span in found} == {("one", 79.0, 100.0), ("two", 79.0, 100.0)}
 
 
 def test_memory_is_bounded() -> None:

@@ -38,17 +38,17 @@ def test_the_longest_outages_are_kept() -> None:
     for number in range(10 * OUTAGES):
         ledger.streamed("one", streamed(outage(number, number + (50.0 if number == 3 else 0.1))))
     assert len(ledger.outages()) == OUTAGES
-    assert max(one.seconds for one in ledger.outages()) == 50.0
+    assert max(outage.seconds for outage in ledger.outages()) == 50.0
     assert not ledger.overflowed, "that many were lost makes nothing unsound"
 
 
 def test_what_goes_on_is_an_outage_too() -> None:
     ledger = Ledger(["one"])
     ledger.streamed("one", streamed(open=[outage(1.0, 5.0)], totals=[[1, 100, 20, 80, 0, 0]]))
-    assert [one.seconds for one in ledger.outages()] == [4.0]
+    assert [outage.seconds for outage in ledger.outages()] == [4.0]
     assert ledger.open_outages() == ledger.outages()
     ledger.streamed("one", streamed(outage(1.0, 9.0), totals=[[1, 200, 100, 100, 0, 0]]))
-    assert [one.seconds for one in ledger.outages()] == [8.0]
+    assert [outage.seconds for outage in ledger.outages()] == [8.0]
     assert not ledger.open_outages()
 
 
@@ -59,7 +59,7 @@ def test_totals_go_on_over_the_death_of_a_sender() -> None:
     ledger.streamed("one", streamed(totals=[[1, 50, 50, 0, 0, 1]]))
     totals = ledger.totals()[1]
     assert (totals.sent, totals.answered, totals.lost, totals.connections) == (150, 140, 10, 3)
-    assert [one.seconds for one in ledger.outages()] == [1.0]
+    assert [outage.seconds for outage in ledger.outages()] == [1.0]
 
 
 def test_sightings_that_have_no_room_make_the_watch_unsound(monkeypatch: Any) -> None:

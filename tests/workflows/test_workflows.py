@@ -73,7 +73,7 @@ def test_settings_are_options(name: str) -> None:
 
 def test_every_combination_of_the_night_can_be_made() -> None:
     matrix = json.loads(GITHUB.joinpath("nightly.json").read_text("utf-8"))
-    extra = [(one["cilium"], one["routing"], one["ip_family"]) for one in matrix["include"]]
+    extra = [(row["cilium"], row["routing"], row["ip_family"]) for row in matrix["include"]]
     for version, routing, family in [
         *itertools.product(matrix["cilium"], matrix["routing"], matrix["ip_family"]),
         *extra,

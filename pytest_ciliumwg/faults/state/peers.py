@@ -180,8 +180,8 @@ def key_cloned(lab: Lab, node: LabNode) -> None:
         node,
         f"cp {twin.directory}/wg.key {node.directory}/wg.key\nwg set {lab.device} private-key {node.directory}/wg.key",
     )
-    for other in lab.peers_of(node):
-        lab.run_in(other, f"wg set {lab.device} peer {old} remove")
+    for peer in lab.peers_of(node):
+        lab.run_in(peer, f"wg set {lab.device} peer {old} remove")
 
 
 @fault(

@@ -64,7 +64,7 @@ def _forget(lab: Lab, node: LabNode, key: str) -> None:
     lab.run_in(node, f"wg set {lab.device} peer {key} remove")
     if lab.expected.steering == "redirect":
         # The pods there lose the encryption key index in everybody's ipcache, and with it the redirect.
-        encrypting = [other for other in lab.layout if other.name in lab.keys]
+        encrypting = [peer for peer in lab.layout if peer.name in lab.keys]
         lab.run_in(node, f"{no_redirects(lab)}\n{redirect_script(lab.spec, encrypting, node, lab.expected)}")
 
 
@@ -175,7 +175,7 @@ def redirect_elsewhere(lab: Lab, node: LabNode) -> None:
 )
 def ipcache_key_zero(lab: Lab, node: LabNode) -> None:
     """Steer for the other nodes' pods alone."""
-    others = [other for other in lab.layout if other is not lab.next_to(node)]
+    others = [peer for peer in lab.layout if peer is not lab.next_to(node)]
     if lab.expected.steering == "redirect":
         lab.run_in(node, f"{no_redirects(lab)}\n{redirect_script(lab.spec, others, node, lab.expected)}")
         return

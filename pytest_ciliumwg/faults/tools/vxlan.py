@@ -38,18 +38,18 @@ def mac(node: LabNode) -> str:
     return f"02:00:00:{node.index:02x}:84:72"
 
 
-def join(lab: Lab, one: LabNode, other: LabNode, *, kernel: bool | None = None) -> None:
+def join(lab: Lab, node: LabNode, peer: LabNode, *, kernel: bool | None = None) -> None:
     """Make a VXLAN device on each of two nodes.
 
     Args:
         lab: The lab.
-        one: A node.
-        other: Its peer.
+        node: A node.
+        peer: The other node.
         kernel: Whether to use the kernel's VXLAN; None to use it where there is one.
     """
-    in_kernel = _kernel_has_vxlan(lab, one) if kernel is None else kernel
-    for local, peer in ((one, other), (other, one)):
-        ends = (str(local.addresses[0]), str(peer.addresses[0]))
+    in_kernel = _kernel_has_vxlan(lab, node) if kernel is None else kernel
+    for local, remote in ((node, peer), (peer, node)):
+        ends = (str(local.addresses[0]), str(remote.addresses[0]))
         if in_kernel:
             make = f"ip link add {DEVICE} type vxlan id {VNI} dstport {PORT} local {ends[0]} remote {ends[1]}"
         else:

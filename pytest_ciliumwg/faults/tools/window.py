@@ -56,7 +56,7 @@ class Leak:
     def passed(self) -> int:
         """How many have passed until now."""
         shown = json.loads(self._lab.run_in(self._node, f"nft -j list counter inet {self._table} passed"))
-        return next(int(one["counter"]["packets"]) for one in shown["nftables"] if "counter" in one)
+        return next(int(item["counter"]["packets"]) for item in shown["nftables"] if "counter" in item)
 
     def close(self) -> None:
         """Let no more out, and remove all that did; safe to call twice."""

@@ -53,9 +53,9 @@ def _on_the_wire(lab: Lab, node: LabNode, *rules: str) -> None:
 def blackhole_pair(lab: Lab, node: LabNode) -> None:
     """Drop by the addresses of both, whatever the protocol."""
     peer = lab.next_to(node)
-    for one, other in ((node, peer), (peer, node)):
-        rules = [f"{'ip' if ip.version == 4 else 'ip6'} daddr {ip}" for ip in other.addresses]
-        _on_the_wire(lab, one, *rules)
+    for receiver, sender in ((node, peer), (peer, node)):
+        rules = [f"{'ip' if ip.version == 4 else 'ip6'} daddr {ip}" for ip in sender.addresses]
+        _on_the_wire(lab, receiver, *rules)
 
 
 @fault(
@@ -198,14 +198,14 @@ def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
     """Route messages of a handshake's sizes over the side link, by a mark of their own."""
     _side_link(lab, node)
     peer = lab.next_to(node)
-    for end, other, gateway in ((node, peer, 2), (peer, node, 1)):
+    for end, far, gateway in ((node, peer, 2), (peer, node, 1)):
         lab.run_in(
             end,
             f"ip rule add priority 2 fwmark {SIDE_TABLE:#x} lookup {SIDE_TABLE}\n"
-            f"ip route add {other.addresses[0]} via 192.0.2.{gateway} dev {SIDE} table {SIDE_TABLE}\n"
+            f"ip route add {far.addresses[0]} via 192.0.2.{gateway} dev {SIDE} table {SIDE_TABLE}\n"
             f"nft -f - <<'END'\nadd table inet elsewhere\n"
             f"add chain inet elsewhere output {{ type route hook output priority mangle; }}\n"
-            f"add rule inet elsewhere output ip daddr {other.addresses[0]} udp dport {lab.expected.listen_port} "
+            f"add rule inet elsewhere output ip daddr {far.addresses[0]} udp dport {lab.expected.listen_port} "
             f"udp length {{ 156, 100 }} meta mark set {SIDE_TABLE:#x}\nEND",
         )
 

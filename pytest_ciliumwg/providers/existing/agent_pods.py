@@ -79,7 +79,7 @@ def _agent(raw: Object) -> RunningAgent | None:
 
 
 def _named(containers: Iterable[Object] | None) -> Object:
-    return next((one for one in containers or () if one.get("name") == AGENT_CONTAINER), {})
+    return next((container for container in containers or () if container.get("name") == AGENT_CONTAINER), {})
 
 
 def _seconds(moment: str | None) -> float | None:

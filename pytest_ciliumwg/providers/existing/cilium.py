@@ -190,7 +190,7 @@ def node_facts_of(kube: Kube) -> dict[str, NodeFacts]:
 def endpoints_on(endpoints: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> Iterator[Mapping[str, Any]]:
     """The CiliumEndpoints of these nodes: those of a node that has left are there a while longer."""
     addresses = {str(ip) for node in nodes for ip in node.addresses}
-    for one in endpoints:
-        networking = (one.get("status") or {}).get("networking") or {}
+    for endpoint in endpoints:
+        networking = (endpoint.get("status") or {}).get("networking") or {}
         if networking.get("node") in addresses:
-            yield one
+            yield endpoint

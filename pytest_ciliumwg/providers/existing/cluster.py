@@ -145,7 +145,7 @@ class ExistingCluster:
         if done.status != 0:
             said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
             return unseen(node, f"the script that looks at node {node} failed: {said}")
-        others = [one for name, one in self._known.items() if name != node]
+        others = [peer for name, peer in self._known.items() if name != node]
         return state_from(done.stdout.decode("utf-8", "replace"), published, others, families)
 
     def _published(self, node: str) -> Node:
@@ -203,7 +203,7 @@ class ExistingCluster:
         names = [node.name for node in self.nodes()]
         if self._spec.node_selector:
             labelled = self._kube.list("nodes", labels=self._spec.node_selector)
-            wanted = {one["metadata"]["name"] for one in labelled}
+            wanted = {item["metadata"]["name"] for item in labelled}
             names = [name for name in names if name in wanted]
         names = names[: self._spec.max_nodes]
         if len(names) < 2:
@@ -219,8 +219,8 @@ class ExistingCluster:
             found = leftovers_of(self._kube)
         except KubeError:
             return  # a warning is no reason to end, and whether more is wrong shows soon enough
-        for one in found:
-            progress(f"existing: an earlier run left {one}; if it does not run any more, use --ciliumwg-cleanup")
+        for leftover in found:
+            progress(f"existing: an earlier run left {leftover}; if it does not run any more, use --ciliumwg-cleanup")
 
     def _abandon(self, error: BaseException) -> None:
         """Clean up after a start that failed; what remains is added to what the user reads."""
@@ -233,7 +233,7 @@ class ExistingCluster:
 
 def _shown(value: object) -> str:
     if isinstance(value, frozenset):
-        return "+".join(sorted(one.value for one in value))
+        return "+".join(sorted(member.value for member in value))
     return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 

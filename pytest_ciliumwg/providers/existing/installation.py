@@ -113,7 +113,7 @@ class Installation:
         if not missing and not waiting:
             return []
         events = self.kube.list("events", namespace=self.run.namespace)
-        found = [one for one in (not_ready_of(pod, events) for pod in waiting) if one is not None]
+        found = [problem for problem in (not_ready_of(pod, events) for pod in waiting) if problem is not None]
         refused = list(refusals(events)) if missing else []
         return (
             refused + found + [NotReady(f"{role} on {node}", "its pod has not been made yet") for role, node in missing]

@@ -48,8 +48,8 @@ class Leftover:
 
 def leftovers_of(kube: Kube) -> tuple[Leftover, ...]:
     """Every namespace of ours whose run is not known to go on."""
-    found = (_leftover(one) for one in kube.list("namespaces", labels=dict([MANAGED_BY])))
-    return tuple(one for one in found if not one.alive)
+    found = (_leftover(namespace) for namespace in kube.list("namespaces", labels=dict([MANAGED_BY])))
+    return tuple(leftover for leftover in found if not leftover.alive)
 
 
 def _leftover(raw: Mapping[str, Any]) -> Leftover:
@@ -79,8 +79,8 @@ def remove_leftovers(spec: ExistingSpec, leftovers: Iterable[Leftover], progress
     """
     kube = open_kube(spec.kubeconfig, spec.context, spec.retry_policy)
     try:
-        for one in leftovers:
-            progress(f"existing: removing {one}")
-            delete_namespace(kube, one.namespace)
+        for leftover in leftovers:
+            progress(f"existing: removing {leftover}")
+            delete_namespace(kube, leftover.namespace)
     finally:
         kube.close()

@@ -39,7 +39,7 @@ def native_devices(
     """
     candidates = [link for link in links if "UP" in link.flags and not _never(link)]
     addresses = frozenset(own)
-    carriers = {link.name for link in candidates if any(one.ip in addresses for one in link.addresses)}
+    carriers = {link.name for link in candidates if any(address.ip in addresses for address in link.addresses)}
     carriers |= set(_ways_to(others, known := tuple(routes))) | set(_ways_into(pod_cidrs, known))
     native = [link for link in candidates if link.name in carriers or _physical(link)]
     bonded = any("MASTER" in link.flags for link in native)

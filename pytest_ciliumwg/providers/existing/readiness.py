@@ -45,7 +45,9 @@ def not_ready_of(pod: Object, events: Iterable[Object] = ()) -> NotReady | None:
         return NotReady(where, "the pod is being deleted")
     if status.get("phase") == "Failed":
         return NotReady(where, _said(status.get("reason") or "Failed", status.get("message")))
-    container = next((one for one in status.get("containerStatuses") or () if one.get("name") == CONTAINER), None)
+    container = next(
+        (container for container in status.get("containerStatuses") or () if container.get("name") == CONTAINER), None
+    )
     if container is None:
         return NotReady(where, _scheduling(status) or _last_event(metadata["name"], events) or "is not started yet")
     if container.get("ready"):
@@ -91,7 +93,9 @@ def _scheduling(status: Object) -> str:
 
 def _last_event(pod: str, events: Iterable[Object]) -> str:
     found = [
-        one for one in events if (one.get("involvedObject") or {}).get("name") == pod and one.get("type") == "Warning"
+        event
+        for event in events
+        if (event.get("involvedObject") or {}).get("name") == pod and event.get("type") == "Warning"
     ]
     return _said(found[-1].get("reason") or "", found[-1].get("message")) if found else ""
 

@@ -29,8 +29,8 @@ def remove_services(kube: Kube, run: RunId) -> None:
             if error.status != NOT_FOUND:  # an API server that does not know EndpointSlices
                 raise
             found = []
-        for one in found:
-            kube.delete(resource, one["metadata"]["name"], namespace=run.namespace)
+        for item in found:
+            kube.delete(resource, item["metadata"]["name"], namespace=run.namespace)
 
 
 def make_services(kube: Kube, run: RunId, pods: Sequence[Pod]) -> dict[str, tuple[IPAddress, ...]]:
@@ -89,4 +89,4 @@ def _slices(run: RunId, service: str, pod: Pod) -> list[dict[str, Any]]:
 
 def _cluster_ips(service: Mapping[str, Any]) -> tuple[IPAddress, ...]:
     spec = service.get("spec") or {}
-    return tuple(ip_address(one) for one in spec.get("clusterIPs") or [spec["clusterIP"]] if one != "None")
+    return tuple(ip_address(ip) for ip in spec.get("clusterIPs") or [spec["clusterIP"]] if ip != "None")

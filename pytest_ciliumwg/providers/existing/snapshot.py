@@ -69,5 +69,5 @@ class Camera:
                 raise
             self._may_see_releases = False
             return []
-        found = [str((one["metadata"].get("labels") or {}).get("version", "")) for one in kept]
-        return [int(one) for one in found if one.isdigit()]
+        found = [str((secret["metadata"].get("labels") or {}).get("version", "")) for secret in kept]
+        return [int(revision) for revision in found if revision.isdigit()]

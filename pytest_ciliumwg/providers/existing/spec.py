@@ -46,12 +46,12 @@ class Declared:
 
     def given(self) -> dict[str, Any]:
         """The declared settings."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
     def assumed(self) -> tuple[str, ...]:
         """The names of the settings that nobody declared."""
-        return tuple(one.name for one in fields(self) if getattr(self, one.name) is None)
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ class Kubectl:
 
     def agents(self) -> list[PodFacts]:
         """Cilium's agent pods."""
-        return [pod_facts(one) for one in self.items("pods", "--namespace", NAMESPACE, "--selector", _SELECTOR)]
+        return [pod_facts(pod) for pod in self.items("pods", "--namespace", NAMESPACE, "--selector", _SELECTOR)]
 
     def in_agent(self, pod: str, command: str) -> Done:
         """Run a command of the agent's tool in an agent pod."""
@@ -99,7 +99,7 @@ def _obstacle(kubectl: Kubectl, nodes: int) -> str:
 
 def _obstacles(kubectl: Kubectl, nodes: int) -> Iterator[str]:
     agents = kubectl.agents()
-    waiting = [one for one in agents if not one.ready]
+    waiting = [agent for agent in agents if not agent.ready]
     if waiting:
         first = waiting[0]
         yield f"the agent on {first.node or 'no node yet'} is not ready ({', '.join(first.waiting) or first.phase})"
@@ -126,11 +126,13 @@ def _missing_peers(kubectl: Kubectl, agent: PodFacts, wanted: int) -> Iterator[s
 def _last_words(kubectl: Kubectl) -> str:
     """What a crashing agent said last."""
     try:
-        crashing = [one for one in kubectl.agents() if "CrashLoopBackOff" in one.waiting]
+        crashing = [agent for agent in kubectl.agents() if "CrashLoopBackOff" in agent.waiting]
     except ObservationError:
         return ""
-    for one in crashing:
-        done = kubectl.run("--namespace", NAMESPACE, "logs", one.name, "-c", AGENT_CONTAINER, "--previous", "--tail=50")
+    for agent in crashing:
+        done = kubectl.run(
+            "--namespace", NAMESPACE, "logs", agent.name, "-c", AGENT_CONTAINER, "--previous", "--tail=50"
+        )
         said = [line for line in done.output.splitlines() if any(word in line for word in _FATAL)]
         if said:
             return f"; it said: {' '.join(said[-1].split())[:300]}"

@@ -82,7 +82,7 @@ class Nodes:
     def _evict(self, pod: Object) -> bool:
         """Whether it was to be evicted."""
         metadata, phase = pod["metadata"], (pod.get("status") or {}).get("phase")
-        owners = [one.get("kind") for one in metadata.get("ownerReferences") or ()]
+        owners = [owner.get("kind") for owner in metadata.get("ownerReferences") or ()]
         if "DaemonSet" in owners or _MIRROR in (metadata.get("annotations") or {}) or phase in ("Succeeded", "Failed"):
             return False
         namespace, name = metadata["namespace"], metadata["name"]
@@ -133,8 +133,10 @@ class Nodes:
         kube = self.context.kube
         ours = kube.list("pods", namespace=self.context.installation.run.namespace, node=node)
         theirs = kube.list("pods", namespace=self.context.cilium.namespace, labels={"k8s-app": "cilium"}, node=node)
-        statuses = [one for pod in (*ours, *theirs) for one in (pod.get("status") or {}).get("containerStatuses") or ()]
-        return frozenset(str(one["containerID"]) for one in statuses if one.get("containerID"))
+        statuses = [
+            status for pod in (*ours, *theirs) for status in (pod.get("status") or {}).get("containerStatuses") or ()
+        ]
+        return frozenset(str(status["containerID"]) for status in statuses if status.get("containerID"))
 
     def await_ready(self, node: str, gone: frozenset[str] = frozenset()) -> None:
         """Wait until a node is Ready, and none of these containers is shown on it any more.

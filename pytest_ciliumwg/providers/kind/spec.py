@@ -110,8 +110,8 @@ class KindSpec:
                 f"Cilium {self.cilium_version} is tested with Kubernetes {tested}, but the node image {self.image} has "
                 f"{kubernetes}: choose another --ciliumwg-node-image or --ciliumwg-cilium-version"
             )
-        archives = [one for one in self.load_images if _looks_like_a_file(one) and not Path(one).is_file()]
-        found += [f"the image archive {one} does not exist" for one in archives]
+        archives = [image for image in self.load_images if _looks_like_a_file(image) and not Path(image).is_file()]
+        found += [f"the image archive {archive} does not exist" for archive in archives]
         if self.chart is not None and not self.chart.startswith("oci://") and not Path(self.chart).exists():
             found.append(f"the chart {self.chart} does not exist: give a folder, an archive or oci://…")
         return found
@@ -163,7 +163,7 @@ class KindSpec:
             "values": self.values(),
             "chart": self.chart_arguments(),
             "set": list(self.helm_sets),
-            "files": [one.read_text("utf-8", "replace") for one in self.helm_values],
+            "files": [path.read_text("utf-8", "replace") for path in self.helm_values],
         }
 
 

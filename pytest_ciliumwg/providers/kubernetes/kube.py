@@ -165,7 +165,7 @@ def _in_cluster() -> bool:
 def _default_kubeconfigs() -> list[Path]:
     named = os.environ.get("KUBECONFIG", "")
     paths = [Path(name).expanduser() for name in named.split(os.pathsep) if name]
-    return [one for one in paths or [Path("~/.kube/config").expanduser()] if one.is_file()]
+    return [path for path in paths or [Path("~/.kube/config").expanduser()] if path.is_file()]
 
 
 def _load_in_cluster(configuration: Configuration) -> str:
@@ -187,7 +187,7 @@ def _load_kubeconfig(kubeconfig: Path | None, wanted: str | None, configuration:
     if not files:
         raise ProviderError("there is no kubeconfig: set KUBECONFIG or give --ciliumwg-kubeconfig")
     shown = os.pathsep.join(map(str, files))
-    missing = [str(one) for one in files if not one.is_file()]
+    missing = [str(path) for path in files if not path.is_file()]
     if missing:
         raise ProviderError(f"the kubeconfig {missing[0]} does not exist: give the right --ciliumwg-kubeconfig")
     try:

@@ -174,17 +174,17 @@ class Lab:
 
     def peers_of(self, node: LabNode) -> tuple[LabNode, ...]:
         """All other nodes."""
-        return tuple(other for other in self.layout if other.name != node.name)
+        return tuple(peer for peer in self.layout if peer.name != node.name)
 
     def next_to(self, node: LabNode) -> LabNode:
         """The node after this one, the first after the last: the other half of a pair that a fault hits."""
-        names = [other.name for other in self.layout]
+        names = [member.name for member in self.layout]
         return self.layout[(names.index(node.name) + 1) % len(names)]
 
     def replace_node(self, node: LabNode) -> None:
         """Put a node into the layout, in its place, or in place of the one with its name."""
-        others = [other for other in self.layout if other.name != node.name]
-        self.layout = tuple(sorted([*others, node], key=lambda one: one.index))
+        others = [member for member in self.layout if member.name != node.name]
+        self.layout = tuple(sorted([*others, node], key=lambda member: member.index))
 
     def pod(self, name: str) -> LabPod:
         """One pod of those that are there now.

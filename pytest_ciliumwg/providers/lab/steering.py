@@ -195,7 +195,7 @@ def no_redirects_script(spec: LabSpec) -> str:
 
 
 def _others(nodes: Sequence[LabNode], node: LabNode) -> list[LabNode]:
-    return [other for other in nodes if other.name != node.name]
+    return [peer for peer in nodes if peer.name != node.name]
 
 
 def _flag(family: IPFamily) -> str:

@@ -57,7 +57,7 @@ def run(
         log: A file for what it says on standard error, which is there also when we are killed.
         also: Environment variables beside our own.
     """
-    words = tuple(str(one) for one in argv)
+    words = tuple(str(word) for word in argv)
     with TemporaryFile() as output, _writable(log) as errors:
         process = subprocess.Popen(
             words,

@@ -55,18 +55,18 @@ def check_versions(context: ContainerContext, versions: Sequence[str]) -> None:
     if len(versions) < 2:
         raise ProviderError("an upgrade needs a version to go to: name one in --ciliumwg-upgrade")
     try:
-        known = [known_version(one) for one in versions]
+        known = [known_version(version) for version in versions]
     except ValueError as error:
         raise ProviderError(str(error)) from None
     runs = context.cilium.config().version
     if not same_version(runs, versions[0]):
         raise ProviderError(f"Cilium {runs} runs, not {versions[0]}, with which the upgrade shall begin")
-    for one, other in itertools.pairwise(known):
-        if one == other:
-            raise ProviderError(f"the upgrade from Cilium {one} to {other} would change nothing")
-        if one.major != other.major or abs(one.minor - other.minor) > 1:
+    for before, after in itertools.pairwise(known):
+        if before == after:
+            raise ProviderError(f"the upgrade from Cilium {before} to {after} would change nothing")
+        if before.major != after.major or abs(before.minor - after.minor) > 1:
             context.progress(
-                f"WARNING: Cilium is only tested from one minor version to the next, and {one} to {other} is more"
+                f"WARNING: Cilium is only tested from one minor version to the next, and {before} to {after} is more"
             )
 
 

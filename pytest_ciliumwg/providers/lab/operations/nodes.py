@@ -40,8 +40,8 @@ def remove_node(lab: Lab, name: str) -> None:
     lab.happens("node-leaves", name)
     _stop(lab, node, gone=[pod for pod in node.pods if pod != node.test_pod])
     lab.keys.pop(name, None)
-    lab.layout = tuple(other for other in lab.layout if other.name != name)
-    tell(lab, (), before={other.name: no_route_script(lab.spec, node) for other in lab.layout})
+    lab.layout = tuple(peer for peer in lab.layout if peer.name != name)
+    tell(lab, (), before={peer.name: no_route_script(lab.spec, node) for peer in lab.layout})
     lab.happens("node-left", name)
 
 

@@ -47,7 +47,7 @@ def remove_pod(lab: Lab, pod: LabPod) -> None:
     node = next((node for node in lab.layout if node.name == pod.pod.node), None)
     if node is not None:
         lab.sandbox.run(f"{kill_script([pod.netns])}\n{no_pod_script(node, pod)}")
-        lab.replace_node(replace(node, pods=tuple(one for one in node.pods if one.pod.name != pod.pod.name)))
+        lab.replace_node(replace(node, pods=tuple(kept for kept in node.pods if kept.pod.name != pod.pod.name)))
         tell(lab, {node.name})
     lab.undo_log.done(_what(pod))
 
