@@ -21,21 +21,23 @@ def wait_for(
     seconds: float,
     poll: float,
     progress: Callable[[str], None] | None = None,
+    advance: Callable[[], int] | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> str:
     """Ask what is still missing until nothing is, or time is up; it is asked once at least.
 
     Args:
-        missing: What is missing, in words; empty for nothing. What it raises ends the wait.
+        missing: What is still missing, in words; empty for nothing. What it raises ends the wait.
         seconds: How long to wait at most.
         poll: Seconds between two questions.
         progress: Told what is missing whenever that changes.
+        advance: How many parts are done by now; whenever that changes, `seconds` begin anew. None: they never do.
         sleep: Lets the time between two questions pass.
 
     Returns:
         What was missing when time was up; empty when nothing is.
     """
-    told = ""
+    told, done, since = "", None, time.monotonic()
 
     def ask() -> str:
         nonlocal told
@@ -45,17 +47,43 @@ def wait_for(
         told = why
         return why
 
+    def is_over(_: tenacity.RetryCallState) -> bool:
+        nonlocal done, since
+        now = time.monotonic()
+        if advance is not None and (latest := advance()) != done:
+            done, since = latest, now
+        return now - since >= seconds
+
     def pause(seconds: float) -> None:
         sleep(seconds)
 
     retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_delay(seconds),
+        stop=is_over,
         wait=tenacity.wait_fixed(poll),
         retry=tenacity.retry_if_result(bool),
         retry_error_callback=lambda _: told,
         sleep=pause,
     )
     return retrying(ask)
+
+
+def first_trouble(
+    trouble: Callable[[], str],
+    *,
+    seconds: float,
+    poll: float,
+    sleep: Callable[[float], object] = time.sleep,
+) -> str:
+    """Ask for some time what is wrong: the first thing that is, at once; empty when nothing was all the time."""
+    seen = ""
+
+    def nothing_yet() -> str:
+        nonlocal seen
+        seen = trouble()
+        return "" if seen else "nothing is wrong yet"
+
+    wait_for(nothing_yet, seconds=seconds, poll=poll, sleep=sleep)
+    return seen
 
 
 def for_each(call: Callable[[T], R], items: Iterable[T], *, at_once: int = MOST_AT_ONCE) -> list[R]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from pytest_ciliumwg.waiting import for_each, wait_for
+from pytest_ciliumwg.waiting import first_trouble, for_each, wait_for
 
 
 def said(*words: str) -> Iterator[str]:
@@ -46,3 +47,33 @@ def test_for_each_keeps_the_order_and_raises_what_was_raised() -> None:
     assert for_each(lambda number: number * 2, range(100), at_once=7) == [number * 2 for number in range(100)]
     with pytest.raises(ZeroDivisionError):
         for_each(lambda number: 1 // number, [1, 0, 2])
+
+
+def test_time_begins_anew_whenever_it_has_advanced() -> None:
+    done = []
+
+    def missing() -> str:
+        done.append(1)
+        return "" if len(done) == 6 else "more"
+
+    assert wait_for(missing, seconds=0.2, poll=0.1) == "more", "0.2 s are three questions"
+    done.clear()
+    assert not wait_for(missing, seconds=0.2, poll=0.1, advance=lambda: len(done))
+
+
+def test_time_is_up_when_it_does_not_advance() -> None:
+    started = time.monotonic()
+    assert wait_for(lambda: "more", seconds=0.1, poll=0.02, advance=lambda: 3) == "more"
+    assert time.monotonic() - started >= 0.1
+
+
+def test_the_first_trouble_ends_the_wait_for_it() -> None:
+    words, pauses = said("", "", "it is gone", "something else"), list[float]()
+    assert first_trouble(lambda: next(words), seconds=60, poll=0.25, sleep=pauses.append) == "it is gone"
+    assert pauses == [0.25, 0.25]
+
+
+def test_no_trouble_is_waited_for_to_the_end() -> None:
+    started = time.monotonic()
+    assert first_trouble(lambda: "", seconds=0.1, poll=0.02) == ""
+    assert time.monotonic() - started >= 0.1

@@ -11,6 +11,7 @@ from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
+from pytest_ciliumwg.waiting import first_trouble, wait_for
 from pytest_ciliumwg.watch.continuous import ContinuousWatch
 from pytest_ciliumwg.watch.followers import PATIENCE
 
@@ -34,27 +35,26 @@ class Convergence:
 def converge(cluster: Cluster, watch: ContinuousWatch) -> Convergence:
     """Wait until the cluster has come to rest, or its time is over."""
     limit = SETTLE_FACTOR * cluster.settle_seconds
-    began = time.monotonic()
-    while True:
-        wrong = _wrong(cluster, watch)
+    began = looked = time.monotonic()
+
+    def wrong() -> str:
+        nonlocal looked
+        now = _wrong(cluster, watch)
         looked = time.monotonic()
-        wrong = wrong or _wrong_soon(cluster, watch)
-        if not wrong:
-            return Convergence(after=looked - began, limit=limit, wrong=())
-        if time.monotonic() - began > limit:
-            everything = dict.fromkeys((*_wrong_inside(cluster), *_wrong_outside(cluster, watch)))
-            return Convergence(after=None, limit=limit, wrong=tuple(everything) or (wrong,))
-        time.sleep(_PAUSE)
+        return now or _wrong_soon(cluster, watch)
+
+    left = wait_for(wrong, seconds=limit, poll=_PAUSE)
+    if not left:
+        return Convergence(after=looked - began, limit=limit, wrong=())
+    everything = dict.fromkeys((*_wrong_inside(cluster), *_wrong_outside(cluster, watch)))
+    return Convergence(after=None, limit=limit, wrong=tuple(everything) or (left,))
 
 
 def _wrong_soon(cluster: Cluster, watch: ContinuousWatch) -> str:
     """What goes wrong again in the time after which a lost message shows; empty for nothing."""
-    end = time.monotonic() + PATIENCE + watch.poll_seconds + _PAUSE
-    while time.monotonic() < end:
-        time.sleep(_PAUSE)
-        if wrong := next(_wrong_outside(cluster, watch), ""):
-            return wrong
-    return _wrong(cluster, watch)
+    seconds = PATIENCE + watch.poll_seconds + _PAUSE
+    seen = first_trouble(lambda: next(_wrong_outside(cluster, watch), ""), seconds=seconds, poll=_PAUSE)
+    return seen or _wrong(cluster, watch)
 
 
 def _wrong(cluster: Cluster, watch: ContinuousWatch) -> str:

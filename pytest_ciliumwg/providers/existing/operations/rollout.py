@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 
 from pytest_ciliumwg.errors import ProviderError
@@ -12,79 +11,76 @@ from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent
 from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
+from pytest_ciliumwg.waiting import wait_for
 
 _TAG = re.compile(r":([^:/@]+)(?:@|$)")
 
 
 class Rollout:
-    """The way of all agents to one version, as it is seen from outside."""
+    """The change of all agents to one version, as the API and the agents show it."""
 
     def __init__(self, context: ContainerContext, version: str) -> None:
         self._context = context
         self._version = version
         self._told: dict[str, str] = {}
         """Pod's uid → the version that its agent tells, where its image does not."""
+        self._done = -1
+        """How many agents were done when they were looked at last; -1: the API server did not answer."""
 
     def await_end(self, limit: float | None = None) -> None:
         """Wait until it is done.
 
         Args:
-            limit: Seconds that it may take altogether; None: as long as it gets on, for a large cluster takes its time.
+            limit: Seconds that it may take altogether; None: no limit while the number of agents that are done
+                changes, because a large cluster takes long.
 
         Raises:
-            ProviderError: time is up, or nothing has changed for as long as agents have to get ready.
+            ProviderError: time is up, or that number has not changed for as long as agents have to get ready.
         """
-        began = moved = time.monotonic()
-        shown, most = "", -1
-        while True:
-            done, why = self._look()
-            now = time.monotonic()
-            if not why:
-                return
-            if done != most:
-                most, moved = done, now
-            if limit is None and now - moved > self._context.spec.timeout:
-                raise ProviderError(self._stuck(f"has not got on for {self._context.spec.timeout:g} s", why))
-            if limit is not None and now - began > limit:
-                raise ProviderError(self._stuck(f"was not done within {limit:g} s", why))
-            if why != shown:
-                self._context.progress(f"existing: waiting for Cilium {self._version}: {why}")
-                shown = why
-            time.sleep(self._context.spec.retry_policy.poll)
+        timeout = self._context.spec.timeout
+        why = wait_for(
+            self._missing,
+            seconds=timeout if limit is None else limit,
+            poll=self._context.spec.retry_policy.poll,
+            progress=lambda why: self._context.progress(f"existing: waiting for Cilium {self._version}: {why}"),
+            advance=(lambda: self._done) if limit is None else None,
+        )
+        if why:
+            how = f"has not got on for {timeout:g} s" if limit is None else f"was not done within {limit:g} s"
+            raise ProviderError(f"the change to Cilium {self._version} {how}: {why}{self._held_back()}")
 
-    def _stuck(self, how: str, why: str) -> str:
-        return f"the change to Cilium {self._version} {how}: {why}{self._held_back()}"
-
-    def _look(self) -> tuple[int, str]:
-        """How many agents are done, and what is missing; empty when nothing is."""
+    def _missing(self) -> str:
+        """What is missing; empty when nothing is. An API server that does not answer now is missing too."""
         try:
             agents = self._context.cilium.agents()
             nodes = sorted(node.name for node in self._context.cilium.nodes())
-            return self._missing(agents, nodes)
+            self._done, why = self._compare(agents, nodes)
         except KubeError as error:
             if not error.passing:
                 raise
-            return -1, str(error)
+            self._done, why = -1, str(error)
+        return why
 
-    def _missing(self, agents: Mapping[str, RunningAgent], nodes: list[str]) -> tuple[int, str]:
+    def _compare(self, agents: Mapping[str, RunningAgent], nodes: list[str]) -> tuple[int, str]:
+        """How many agents are done, and what is missing."""
         well = {node: agent for node, agent in agents.items() if not agent.trouble}
-        other = {node: agent for node, agent in well.items() if not self._runs_it(agent)}
-        done = len(well) - len(other)
+        outdated = {node: agent for node, agent in well.items() if not self._runs_it(agent)}
+        done = len(well) - len(outdated)
         counted = f"{done} of {len(nodes)} agents run it"
         if absent := [node for node in nodes if node not in agents]:
             return done, f"{counted}, node {absent[0]} has no agent now"
         if unwell := sorted(agents.keys() - well.keys()):
             return done, f"{counted}, on node {unwell[0]} {agents[unwell[0]].trouble}"
-        if other:
-            node = min(other)
-            return done, f"{counted}, node {node} still has {other[node].pod.image or 'another version'}"
+        if outdated:
+            node = min(outdated)
+            return done, f"{counted}, node {node} still has {outdated[node].pod.image or 'another version'}"
         return done, ""
 
     def _runs_it(self, agent: RunningAgent) -> bool:
-        found = _TAG.search(agent.pod.image)
+        tag = _TAG.search(agent.pod.image)
         try:
-            return same_version(found[1] if found else "", self._version)
-        except ValueError:  # an image of somebody's own, whose tag tells nothing: ask the agent
+            return same_version(tag[1] if tag else "", self._version)
+        except ValueError:  # a custom image whose tag is no version: ask the agent
             return self._tells(agent)
 
     def _tells(self, agent: RunningAgent) -> bool:
