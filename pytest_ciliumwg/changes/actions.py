@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.model.timeline import ChangeStep
-from pytest_ciliumwg.providers.base import Operations
+from pytest_ciliumwg.providers.base import NodeOperations, Operations
 
 OUT_SECONDS = 3.0
 """How long a device is down or a port blocked: long enough that every flow meets it several times."""
@@ -80,22 +81,28 @@ def block_port(context: OperationContext) -> None:
 
 def restart_node(context: OperationContext) -> None:
     """Restart a node."""
-    _carry_out(context, "restart-node", "restarting the node", context.operations.restart_node)
+    _carry_out(context, "restart-node", "restarting the node", _nodes(context).restart_node)
 
 
 def drain_node(context: OperationContext) -> None:
     """Cordon and drain a node."""
-    _carry_out(context, "drain-node", "draining the node", context.operations.drain_node)
+    _carry_out(context, "drain-node", "draining the node", _nodes(context).drain_node)
 
 
 def remove_node(context: OperationContext) -> None:
     """Take a node out of the cluster."""
-    _carry_out(context, "remove-node", "removing the node", context.operations.remove_node)
+    _carry_out(context, "remove-node", "removing the node", _nodes(context).remove_node)
 
 
 def add_node(context: OperationContext) -> None:
     """Bring a node back that was removed before."""
-    _carry_out(context, "add-node", "adding the node", context.operations.add_node)
+    _carry_out(context, "add-node", "adding the node", _nodes(context).add_node)
+
+
+def _nodes(context: OperationContext) -> NodeOperations:
+    if not isinstance(context.operations, NodeOperations):
+        raise ProviderError(f"node {context.node}: this cluster's machines cannot be reached")
+    return context.operations
 
 
 def _carry_out(context: OperationContext, step: ChangeStep, what: str, operation: Callable[[str], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
@@ -37,17 +37,17 @@ class AgentTransport(Protocol):
 
 
 class Operations(Protocol):
-    """What can be changed in a cluster, for a while; every pull blocks until the change is done.
+    """What can be changed in a cluster, for a while; every method blocks until the change is done.
 
-    Each method may be called again after it failed or was interrupted. `restore` undoes whatever is not undone, at
-    whatever moment it was interrupted.
+    Each method may be called again after it failed or was interrupted. `restore` undoes what is not undone yet,
+    whichever step was interrupted. Clusters whose machines can be reached have `NodeOperations` too.
 
     Raises:
         ProviderError: every method, when what is asked for cannot be done here or does not get done in time.
     """
 
     def unavailable(self, operation: str) -> str:
-        """Why a method of this protocol cannot be used with this cluster; empty when it can."""
+        """Why a method of this protocol or of `NodeOperations` cannot be used with this cluster; empty when it can."""
         ...
 
     def restart_agents(self, nodes: Sequence[str]) -> None:
@@ -60,22 +60,6 @@ class Operations(Protocol):
 
     def delete_pod(self, pod: Pod) -> None:
         """Delete a pod of `create_pod` with grace period 0, whatever it is doing."""
-        ...
-
-    def drain_node(self, node: str) -> None:
-        """Cordon a node and evict its pods (not those of DaemonSets); `restore` or `add_node` uncordons it."""
-        ...
-
-    def remove_node(self, node: str) -> None:
-        """Stop a node and take it out of the cluster."""
-        ...
-
-    def add_node(self, node: str) -> None:
-        """Let a removed or drained node be part of the cluster again, with a ready agent and test pod."""
-        ...
-
-    def restart_node(self, node: str) -> None:
-        """Restart a node, and wait until its agent and test pod are ready."""
         ...
 
     def device_down(self, node: str) -> None:
@@ -116,6 +100,31 @@ class Operations(Protocol):
 
     def restore(self) -> None:
         """Undo everything that is not undone; safe to call twice, and at any moment."""
+        ...
+
+
+@runtime_checkable
+class NodeOperations(Protocol):
+    """What can be changed where a cluster's machines can be reached; such `Operations` have these methods too.
+
+    Raises:
+        ProviderError: every method, as those of `Operations`.
+    """
+
+    def drain_node(self, node: str) -> None:
+        """Cordon a node and evict its pods (not those of DaemonSets); `restore` or `add_node` uncordons it."""
+        ...
+
+    def remove_node(self, node: str) -> None:
+        """Stop a node and take it out of the cluster."""
+        ...
+
+    def add_node(self, node: str) -> None:
+        """Let a removed or drained node be part of the cluster again, with a ready agent and test pod."""
+        ...
+
+    def restart_node(self, node: str) -> None:
+        """Restart a node, and wait until its agent and test pod are ready."""
         ...
 
 

@@ -16,11 +16,6 @@ class KindOperations(ExistingOperations):
         super().__init__(context, upgrader)
         self._nodes = nodes
 
-    def unavailable(self, operation: str) -> str:
-        """Everything can be used."""
-        del operation
-        return ""
-
     def drain_node(self, node: str) -> None:
         """Cordon a node and evict its pods, but not those of DaemonSets."""
         self._nodes.check(node)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.providers.existing.operations import agents, extra_pod, in_container
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 from pytest_ciliumwg.providers.existing.operations.self_undoing import DEAD_MAN
 from pytest_ciliumwg.providers.existing.operations.upgraders import Upgrader
 from pytest_ciliumwg.providers.undo_log import UndoLog
-
-_NODES = frozenset({"drain_node", "remove_node", "add_node", "restart_node"})
 
 
 class ExistingOperations:
@@ -32,9 +29,9 @@ class ExistingOperations:
 
     def unavailable(self, operation: str) -> str:
         """Why an operation cannot be used here; empty when it can."""
-        if operation in _NODES:
-            return f"{operation} needs access to the nodes themselves: use --ciliumwg-provider=kind"
-        return ""
+        if hasattr(self, operation):
+            return ""
+        return f"{operation} needs access to the nodes themselves: use --ciliumwg-provider=kind"
 
     def restart_agents(self, nodes: Sequence[str]) -> None:
         """Delete the agent pods of these nodes, and wait until their successors are ready."""
@@ -53,25 +50,6 @@ class ExistingOperations:
         """Delete a pod of `create_pod` with grace period 0, and wait until it is gone."""
         extra_pod.delete(self._context, pod.name)
         self._undo_log.done(f"pod {pod.name}")
-
-    def drain_node(self, node: str) -> None:
-        """Not available."""
-        self._refuse("drain_node", node)
-
-    def remove_node(self, node: str) -> None:
-        """Not available."""
-        self._refuse("remove_node", node)
-
-    def add_node(self, node: str) -> None:
-        """Not available."""
-        self._refuse("add_node", node)
-
-    def restart_node(self, node: str) -> None:
-        """Not available."""
-        self._refuse("restart_node", node)
-
-    def _refuse(self, operation: str, node: str) -> None:
-        raise ProviderError(f"node {node}: {self.unavailable(operation)}")
 
     def device_down(self, node: str) -> None:
         """Set cilium_wg0 down; it comes up by itself when nobody does it in time."""

@@ -14,7 +14,8 @@ from pytest_ciliumwg.expect.helm import chart_arguments, oldest_helm
 from pytest_ciliumwg.expect.translation import translated
 from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
-from pytest_ciliumwg.providers.existing.operations.rollout import held_back
+from pytest_ciliumwg.providers.existing.operations.rollout import Rollout, held_back
+from pytest_ciliumwg.providers.existing.operations.upgrade_path import check_versions
 from pytest_ciliumwg.providers.existing.snapshot import RELEASE_ANNOTATION
 from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, check_version, find, reason, run
 
@@ -23,30 +24,36 @@ _INSTEAD = "or give --ciliumwg-upgrade-command, or --ciliumwg-observe"
 
 @dataclass(frozen=True, slots=True)
 class HelmUpgrader:
-    """Helm at work on one cluster."""
+    """Upgrades Cilium's Helm release, with the values that its user has set translated for each version."""
 
     context: ContainerContext
 
     def check(self, versions: Sequence[str]) -> None:
-        """Make sure that Helm and the release are there, and that the values can be said in each of the versions.
+        """Refuse a row of versions, the present one first, that Helm cannot go through.
 
         Raises:
-            ProviderError: one of these is not so.
+            ProviderError: a version is unknown or does not run, Helm or the release is missing, or a value has no
+                translation for one of the versions.
         """
+        check_versions(self.context, versions)
         helm = self._helm()
         check_version(helm, ["version", "--short"], oldest_helm(), "Cilium's chart")
         if why := held_back(self.context):
             raise ProviderError(f"Cilium cannot be upgraded with Helm alone{why}, {_INSTEAD}")
         values = self._values()
-        for version in versions:
+        for version in versions[1:]:
             values = _translated(values, version)
 
-    def upgrade(self, version: str) -> None:
-        """Bring the release to a version, with its user's values in the words of that version.
+    def go(self, version: str) -> None:
+        """Bring the release to a version, and wait until every agent runs it and is ready.
 
         Raises:
-            ProviderError: Helm refuses, or takes too long.
+            ProviderError: Helm refuses or takes too long, or an agent does not get ready.
         """
+        self._upgrade(version)
+        Rollout(self.context, version).await_end()
+
+    def _upgrade(self, version: str) -> None:
         release, spec = self._release(), self.context.spec
         values = _translated(self._values(), version)
         self.context.progress(f"existing: helm upgrades {release} to Cilium {version}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.expect import known_version, same_version
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 from pytest_ciliumwg.providers.existing.operations.release import HelmUpgrader
 from pytest_ciliumwg.providers.existing.operations.rollout import Rollout
+from pytest_ciliumwg.providers.existing.operations.upgrade_path import check_versions
 from pytest_ciliumwg.providers.programs import run
 
 _LAST_LINES = 5
@@ -43,49 +42,7 @@ def upgrader_of(context: ContainerContext) -> Upgrader:
         return CommandUpgrader(context, spec.upgrade_command)
     if spec.observe_seconds is not None:
         return ObservedUpgrader(context, spec.observe_seconds)
-    return CheckedHelm(context)
-
-
-def check_versions(context: ContainerContext, versions: Sequence[str]) -> None:
-    """Refuse versions that no way leads through.
-
-    Raises:
-        ProviderError: there is nothing to do, a version is unknown, or another one runs.
-    """
-    if len(versions) < 2:
-        raise ProviderError("an upgrade needs a version to go to: name one in --ciliumwg-upgrade")
-    try:
-        known = [known_version(version) for version in versions]
-    except ValueError as error:
-        raise ProviderError(str(error)) from None
-    runs = context.cilium.config().version
-    if not same_version(runs, versions[0]):
-        raise ProviderError(f"Cilium {runs} runs, not {versions[0]}, with which the upgrade shall begin")
-    for before, after in itertools.pairwise(known):
-        if before == after:
-            raise ProviderError(f"the upgrade from Cilium {before} to {after} would change nothing")
-        if before.major != after.major or abs(before.minor - after.minor) > 1:
-            context.progress(
-                f"WARNING: Cilium is only tested from one minor version to the next, and {before} to {after} is more"
-            )
-
-
-class CheckedHelm:
-    """Helm, with the values that the user has set, in the words of each version."""
-
-    def __init__(self, context: ContainerContext) -> None:
-        self._context = context
-        self._helm = HelmUpgrader(context)
-
-    def check(self, versions: Sequence[str]) -> None:
-        """Refuse a release that cannot be found, values without translation, and a Helm that will not do."""
-        check_versions(self._context, versions)
-        self._helm.check(versions[1:])
-
-    def go(self, version: str) -> None:
-        """Upgrade the release, and wait for the agents."""
-        self._helm.upgrade(version)
-        Rollout(self._context, version).await_end()
+    return HelmUpgrader(context)
 
 
 class CommandUpgrader:
