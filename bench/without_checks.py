@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--real", type=int, default=0)
     options = parser.parse_args()
     items = collect()
-    catchers = sorted({fault.catcher.partition("[")[0] for fault in FAULTS.values()})
+    catchers = sorted({fault.check_id for fault in FAULTS.values()})
     missed = 0
     for number, check in enumerate(catchers):
         good = judged_again(options.report, check)

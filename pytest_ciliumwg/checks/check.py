@@ -18,6 +18,8 @@ class Check:
     source: str
     profile: str
     statement: str
+    about_a_change: bool = False
+    """Whether it asserts something about the change before its stage, so that the first stage does not have it."""
 
     @classmethod
     def of(cls, item: pytest.Item) -> Check | None:
@@ -33,7 +35,8 @@ class Check:
         statement = " ".join((getattr(getattr(item, "function", None), "__doc__", None) or "").split())
         if not {"id", "source"} <= fields.keys() <= {"id", "source", "profile"} or not statement:
             raise pytest.UsageError(f"{item.nodeid}: write the marker as {MARKER_SIGNATURE}, and a docstring")
-        return cls(statement=statement, **({"profile": "core"} | fields))
+        about_a_change = "change" in getattr(item, "fixturenames", ())
+        return cls(statement=statement, about_a_change=about_a_change, **({"profile": "core"} | fields))
 
 
 def params_of(item: pytest.Item) -> dict[str, str]:

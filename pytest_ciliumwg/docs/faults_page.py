@@ -40,7 +40,7 @@ def _sections(checks: Iterable[str]) -> Iterator[str]:
 
 def caught_by(check: str) -> list[Fault]:
     """The faults of a cluster that stands whose declared catcher is a check."""
-    return [fault for fault in FAULTS.values() if not fault.during and fault.catcher.partition("[")[0] == check]
+    return [fault for fault in FAULTS.values() if not fault.during and fault.check_id == check]
 
 
 def _cells(fault: Fault) -> tuple[str, str, str, str]:
@@ -61,7 +61,7 @@ def _during_changes() -> Iterator[str]:
 
 def _rest(checks: Iterable[str]) -> Iterator[str]:
     yield "\n## Checks without a fault\n"
-    caught = {fault.catcher.partition("[")[0] for fault in FAULTS.values()}
+    caught = {fault.check_id for fault in FAULTS.values()}
     for check in checks:
         if check not in caught:
             yield f"- `{check}`: {UNPROVEN.get(check, 'none yet')}"

@@ -57,6 +57,11 @@ class Fault:
     """The change during which it acts, by its operation's name; empty: it is a fault of a cluster that stands."""
     inject: Inject
 
+    @property
+    def check_id(self) -> str:
+        """The id of the check that has to fail, without parameters."""
+        return self.catcher.partition("[")[0]
+
     def targets(self, layout: Sequence[LabNode], node: str | None) -> tuple[LabNode, ...]:
         """The nodes that it hits, of these; `parse` has made sure that there is such a node."""
         if node == ALL or (node is None and self.default == "all nodes"):

@@ -58,16 +58,16 @@ def changed_checks(record: RunRecord, made: ChangeResult) -> tuple[str, ...]:
     return tuple(
         f"{title} {before[title]} → {outcome}"
         for title, outcome in after.items()
-        if not title.startswith("change.")
-        and outcome != before.get(title, outcome)
-        and "skip" not in (outcome, before[title])
+        if outcome != before.get(title, outcome) and "skip" not in (outcome, before[title])
     )
 
 
 def _outcomes(record: RunRecord, stage: str) -> Mapping[str, str]:
-    """The outcome of each test of a stage, by what it is called in any stage."""
+    """The outcome of each test of a stage, by its title without the stage; without those about the change itself."""
     return {
-        result.title_in_any_stage: result.outcome for result in record.results if result.params.get("stage") == stage
+        result.title_in_any_stage: result.outcome
+        for result in record.results
+        if result.params.get("stage") == stage and not result.about_a_change
     }
 
 

@@ -87,7 +87,9 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "unmeasured": [str(remark) for remark in result.unmeasured],
         "unsupported": [str(remark) for remark in result.unsupported],
     }
-    return asdict(replace(result, findings=(), unmeasured=(), unsupported=())) | said | {"title": result.title}
+    fields = asdict(replace(result, findings=(), unmeasured=(), unsupported=()))
+    del fields["doubt"], fields["about_a_change"]
+    return fields | said | {"title": result.title}
 
 
 def _flow(judgement: Judgement) -> dict[str, Any]:

@@ -45,6 +45,10 @@ class CheckResult:
     unsupported: tuple[Remark, ...] = ()
     waived: str = ""
     """Why it counts as not run: somebody else skipped it, or expects it to fail; empty when it counts."""
+    doubt: str = ""
+    """Why it is inconclusive, without the word; empty for other outcomes. Not in report.json, which has `message`."""
+    about_a_change: bool = False
+    """See `Check.about_a_change`. Not in report.json."""
 
     @property
     def identity(self) -> Identity:

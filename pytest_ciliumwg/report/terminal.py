@@ -63,7 +63,7 @@ def _inconclusive(writer: Any, record: RunRecord) -> None:
         writer.section("INCONCLUSIVE", sep="=")
     for result in doubtful:
         writer.line(f"{result.title}: {result.statement}", yellow=True)
-        for line in result.message.removeprefix("INCONCLUSIVE ").splitlines():
+        for line in result.doubt.splitlines():
             writer.line(f"  {line}")
 
 

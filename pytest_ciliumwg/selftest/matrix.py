@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from pytest_ciliumwg import __version__
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.selftest.runs import Ran
-from pytest_ciliumwg.selftest.verdict import Result
+from pytest_ciliumwg.selftest.verdict import Result, Row
 
 SCHEMA = 1
 
@@ -69,7 +69,7 @@ def problems(ran: Ran) -> Iterator[str]:
     if outcome.result is Result.BROKEN:
         yield f"no report: {outcome.reason}"
     elif run.declared and outcome.result is not Result.CAUGHT:
-        found = ", ".join((*outcome.also_failed, *outcome.inconclusive)) or "nothing"
+        found = ", ".join(row.title for row in (*outcome.also_failed, *outcome.inconclusive)) or "nothing"
         yield f"{outcome.result.value}: {run.declared.catcher} did not fail; what did, or was inconclusive: {found}"
     yield from outcome.wrong
 
@@ -106,8 +106,8 @@ def document(summary: Summary) -> dict[str, Any]:
                 if ran.run.declared
                 else ("clean" if ran.outcome.good else "not clean"),
                 "caught_by": list(ran.outcome.caught_by),
-                "also_failed": list(ran.outcome.also_failed),
-                "inconclusive": list(ran.outcome.inconclusive),
+                "also_failed": [row.title for row in ran.outcome.also_failed],
+                "inconclusive": [row.title for row in ran.outcome.inconclusive],
                 "wrong_blame": list(ran.outcome.wrong),
                 "clear_flows": ran.outcome.clear_flows,
                 "reason": ran.outcome.reason,
@@ -143,8 +143,8 @@ def markdown(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _ids(titles: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(title.partition("[")[0] for title in titles))
+def _ids(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row.id for row in rows))
 
 
 def _list(titles: Sequence[str]) -> str:

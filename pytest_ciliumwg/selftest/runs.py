@@ -82,6 +82,7 @@ def declare(spec: LabSpec, fault: Fault, node: str | None) -> Declared:
     groups = [group for target in targets for group in _suspects(fault, target, layout)]
     return Declared(
         catcher=fault.catcher,
+        check_id=fault.check_id,
         also=fault.also,
         leaks=spec.expectations().steering in fault.leaks,
         names=fault.names,

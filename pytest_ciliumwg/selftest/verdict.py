@@ -31,6 +31,9 @@ class Declared:
     """What a fault, injected at certain nodes of a certain lab, has to bring about."""
 
     catcher: str
+    """The title of the check that has to fail, or its id for any of its tests."""
+    check_id: str
+    """The id of that check."""
     also: tuple[str, ...]
     leaks: bool
     names: Names
@@ -40,6 +43,24 @@ class Declared:
     """The same groups by the nodes' own names, as flows have them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """One finding, from a report: the place in words, and the nodes and addresses that it names."""
+
+    where: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One test of a check, from a report."""
+
+    title: str
+    id: str
+    outcome: str
+    findings: Sequence[Blame]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """One run's verdict."""
@@ -47,8 +68,9 @@ class Outcome:
     result: Result
     caught_by: tuple[str, ...] = ()
     """Tests of the catcher that failed."""
-    also_failed: tuple[str, ...] = ()
-    inconclusive: tuple[str, ...] = ()
+    also_failed: tuple[Row, ...] = ()
+    """Tests of other checks that failed."""
+    inconclusive: tuple[Row, ...] = ()
     wrong: tuple[str, ...] = ()
     """Wrong blames, a sentence each."""
     clear_flows: int = 0
@@ -64,24 +86,6 @@ class Outcome:
     def word(self) -> str:
         """The outcome in a word or two."""
         return f"{self.result.value}, wrong blame" if self.wrong else self.result.value
-
-
-@dataclass(frozen=True, slots=True)
-class _Blame:
-    """One finding, from a report: the place in words, and the nodes and addresses that it names."""
-
-    where: str
-    names: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One test of a check, from a report."""
-
-    title: str
-    id: str
-    outcome: str
-    findings: Sequence[_Blame]
 
 
 def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> Outcome:
@@ -108,8 +112,8 @@ def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> 
     return Outcome(
         result=result,
         caught_by=caught,
-        also_failed=tuple(row.title for row in bad if row.outcome == "fail" and row.title not in caught),
-        inconclusive=tuple(row.title for row in bad if row.outcome == "inconclusive"),
+        also_failed=tuple(row for row in bad if row.outcome == "fail" and row.title not in caught),
+        inconclusive=tuple(row for row in bad if row.outcome == "inconclusive"),
         wrong=(*_wrong_rows(declared, bad), *_wrong_flows(declared, flows)),
         clear_flows=sum(flow["verdict"] == "cleartext" for flow in flows),
     )
@@ -139,22 +143,22 @@ def broken(reason: str) -> Outcome:
     return Outcome(result=Result.BROKEN, reason=reason)
 
 
-def _rows(report: Report) -> list[_Row]:
+def _rows(report: Report) -> list[Row]:
     try:
         return [
-            _Row(row["title"], row["id"], row["outcome"], [_blame(finding) for finding in row["findings"]])
+            Row(row["title"], row["id"], row["outcome"], [_blame(finding) for finding in row["findings"]])
             for row in report["checks"]
         ]
     except (KeyError, TypeError) as error:
         raise CiliumwgError(f"a report of the self-test cannot be read: {error!r} is missing") from error
 
 
-def _blame(finding: Mapping[str, Any]) -> _Blame:
+def _blame(finding: Mapping[str, Any]) -> Blame:
     place = finding["place"]
-    return _Blame(finding["where"], frozenset([*place["nodes"], *place["addresses"]]))
+    return Blame(finding["where"], frozenset([*place["nodes"], *place["addresses"]]))
 
 
-def _wrong_rows(declared: Declared, bad: Sequence[_Row]) -> Iterator[str]:
+def _wrong_rows(declared: Declared, bad: Sequence[Row]) -> Iterator[str]:
     for row in bad:
         is_catcher = declared.catcher in (row.id, row.title)
         # Other parameters of the catcher are its own affair: what fails for one family may fail for the other.
@@ -166,12 +170,12 @@ def _wrong_rows(declared: Declared, bad: Sequence[_Row]) -> Iterator[str]:
                 yield f"{row.title} blames `{blame.where}`, which is not where the fault is"
 
 
-def _may(declared: Declared, row: _Row) -> bool:
+def _may(declared: Declared, row: Row) -> bool:
     """Whether a check may be so in consequence of the fault; a pattern after `?` lets it doubt, and not fail."""
     patterns = [pattern for pattern in declared.also if not pattern.startswith("?")]
     if row.outcome == "inconclusive":
         patterns += [pattern.removeprefix("?") for pattern in declared.also]
-    return any(fnmatchcase(row.id, pattern) for pattern in (*patterns, _id(declared)))
+    return any(fnmatchcase(row.id, pattern) for pattern in (*patterns, declared.check_id))
 
 
 def _wrong_flows(declared: Declared, flows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -184,11 +188,7 @@ def _wrong_flows(declared: Declared, flows: Sequence[Mapping[str, Any]]) -> Iter
             yield f"the flow {where} is called {flow['verdict']}, though the fault is not there"
 
 
-def _id(declared: Declared) -> str:
-    return declared.catcher.partition("[")[0]
-
-
-def _is_right(declared: Declared, blame: _Blame) -> bool:
+def _is_right(declared: Declared, blame: Blame) -> bool:
     """Whether a finding names all nodes that it has to, for any of the faulty nodes."""
     if declared.names == "cluster":
         return True

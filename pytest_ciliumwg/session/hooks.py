@@ -72,10 +72,11 @@ class Conformance:
         items[:] = sorted(chosen, key=lambda item: order.get(params_of(item).get("stage", ""), 0))
 
     def _is_wanted(self, item: pytest.Item, check: Check | None) -> bool:
-        about_a_change = "change" in getattr(item, "fixturenames", ())
-        if about_a_change and params_of(item).get("stage", INITIAL.name) == INITIAL.name:
+        if check is None:
+            return True
+        if check.about_a_change and params_of(item).get("stage", INITIAL.name) == INITIAL.name:
             return False
-        return check is None or check.profile in self.profiles
+        return check.profile in self.profiles
 
     def _identities(self, items: Iterable[pytest.Item]) -> frozenset[Identity]:
         """The checks among these that belong to the run."""
@@ -135,9 +136,10 @@ class Conformance:
         if check is None:
             return report
         outcome: Outcome = {"passed": "pass", "failed": "fail", "skipped": "skip"}[report.outcome]  # type: ignore[assignment]
+        doubt = ""
         if call.excinfo is not None and isinstance(call.excinfo.value, CiliumwgError):
-            outcome = "inconclusive"
-            report.longrepr = f"INCONCLUSIVE {call.excinfo.value}"
+            outcome, doubt = "inconclusive", str(call.excinfo.value)
+            report.longrepr = f"INCONCLUSIVE {doubt}"
         elif call.excinfo is not None and report.outcome == "passed":
             outcome = "fail"  # somebody calls an error a pass
         if why_not := waived(item, call, report):
@@ -160,6 +162,8 @@ class Conformance:
                     unmeasured=tuple(verified.not_measured),
                     unsupported=tuple(verified.not_supported),
                     waived=why_not,
+                    doubt=doubt,
+                    about_a_change=check.about_a_change,
                 )
             )
         return report

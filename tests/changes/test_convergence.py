@@ -27,12 +27,13 @@ def peer(key: str) -> Peer:
     return Peer(public_key=key, endpoint=None, allowed_ips=frozenset(), latest_handshake=None, rx_bytes=0, tx_bytes=0)
 
 
-def state(name: str, peer_keys: tuple[str, ...]) -> NodeState:
+def state(name: str, peer_keys: tuple[str, ...], own_key: str = "") -> NodeState:
+    device = WireGuardDevice(name="cilium_wg0", public_key=own_key or KEYS[name], listen_port=51871, fwmark=0xE00)
     return NodeState(
         node=name,
         observed_at=0.0,
         link=None,
-        wireguard=WireGuardDevice(name="cilium_wg0", public_key=KEYS[name], listen_port=51871, fwmark=0xE00),
+        wireguard=device,
         peers=tuple(peer(key) for key in peer_keys),
         rules=(),
         routes=(),
@@ -118,16 +119,7 @@ NEVER: dict[str, tuple[Changing, str]] = {
         "one has 1 peers whose key no node publishes",
     ),
     "another key": (
-        Changing(
-            states=[
-                HEALTHY
-                | {
-                    "two": replace(
-                        HEALTHY["two"], wireguard=replace(HEALTHY["two"].wireguard, public_key="Z" * 43 + "=")
-                    )
-                }  # type: ignore[type-var]
-            ]
-        ),
+        Changing(states=[HEALTHY | {"two": state("two", (KEYS["one"],), own_key="Z" * 43 + "=")}]),
         "two publishes another key than that of its device",
     ),
     "unread peers": (

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.providers.base import Operations
 from pytest_ciliumwg.providers.lab.lab import Lab
-from pytest_ciliumwg.providers.lab.operations import agents, nodes, upgrade
+from pytest_ciliumwg.providers.lab.operations import LabOperations, agents, nodes, upgrade
 from tests.lab.conftest import Raise
 from tests.lab.tools import reach_each_other, shape
 
@@ -37,18 +36,18 @@ class Interrupter:
         return output
 
 
-def pods(operations: Operations) -> None:
+def pods(operations: LabOperations) -> None:
     """A pod comes and goes."""
     operations.delete_pod(operations.create_pod(WORKER))
 
 
-def device(operations: Operations) -> None:
+def device(operations: LabOperations) -> None:
     """The device goes down and the port is blocked."""
     operations.device_down(WORKER)
     operations.block_port(WORKER)
 
 
-def leaves(operations: Operations) -> None:
+def leaves(operations: LabOperations) -> None:
     """A node with one more pod is drained, leaves and comes back."""
     operations.create_pod(WORKER)
     operations.drain_node(WORKER)
@@ -56,7 +55,7 @@ def leaves(operations: Operations) -> None:
     operations.add_node(WORKER)
 
 
-PULLS: dict[str, Callable[[Operations], object]] = {
+PULLS: dict[str, Callable[[LabOperations], object]] = {
     "restart": lambda operations: operations.restart_agents([WORKER, "lab-worker2"]),
     "key": lambda operations: operations.replace_key(WORKER),
     "restart node": lambda operations: operations.restart_node(WORKER),
@@ -86,7 +85,10 @@ def test_whatever_is_interrupted_wherever(raise_lab: Raise, spec: dict[str, Any]
     cluster = raise_lab(**spec)
     lab, before = cluster.lab, shape(cluster)
     lab.sandbox.run = interrupter = Interrupter(lab)  # type: ignore[method-assign]
-    pulls: dict[str, Callable[[Operations], object]] = {**PULLS, "upgrade": lambda operations: operations.upgrade(to)}
+    pulls: dict[str, Callable[[LabOperations], object]] = {
+        **PULLS,
+        "upgrade": lambda operations: operations.upgrade(to),
+    }
     for name, pull in ((name, pulls[name]) for name in names):
         for step in range(30):
             interrupter.left = step

@@ -20,11 +20,17 @@ WORKER2 = frozenset({"lab-worker2", "172.18.0.4"})
 
 
 def declared(
-    *, names: Names = "node", also: tuple[str, ...] = (), leaks: bool = False, catcher: str = "peers.count"
+    *,
+    names: Names = "node",
+    also: tuple[str, ...] = (),
+    leaks: bool = False,
+    catcher: str = "peers.count",
+    check_id: str = "peers.count",
 ) -> Declared:
     pair = names == "pair"
     return Declared(
         catcher=catcher,
+        check_id=check_id,
         also=also,
         leaks=leaks,
         names=names,
@@ -69,7 +75,7 @@ def test_what_could_not_be_measured_is_not_caught() -> None:
 
 
 def test_a_catcher_may_be_one_of_its_tests() -> None:
-    wanted = declared(catcher="wire.delivered[v6-udp]")
+    wanted = declared(catcher="wire.delivered[v6-udp]", check_id="wire.delivered")
     other = row("wire.delivered", "fail", params="[v4-udp]")
     assert judge(wanted, report(other)).result is Result.MISSED
     assert judge(wanted, report(other, row("wire.delivered", "fail", params="[v6-udp]"))).good

@@ -155,13 +155,11 @@ def delete_namespace(kube: Kube, name: str) -> None:
 
     try:
         kube.delete("namespaces", name)
-        if why := wait_for(missing, seconds=kube.retry_policy.gone, poll=kube.retry_policy.poll / 4):
-            raise ProviderError(f"the namespace {name} is still there {kube.retry_policy.gone:.0f} s {why}; {by_hand}")
+        why = wait_for(missing, seconds=kube.retry_policy.gone, poll=kube.retry_policy.poll / 4)
     except ProviderError as error:
-        text = str(error)
-        raise ProviderError(
-            text if by_hand in text else f"the namespace {name} is left behind: {text}; {by_hand}"
-        ) from None
+        raise ProviderError(f"the namespace {name} is left behind: {error}; {by_hand}") from None
+    if why:
+        raise ProviderError(f"the namespace {name} is still there {kube.retry_policy.gone:.0f} s {why}; {by_hand}")
 
 
 def _why_not_gone(namespace: Object) -> str:

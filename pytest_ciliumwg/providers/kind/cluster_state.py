@@ -72,11 +72,13 @@ def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
 
     def missing() -> str:
         nonlocal crashing
-        why = _obstacle(kubectl, spec.nodes)
-        crashing = (crashing or time.monotonic()) if "CrashLoopBackOff" in why else 0.0
+        obstacle = _obstacle(kubectl, spec.nodes)
+        if obstacle is None:
+            return ""
+        crashing = (crashing or time.monotonic()) if obstacle.crashing else 0.0
         if crashing and time.monotonic() - crashing > min(_CRASHING_SECONDS, spec.timeout):
-            raise ProviderError(f"Cilium does not start: {why}{_last_words(kubectl)}")
-        return why
+            raise ProviderError(f"Cilium does not start: {obstacle.why}{_last_words(kubectl)}")
+        return obstacle.why
 
     why = wait_for(
         missing,
@@ -89,27 +91,43 @@ def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
     progress(f"kind: Cilium runs on {spec.nodes} nodes")
 
 
-def _obstacle(kubectl: Kubectl, nodes: int) -> str:
-    """What is still missing, empty for nothing."""
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """Something that is still missing."""
+
+    why: str
+    crashing: bool = False
+    """Whether it is an agent that Kubernetes has given up restarting at once."""
+
+
+def _obstacle(kubectl: Kubectl, nodes: int) -> _Obstacle | None:
+    """The first thing that is still missing; None when nothing is."""
     try:
-        return next(_obstacles(kubectl, nodes), "")
+        return next(_obstacles(kubectl, nodes), None)
     except ObservationError as error:
-        return str(error)
+        return _Obstacle(str(error))
 
 
-def _obstacles(kubectl: Kubectl, nodes: int) -> Iterator[str]:
+def _obstacles(kubectl: Kubectl, nodes: int) -> Iterator[_Obstacle]:
     agents = kubectl.agents()
     waiting = [agent for agent in agents if not agent.ready]
     if waiting:
         first = waiting[0]
-        yield f"the agent on {first.node or 'no node yet'} is not ready ({', '.join(first.waiting) or first.phase})"
+        yield _Obstacle(
+            f"the agent on {first.node or 'no node yet'} is not ready ({', '.join(first.waiting) or first.phase})",
+            _is_crashing(first),
+        )
     if len(agents) < nodes:
-        yield f"{len(agents)} of {nodes} agents are there"
+        yield _Obstacle(f"{len(agents)} of {nodes} agents are there")
     for node in map(node_facts, kubectl.items("nodes")):
         if not node.ready:
-            yield f"node {node.name} is NotReady"
+            yield _Obstacle(f"node {node.name} is NotReady")
     for agent in agents:
-        yield from _missing_peers(kubectl, agent, nodes - 1)
+        yield from map(_Obstacle, _missing_peers(kubectl, agent, nodes - 1))
+
+
+def _is_crashing(agent: PodFacts) -> bool:
+    return "CrashLoopBackOff" in agent.waiting
 
 
 def _missing_peers(kubectl: Kubectl, agent: PodFacts, wanted: int) -> Iterator[str]:
@@ -126,7 +144,7 @@ def _missing_peers(kubectl: Kubectl, agent: PodFacts, wanted: int) -> Iterator[s
 def _last_words(kubectl: Kubectl) -> str:
     """What a crashing agent said last."""
     try:
-        crashing = [agent for agent in kubectl.agents() if "CrashLoopBackOff" in agent.waiting]
+        crashing = [agent for agent in kubectl.agents() if _is_crashing(agent)]
     except ObservationError:
         return ""
     for agent in crashing:

@@ -19,7 +19,7 @@ from pytest_ciliumwg.providers.existing.operations.upgrade_path import check_ver
 from pytest_ciliumwg.providers.existing.snapshot import RELEASE_ANNOTATION
 from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, check_version, find, reason, run
 
-_INSTEAD = "or give --ciliumwg-upgrade-command, or --ciliumwg-observe"
+_INSTEAD = "give --ciliumwg-upgrade-command, or --ciliumwg-observe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class HelmUpgrader:
         helm = self._helm()
         check_version(helm, ["version", "--short"], oldest_helm(), "Cilium's chart")
         if why := held_back(self.context):
-            raise ProviderError(f"Cilium cannot be upgraded with Helm alone{why}, {_INSTEAD}")
+            raise ProviderError(f"Cilium cannot be upgraded with Helm alone{why}, or {_INSTEAD}")
         values = self._values()
         for version in versions[1:]:
             values = _translated(values, version)
@@ -70,7 +70,7 @@ class HelmUpgrader:
             )
 
     def _helm(self) -> Path:
-        return find("helm", who="an upgrade of Cilium", instead=_INSTEAD)
+        return find("helm", who="an upgrade of Cilium", instead=f"or {_INSTEAD}")
 
     def _release(self) -> str:
         namespace = self.context.cilium.namespace
@@ -79,7 +79,7 @@ class HelmUpgrader:
         if RELEASE_ANNOTATION not in annotations:
             raise ProviderError(
                 f"the DaemonSet {AGENT_WORKLOAD} in namespace {namespace} belongs to no Helm release, so Helm cannot "
-                f"upgrade it: {_INSTEAD.removeprefix('or ')}"
+                f"upgrade it: {_INSTEAD}"
             )
         return str(annotations[RELEASE_ANNOTATION])
 
