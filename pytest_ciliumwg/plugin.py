@@ -79,6 +79,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def passed_on(config: pytest.Config) -> list[str]:
-    """What the self-test's own runs are told of this one's choice of tests."""
+    """The options that select tests, for the self-test's own runs."""
     words = ["-k", config.option.keyword] if config.option.keyword else []
     return words + [f"--deselect={prefix}" for prefix in config.option.deselect or ()]

@@ -30,7 +30,7 @@ class JobGoneError(AgentError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """The control canaries that a lasting watch sends on its own."""
+    """The control canaries that a continuous watch sends on its own."""
 
     node: int
     """The sender's place among the nodes."""
@@ -55,14 +55,14 @@ class Run:
 
 
 class Agent:
-    """One agent, by its port."""
+    """One agent, reached over its transport."""
 
     def __init__(self, port: AgentTransport) -> None:
         self._port = port
         self.name = port.name
 
     def ask(self, op: str, *, takes: float = 0.0, **fields: Any) -> Reply:
-        """Send one request; `takes` is how long the agent itself may take on purpose.
+        """Send one request; `takes` is how many seconds the request itself lasts at the agent.
 
         Raises:
             AgentError: no answer, an answer that is none, or the agent refuses.
@@ -108,26 +108,26 @@ class Agent:
         self.ask("watch-start", **_watch(run, devices, flows, wireguard_port), pulse=asdict(pulse))
 
     def collect_watch(self, run: Run, acknowledged: int) -> Reply:
-        """What a lasting watch has logged since; what is acknowledged it forgets."""
+        """Fetch what a continuous watch has logged; the agent drops entries that are acknowledged."""
         return self.ask("watch-collect", job=run.job, acknowledged=acknowledged)
 
     def stop_continuous_watch(self, run: Run, acknowledged: int) -> Reply:
-        """End a lasting watch and fetch the rest of its log."""
+        """End a continuous watch and fetch the rest of its log."""
         return self.ask("watch-stop", job=run.job, acknowledged=acknowledged)
 
     def start_stream(
         self, run: Run, part: str, flows: Iterable[Flow], interval: Callable[[Flow], float], patience: float
     ) -> None:
-        """Begin to send flows that last, each at its interval in seconds; a repeated call changes nothing."""
+        """Begin to send continuous flows, each at its interval in seconds; a repeated call changes nothing."""
         rows = [_sent(run, flow) | {"interval": interval(flow), "fresh": flow.fresh} for flow in flows]
         self.ask("stream-start", job=f"{run.job}-{part}", flows=rows, patience=patience)
 
     def collect_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
-        """What became of lasting flows since; what is acknowledged is forgotten there."""
+        """Fetch the account of continuous flows; the agent drops what is acknowledged."""
         return self.ask("stream-collect", job=f"{run.job}-{part}", acknowledged=acknowledged)
 
     def stop_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
-        """End lasting flows and fetch the rest of their account."""
+        """End continuous flows and fetch the rest of their account."""
         return self.ask("stream-stop", takes=2.0, job=f"{run.job}-{part}", acknowledged=acknowledged)
 
     def controls_seen(self, run: Run) -> frozenset[int]:
@@ -205,7 +205,7 @@ def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_po
     """The fields that begin a watch.
 
     The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
-    a node's addresses are everybody's.
+    a node's addresses carry other traffic too.
     """
     ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
     return {

@@ -1,4 +1,4 @@
-"""Making one change under a continuous watch, and putting everything back whatever happens."""
+"""Make one change under a continuous watch, and restore the cluster, also after an error or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def apply(
 ) -> ChangeResult:
     """Make a change while everything is watched.
 
-    Whatever ends it, Ctrl-C included, the cluster is put back as it was, unless a later change of the run does that.
+    The cluster is restored on every exit, Ctrl-C included, unless a later change of the run restores it.
 
     Args:
         cluster: The cluster.
@@ -105,7 +105,7 @@ class _Performance:
             raise
 
     def _put_back(self) -> str:
-        """Undo what is not undone; says what could not be, for the end of another sentence."""
+        """Restore the cluster; returns a clause on what could not be undone, empty when everything was."""
         try:
             self._cluster.operations.restore()
         except ProviderError as error:

@@ -22,7 +22,7 @@ class Change:
     kind: Kind
     """What it means for traffic; see `tolerance`."""
     does: str
-    """What it will do, for who has to agree to it; `{node}` is the node that it hits."""
+    """What it will do, shown to the user before the run; `{node}` is the node that it hits."""
     source: str
     """Why it is made: where traffic leaked or was lost at such a change."""
     act: Action
@@ -37,8 +37,8 @@ class Change:
     undoes_itself: bool = False
     """Whether everything has to be as before once it is over."""
     compared_with: tuple[str, ...] = ()
-    """The earlier changes that it undoes too: as before the first of them that was made everything has to be again;
-    empty: as before this change."""
+    """The earlier changes that it undoes too: afterwards everything has to be as before the first of them that was
+    made. Empty: as before this change."""
     version: str = ""
     """The Cilium version that it brings; only an upgrade or downgrade brings one."""
 
@@ -173,7 +173,7 @@ def upgrade(version: str, *, back: bool = False) -> Change:
 
 
 def observation(seconds: float) -> Change:
-    """No change at all, for some time: whoever changes something meanwhile is watched."""
+    """Change nothing for some time; what others change meanwhile is watched."""
     return Change(
         name="observed",
         kind="none",

@@ -1,4 +1,4 @@
-"""When a cluster has come to rest after a change: it is as it has to be, every flow is answered, and both last."""
+"""Wait until a cluster has settled after a change: its state is right, every flow is answered, and both stay so."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PAUSE = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convergence:
-    """Whether a cluster came to rest after a change."""
+    """Whether a cluster settled after a change."""
 
     after: float | None
     """Seconds from the end of the change until the cluster was as it has to be; None: it never was."""
@@ -33,7 +33,7 @@ class Convergence:
 
 
 def converge(cluster: Cluster, watch: ContinuousWatch) -> Convergence:
-    """Wait until the cluster has come to rest, or its time is over."""
+    """Wait until the cluster has settled, or its time is over."""
     limit = SETTLE_FACTOR * cluster.settle_seconds
     began = looked = time.monotonic()
 
@@ -63,7 +63,7 @@ def _wrong(cluster: Cluster, watch: ContinuousWatch) -> str:
 
 
 def _wrong_outside(cluster: Cluster, watch: ContinuousWatch) -> Iterator[str]:
-    """What the watch sees: no node is asked for it."""
+    """What is wrong as the watch sees it; this runs no command on a node."""
     try:
         yield from watch.troubles(nodes_under_test(cluster))
     except ProviderError as error:
@@ -71,7 +71,7 @@ def _wrong_outside(cluster: Cluster, watch: ContinuousWatch) -> Iterator[str]:
 
 
 def _wrong_inside(cluster: Cluster) -> Iterator[str]:
-    """What the cluster and its nodes show: the latter takes commands on each of them."""
+    """What is wrong as the API and the nodes show it; asking the nodes runs commands on each of them."""
     try:
         nodes = nodes_under_test(cluster)
         yield from _not_ready(cluster.snapshot(), nodes)

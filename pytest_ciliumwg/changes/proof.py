@@ -1,4 +1,4 @@
-"""Whether a change has really happened: seen in the cluster, not taken from who made it."""
+"""Prove that a change has really happened, from what the cluster shows and not from the operation's return."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ NO_LOSS = 0.25
 """Seconds: fewer than five messages in a row, which any network may lose."""
 RESTART_SECONDS = 30.0
 """How long a flow may be unanswered where an agent's start or another key interrupts it. Nobody promises a limit; live
-upgrades from 1.13 to 1.15 took 12 s (recordings), and three minutes would be a session of WireGuard."""
+upgrades from 1.13 to 1.15 took 12 s (recordings), and WireGuard's sessions live for three minutes."""
 CHURN_SECONDS = 1.0
 RECOVERY_SECONDS = 10.0
 """How long WireGuard may take to open its sessions again: a lost initiation is repeated after 5 s."""

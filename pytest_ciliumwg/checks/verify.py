@@ -34,7 +34,7 @@ class Verify:
 
         Args:
             holds: Whether it does.
-            where: The node, pair, device or flow, and whom else what was expected or seen names.
+            where: The node, pair, device or flow, with every other node and address that `expected` or `seen` names.
             expected: What had to be.
             seen: What was.
             meaning: One sentence on what a violation means for the user.
@@ -50,7 +50,7 @@ class Verify:
         self.not_measured.append(Remark(where, why))
 
     def unsupported(self, where: Place, why: str) -> None:
-        """Note a place at which this provider cannot tell, by its nature: a reason to skip, not to doubt."""
+        """Note a place at which this provider can never tell: such a check is skipped, not inconclusive."""
         _check_place(where)
         self.not_supported.append(Remark(where, why))
 

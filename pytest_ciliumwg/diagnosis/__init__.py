@@ -1,1 +1,1 @@
-"""Explain: what cleartext can be put down to. Pure, over the model."""
+"""Explain what cleartext was caused by. Pure functions over the model."""

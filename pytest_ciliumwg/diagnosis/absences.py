@@ -1,4 +1,4 @@
-"""When something that encryption needs was missing or down on a node, from what its kernel told."""
+"""Find when something that encryption needs was missing or down on a node, from its kernel's events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Absence:
 
 
 def absences(events: Sequence[Event], stopped: float) -> Iterator[Absence]:
-    """From when until when something was missing or down on a node; what did not come back, until the end."""
+    """The times in which something was missing or down on a node; what did not come back, until the end."""
     for number, event in enumerate(events):
         if event.kind != "kernel" or event.node is None or event.verb not in _OPPOSITES:
             continue

@@ -1,4 +1,4 @@
-"""What a leak can be put down to: the event before it, and the state of a node that it exactly fills."""
+"""Find the cause of a leak: the event before it, and what was missing on a node for exactly as long."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pytest_ciliumwg.model.timeline import Event, Timeline
 from pytest_ciliumwg.model.traffic import Sighting
 
 CLOCK_DOUBT = 0.05
-"""Frames and events of two nodes can be put in order no better than this, whatever their offsets are known to be."""
+"""Seconds: frames and events of two nodes cannot be ordered more exactly, however well their offsets are known."""
 LINGERING = 1.0
-"""Seconds: a flow may send so late after something has gone, and so early before it is back."""
+"""Seconds: how late after something was gone, and how early before it is back, a leak may begin and end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Cause:
     """What came before cleartext."""
 
     change: Event | None
-    """The last thing that somebody did to the cluster."""
+    """The last thing that the run did to the cluster."""
     event: Event | None
     """The last thing that happened on the pair's nodes, as their kernels or the API told."""
     absence: Absence | None

@@ -1,4 +1,4 @@
-"""Cleartext while things changed, in words: what was seen, when, and what it can be put down to."""
+"""Describe cleartext during changes: what was seen, when, and what caused it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Careful steps into text and JSON that others wrote: every wrong turn is an `ObservationError` that says where."""
+"""Read text and JSON of other programs; whatever is not as expected is an `ObservationError` that says where."""
 
 from __future__ import annotations
 

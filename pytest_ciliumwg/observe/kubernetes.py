@@ -15,7 +15,7 @@ KEY_ANNOTATIONS = ("network.cilium.io/wg-pub-key", "io.cilium.network.wg-pub-key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """What Kubernetes itself knows of a node, as far as it matters to whoever puts test pods there."""
+    """What Kubernetes itself knows of a node, as far as it matters for test pods."""
 
     name: str
     ready: bool

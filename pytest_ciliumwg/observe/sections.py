@@ -67,7 +67,7 @@ class Reader:
             raise ObservationError("the output of the node was cut off") from None
 
     def read(self, field: str, parse: Callable[[], T], otherwise: T) -> T:
-        """What `parse` makes of it; when it cannot, `otherwise`, and the field is noted as unread."""
+        """What `parse` reads from it; where that fails, `otherwise`, and the field is noted as unread."""
         try:
             return parse()
         except ObservationError as error:

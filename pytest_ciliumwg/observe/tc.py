@@ -36,8 +36,8 @@ _MIRRED = re.compile(
 def redirects_from_tc(text: str, device: str, direction: Direction) -> tuple[Redirect, ...]:
     """Read `tc -j filter show dev DEVICE egress` (or ingress).
 
-    A u32 filter repeats the member `match` in one object. What it matches is not part of a `Redirect`, so that the
-    decoder keeps only the last one does no harm.
+    A u32 filter repeats the member `match` in one object. The decoder keeps the last one only, which loses nothing:
+    what a filter matches is not part of a `Redirect`.
 
     Raises:
         ObservationError: the output is not that, or cut off.
@@ -69,7 +69,7 @@ def _targets(options: Value) -> list[str]:
 
 
 def redirects_from_tc_text(text: str, device: str, direction: Direction) -> tuple[Redirect, ...]:
-    """Read `tc filter show dev DEVICE egress` (or ingress) as people see it, for nodes whose tc knows no JSON.
+    """Read `tc filter show dev DEVICE egress` (or ingress) as plain text, for nodes whose tc knows no JSON.
 
     Raises:
         ObservationError: a line is not understood, or cut off.

@@ -1,4 +1,4 @@
-"""What a mistyped command line or environment is told; loaded only where there is something of ours in them."""
+"""Errors for a mistyped command line or environment; loaded only where they name an option of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_ciliumwg.options.table import ENABLE, OPTIONS
 
 PREFIX = "CILIUMWG_"
 _TOLD = ("CILIUMWG_UPGRADE_FROM", "CILIUMWG_UPGRADE_TO")
-"""What we tell an upgrade command; it may run pytest itself."""
+"""Variables that this package sets for an upgrade command, which may run pytest itself."""
 
 
 def refuse_options(arguments: Iterable[str]) -> None:

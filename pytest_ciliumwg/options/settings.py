@@ -12,7 +12,7 @@ from pytest_ciliumwg.options.table import DEFAULT_CLUSTER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a run was asked to be. None is "not said": the provider decides, or takes it as it finds it."""
+    """What a run was asked to be. None is "not given": the provider decides, or takes what it finds."""
 
     provider: str
     profiles: frozenset[str] = frozenset({"core"})

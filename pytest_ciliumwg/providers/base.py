@@ -1,4 +1,4 @@
-"""The one protocol that every provider's cluster speaks; suites and watches know nothing else of a cluster."""
+"""The protocols that every provider's cluster implements; suites and watches use a cluster through them alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Progress = Callable[[str], None]
 
 
 class AgentTransport(Protocol):
-    """A way to one running agent: on a node (host network) or in a test pod."""
+    """A connection to one running agent: on a node (host network) or in a test pod."""
 
     @property
     def name(self) -> str:
@@ -91,7 +91,7 @@ class Operations(Protocol):
         ...
 
     def catch_up(self) -> None:
-        """Take over what others have made of Cilium: what the run expects and nobody declared may be another now."""
+        """Read Cilium's version and configuration anew, after others may have changed them; what was declared stays."""
         ...
 
     def renew_pods(self) -> None:

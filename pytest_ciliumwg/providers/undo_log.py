@@ -1,4 +1,4 @@
-"""The record of what has been changed in a cluster and is not undone yet; one for all providers."""
+"""The record of changes to a cluster that are not undone yet; all providers use it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_ciliumwg.errors import ProviderError
 
 
 class UndoLog:
-    """What has to be done to undo, by what was changed; written before the change begins, so that nothing is missed."""
+    """What undoes each change; noted before the change begins, so that an interrupted one is undone too."""
 
     def __init__(self) -> None:
         self._steps: dict[str, Callable[[], None]] = {}
@@ -35,7 +35,7 @@ class UndoLog:
         self.done(what)
 
     def undo(self, what: str) -> bool:
-        """Undo one change; gives whether there was such a one."""
+        """Undo one change; returns whether there was such a change."""
         if what not in self._steps:
             return False
         self._steps[what]()
@@ -43,7 +43,7 @@ class UndoLog:
         return True
 
     def restore(self) -> None:
-        """Undo everything, the latest first; what cannot be undone keeps nothing else from it.
+        """Undo everything, the latest first; goes on where something cannot be undone.
 
         Raises:
             ProviderError: something could not be undone; it stays on record for the next call.

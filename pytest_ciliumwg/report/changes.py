@@ -1,4 +1,4 @@
-"""What became of the changes: lines for the terminal, rows for report.json, frames for pcaps."""
+"""Report the changes: lines for the terminal, rows for report.json, frames for pcaps."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _MOST_NODES = 16
 
 
 def summarize(writer: Any, record: RunRecord) -> None:
-    """Write what could not be measured, the matrix and the verdict; failures pytest has shown already."""
+    """Write what could not be measured, the matrix and the verdict; pytest itself has shown the failures."""
     _inconclusive(writer, record)
     writer.section("Cilium WireGuard conformance", sep="=")
     for line in record.description:

@@ -44,7 +44,7 @@ class Summary:
         return [ran for ran in self.ran if ran.run.version == version and not ran.run.declared]
 
     def verdict(self) -> str:
-        """All in one sentence."""
+        """The result in one sentence."""
         faults = [ran for ran in self.ran if ran.run.declared]
         caught = sum(ran.outcome.result is Result.CAUGHT for ran in faults)
         wrong = sum(bool(ran.outcome.wrong) for ran in faults)
@@ -90,7 +90,7 @@ def write(summary: Summary, directory: Path) -> tuple[Path, Path]:
 
 
 def document(summary: Summary) -> dict[str, Any]:
-    """Everything, as data."""
+    """The whole self-test as JSON has it."""
     return {
         "schema": SCHEMA,
         "tool": {"name": "pytest-ciliumwg", "version": __version__},

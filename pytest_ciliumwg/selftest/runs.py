@@ -22,7 +22,7 @@ from pytest_ciliumwg.providers.lab.spec import LabNode, LabSpec, plan_nodes
 from pytest_ciliumwg.selftest.verdict import Declared, Outcome, broken, judge, judge_healthy
 
 RUN_SECONDS = 90.0
-"""After so long a run is given up; a fault may add what it takes of itself."""
+"""Seconds after which a run is given up; a fault adds the time that its injection takes."""
 LABS_PER_CPU = 6
 BUSY_PER_CPU = 2
 BUSY_SECONDS = 5.0
@@ -41,7 +41,7 @@ class Run:
     declared: Declared | None
     """None for the healthy lab."""
     seconds: float = 0.0
-    """What the fault takes of itself."""
+    """Seconds that the fault's injection takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def declare(spec: LabSpec, fault: Fault, node: str | None) -> Declared:
 
 
 def _suspects(fault: Fault, target: LabNode, layout: Sequence[LabNode]) -> list[tuple[LabNode, ...]]:
-    """The nodes that a finding has to name together, each group as good as the other."""
+    """Groups of nodes; a finding has to name all nodes of any one of them."""
     following = layout[(target.index + 1) % len(layout)]
     if fault.names == "pair":
         return [(target, following)]
@@ -105,7 +105,7 @@ def _known_as(node: LabNode) -> frozenset[str]:
 
 
 class Runner:
-    """Runs labs in processes of their own; whatever ends it, it takes them along."""
+    """Runs each lab in a process of its own, and ends them all when it ends itself, also after an error or Ctrl-C."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Runner:
         extra: Sequence[str] = (),
         cache: Path | None = None,
     ) -> None:
-        """Take note of what all runs have in common.
+        """Set what all runs have in common.
 
         Args:
             directory: Where each run leaves its report.
@@ -208,7 +208,7 @@ class Runner:
         return child
 
     def _end(self) -> None:
-        """End all that runs; a lab ends with its owner, even if that is killed."""
+        """End all running processes; a lab ends with the process that owns it, even if that is killed."""
         with self._lock:
             self._ended = True
             for child in self._children:
@@ -221,7 +221,7 @@ def _kill(child: subprocess.Popen[str]) -> None:
 
 
 def _environment(cache: Path | None) -> dict[str, str]:
-    """This process's, without what would change the runs, and with this very package."""
+    """This process's environment without what would change the runs, and with this package on PYTHONPATH."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CILIUMWG", "PYTEST_"))}
     home = str(Path(__file__).parents[2])
     path = os.pathsep.join([home, *filter(None, [kept.get("PYTHONPATH")])])

@@ -79,7 +79,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Whether the suite did what was declared, and blamed nobody else."""
+        """Whether the suite did what was declared, and blamed nothing else."""
         return self.result is Result.CAUGHT and not self.wrong
 
     @property

@@ -44,7 +44,7 @@ class Conformance:
             metafunc.parametrize("stage", self.stages, indirect=True, scope="session", ids=str)
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Remember every check, before anybody selects."""
+        """Remember every check, before any plugin deselects some."""
         if item.get_closest_marker(MARKER):
             self._collected.append(item)
 
@@ -100,7 +100,7 @@ class Conformance:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Make the cluster before the first check and take it down after the last, whatever happens between."""
+        """Make the cluster before the first check and take it down after the last, also after an error or Ctrl-C."""
         option = session.config.option
         self._ran = not option.collectonly
         self.record.selected = self._identities(session.items)

@@ -117,7 +117,7 @@ class ClusterRun:
 
     @staticmethod
     def _with_new_pods(cluster: Cluster, made: ChangeResult) -> ChangeResult:
-        """A new version counts for pods that are made by it: give the suite such ones."""
+        """Recreate the test pods after an upgrade: a version's settings hold for pods that were created under it."""
         try:
             cluster.operations.renew_pods()
         except ProviderError as error:
@@ -125,7 +125,7 @@ class ClusterRun:
         return made
 
     def progress(self, line: str) -> None:
-        """Show one line now, whatever pytest captures."""
+        """Show one line at once, also while pytest captures output."""
         reporter = self.reporter
         capture = self._config.pluginmanager.getplugin("capturemanager")
         if reporter is None:

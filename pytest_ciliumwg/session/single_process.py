@@ -15,7 +15,7 @@ _SPREADING = ("no", "load", "loadscope", "loadfile", "loadgroup", "worksteal")
 
 
 class _Said:
-    """Tells the user, where other plugins tell what they do."""
+    """Adds a note for the user to pytest's header."""
 
     def pytest_report_header(self) -> str:
         """The note."""

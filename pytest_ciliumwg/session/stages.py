@@ -17,7 +17,7 @@ class Stage:
     name: str
     """As in the ids of tests and in reports."""
     change: Change | None = None
-    """What brings it about; None: nothing, it is how the cluster is at first."""
+    """The change that leads to it; None for the initial stage."""
 
     def __str__(self) -> str:
         return self.name
@@ -60,7 +60,7 @@ def version_path(settings: Settings) -> tuple[str, ...]:
 
 
 def hit_node(nodes: Sequence[str]) -> str:
-    """Which of the nodes under test is hit by changes of one node: the last, which is no control plane of kind's."""
+    """The node that changes of one node hit: the last under test, because kind's control plane comes first."""
     return nodes[-1]
 
 

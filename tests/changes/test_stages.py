@@ -9,7 +9,7 @@ import pytest
 from pytest_ciliumwg.changes.catalogue import CHANGE_NAMES, DISRUPTIONS
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.options.table import CHANGES
-from pytest_ciliumwg.providers.base import Operations
+from pytest_ciliumwg.providers.base import NodeOperations, Operations
 from pytest_ciliumwg.session.stages import announcement, stages_of, version_path
 
 
@@ -28,10 +28,11 @@ def test_the_options_name_all_changes() -> None:
     assert CHANGES == CHANGE_NAMES
 
 
-def test_every_lever_exists() -> None:
+def test_every_operation_exists() -> None:
     for change in DISRUPTIONS:
         assert change.operations
-        assert all(callable(getattr(Operations, operation)) for operation in change.operations)
+        parts = (Operations, NodeOperations)
+        assert all(any(hasattr(part, operation) for part in parts) for operation in change.operations)
 
 
 def test_disruptive() -> None:

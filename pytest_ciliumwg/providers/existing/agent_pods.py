@@ -23,7 +23,7 @@ class RunningAgent:
 
     node: str
     uid: str
-    """Another one is another pod, even of the same name."""
+    """Differs between two pods, even of the same name."""
     pod: AgentPod
     trouble: str
     """Why it is not well; empty when it is."""
@@ -83,7 +83,7 @@ def _named(containers: Iterable[Object] | None) -> Object:
 
 
 def _seconds(moment: str | None) -> float | None:
-    """Seconds since the epoch; None for what is no time."""
+    """Seconds since the epoch; None where the text is no time."""
     try:
         return datetime.fromisoformat(moment).timestamp() if moment else None
     except ValueError:

@@ -188,7 +188,7 @@ def node_facts_of(kube: Kube) -> dict[str, NodeFacts]:
 
 
 def endpoints_on(endpoints: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> Iterator[Mapping[str, Any]]:
-    """The CiliumEndpoints of these nodes: those of a node that has left are there a while longer."""
+    """The CiliumEndpoints of these nodes; the API keeps those of a node that has left for a while."""
     addresses = {str(ip) for node in nodes for ip in node.addresses}
     for endpoint in endpoints:
         networking = (endpoint.get("status") or {}).get("networking") or {}

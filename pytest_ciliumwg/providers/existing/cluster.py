@@ -33,7 +33,7 @@ SETTLE_SECONDS = 10.0
 
 
 class ExistingCluster:
-    """A cluster of somebody else's, with our agents in it until it is closed."""
+    """A cluster that this run did not make, with our agents in it until it is closed."""
 
     provider = "existing"
     settle_seconds = SETTLE_SECONDS
@@ -63,7 +63,7 @@ class ExistingCluster:
             lambda: self._config,
             self._follow,
         )
-        """The cluster's inside, for operations."""
+        """What operations work with."""
         self._operations = ExistingOperations(self.context, upgrader_of(self.context))
         self._guard = Guard(self.close)
         try:
@@ -149,7 +149,7 @@ class ExistingCluster:
         return state_from(done.stdout.decode("utf-8", "replace"), published, others, families)
 
     def _published(self, node: str) -> Node:
-        """A node as it was published last: of 200 nodes, not each has to list all 200 anew."""
+        """A node as it was published last: cached, so that observing 200 nodes does not list them 200 times."""
         if node not in self._known:
             self.nodes()
         if node not in self._known:
@@ -191,7 +191,7 @@ class ExistingCluster:
         self._kube.close()
 
     def _follow(self, version: str | None) -> None:
-        """Cilium was brought to another version, or others did something to it: expect what goes with it."""
+        """Expect what goes with Cilium as it is now, after an upgrade to `version` or what others did (None)."""
         before, self._config = self._config.version, self._cilium.config()
         if version is not None and self._declared.version is not None:
             self._declared = replace(self._declared, version=version)
@@ -223,7 +223,7 @@ class ExistingCluster:
             progress(f"existing: an earlier run left {leftover}; if it does not run any more, use --ciliumwg-cleanup")
 
     def _abandon(self, error: BaseException) -> None:
-        """Clean up after a start that failed; what remains is added to what the user reads."""
+        """Clean up after a failed start, and add what could not be removed to the error's text."""
         try:
             self.close()
         except ProviderError as left:

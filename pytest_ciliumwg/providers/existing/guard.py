@@ -1,4 +1,4 @@
-"""Clean up whatever ends this process, as far as a process can."""
+"""Clean up at the end of this process, also after an error or SIGTERM; only SIGKILL prevents it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Guard:
             signal.signal(signal.SIGTERM, self._terminate)
 
     def release(self) -> None:
-        """Everything is cleaned up: leave the process as it was."""
+        """Remove the exit and signal handlers again, once everything is cleaned up."""
         atexit.unregister(self._at_exit)
         if self._handles and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

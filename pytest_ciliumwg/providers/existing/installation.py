@@ -1,4 +1,4 @@
-"""Our presence in a cluster: one namespace with the agents, from its creation until it is gone."""
+"""Our objects in a cluster: one namespace with the agents, from its creation until it is gone."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ _REFUSED = re.compile(r"violates PodSecurity|is forbidden|denied the request|exc
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """What stands between a pod and its being ready."""
+    """Why a pod is not ready."""
 
     where: str
     why: str
     permanent: bool = False
     pull: bool = False
-    """The image cannot be pulled: hopeless when it lasts."""
+    """Whether the image cannot be pulled: an error once it lasts for `RetryPolicy.pull` seconds."""
     advice: str = ""
 
     def __str__(self) -> str:

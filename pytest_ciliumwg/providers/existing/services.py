@@ -1,4 +1,4 @@
-"""One Service for each test pod, so that flows can take the way by a ClusterIP."""
+"""One Service for each test pod, so that flows can go through a ClusterIP."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _service(run: RunId, name: str) -> dict[str, Any]:
 
 
 def _slices(run: RunId, service: str, pod: Pod) -> list[dict[str, Any]]:
-    """One EndpointSlice for each family, for a slice has addresses of one family only."""
+    """One EndpointSlice for each family, because a slice has addresses of one family only."""
     labels = {
         **run.labels,
         "kubernetes.io/service-name": service,

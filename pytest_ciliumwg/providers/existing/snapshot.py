@@ -12,7 +12,7 @@ from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
 HURRY = RetryPolicy(attempts=1, request=3.0)
-"""An API server that is restarting is worth a report, not a wait."""
+"""Each request is tried once: an API server that is restarting is reported, not waited for."""
 RELEASE_ANNOTATION = "meta.helm.sh/release-name"
 """What Helm writes on everything that it installs."""
 _FORBIDDEN = 403

@@ -78,7 +78,7 @@ class ExistingSpec:
     upgrade_command: str | None = None
     """A shell command of the user's own that upgrades Cilium, with {from} and {to} for the versions; None: Helm."""
     observe_seconds: float | None = None
-    """How long somebody else may take for each upgrade, while we only watch; None: the upgrade is ours."""
+    """Seconds that others may take for each upgrade, while this run only watches; None: this run upgrades."""
     command_timeout: float = 1800.0
     """Seconds that Helm or the user's own command may take."""
 
@@ -105,7 +105,7 @@ class ExistingSpec:
 
 @dataclass(frozen=True, slots=True)
 class RunId:
-    """One run's identity in a cluster; random, so that two runs never meet."""
+    """One run's identity in a cluster; random, so that two runs never share a namespace."""
 
     value: str
 

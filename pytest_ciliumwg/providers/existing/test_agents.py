@@ -1,4 +1,4 @@
-"""Our agents on the nodes under test: which pods they run in now, the ways to them, and their Services."""
+"""Our agents on the nodes under test: which pods they run in now, their transports, and their Services."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class TestAgents:
         return tuple(node for node in self._installation.nodes if node not in self._away)
 
     def leave_out(self, node: str) -> None:
-        """A node was taken out of the cluster."""
+        """Expect no agents any more on a node that was taken out of the cluster."""
         self._away |= {node}
 
     def take_back(self, node: str) -> None:
-        """It is back."""
+        """Expect agents on a node again that is back in the cluster."""
         self._away -= {node}
 
     def test_pods(self) -> tuple[Pod, ...]:
@@ -85,7 +85,7 @@ class TestAgents:
         return ExecTransport(self._kube, name, self._installation.run.namespace, pod, on_gone=self.forget)
 
     def forget(self) -> None:
-        """The pods are not those any more that we know: look for them anew when they are asked for."""
+        """Drop the cached pods, so that the next call looks them up again."""
         self._pods = {}
 
     def greet(self) -> None:

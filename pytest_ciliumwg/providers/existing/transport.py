@@ -1,4 +1,4 @@
-"""The way to an agent: an exec that carries one request in and one reply out."""
+"""Reach an agent by an exec that carries one request in and one reply out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class NotListeningError(AgentError):
 
 
 class ExecTransport:
-    """The way to one running agent."""
+    """Reaches one running agent."""
 
     def __init__(self, kube: Kube, name: str, namespace: str, pod: str, *, on_gone: Callable[[], None]) -> None:
         self._kube = kube

@@ -1,4 +1,4 @@
-"""A kind cluster's life: claimed, made or used again, handed to the provider `existing`, removed or kept."""
+"""Make a kind cluster or use a kept one, hand it to the provider `existing`, remove or keep it at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pytest_ciliumwg.providers.kind.upgrader import KindUpgrader
 
 
 class KindProvider:
-    """A kind cluster that stands, with agents in it; all looking is done by the provider `existing`."""
+    """A kind cluster with agents in it; the provider `existing` does all but its life and its nodes."""
 
     provider = "kind"
 
@@ -175,7 +175,7 @@ def create_kind(
 
 
 class _Birth:
-    """Make the cluster, or take the kept one; whatever ends this before it stands removes what was made of it."""
+    """Makes the cluster, or takes the kept one; on an error, Ctrl-C or SIGTERM before it is ready, removes it."""
 
     def __init__(
         self, spec: KindSpec, tools: Tools, name_lock: NameLock, progress: Progress, report: Path | None
@@ -240,7 +240,7 @@ class _Birth:
         await_cilium(Kubectl(self._tools.kubectl, self._name_lock.kubeconfig), self._spec, self._progress)
 
     def _abandon(self, error: BaseException) -> None:
-        """Keep what explains the error, and leave nothing else; what remains is added to what the user reads."""
+        """Collect the logs that explain the error, remove what was made, and tell in the error what could not be."""
         left = []
         if isinstance(error, ProviderError) and self._found and self._name_lock.begun:
             left.append(self._collect_logs())

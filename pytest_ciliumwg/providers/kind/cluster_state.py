@@ -1,4 +1,4 @@
-"""Looking at the new cluster with kubectl, until Cilium is ready and encrypts."""
+"""Ask the new cluster with kubectl until Cilium is ready and encrypts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Kubectl:
 def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
     """Wait until every agent is ready, every node is, and every node has all its peers.
 
-    A Cilium that says itself that it does not encrypt is not waited for: the suite tells that better.
+    A Cilium that reports encryption as off is not waited for: the suite has a check for that.
 
     Raises:
         ProviderError: time is up, or an agent crashes again and again; with the reason that was seen last.
@@ -142,7 +142,7 @@ def _missing_peers(kubectl: Kubectl, agent: PodFacts, wanted: int) -> Iterator[s
 
 
 def _last_words(kubectl: Kubectl) -> str:
-    """What a crashing agent said last."""
+    """What a crashing agent logged last."""
     try:
         crashing = [agent for agent in kubectl.agents() if _is_crashing(agent)]
     except ObservationError:

@@ -128,7 +128,7 @@ def delete(kind: Path, name_lock: NameLock) -> None:
 
 
 def taken(name: str) -> str:
-    """The sentence for a name that somebody else has."""
+    """The error's text for a cluster name that is in use."""
     return (
         f"there is a kind cluster {name} already, and this package has not made it: choose another "
         f"--ciliumwg-cluster-name, or use it with --ciliumwg-provider=existing --ciliumwg-context=kind-{name}"

@@ -45,7 +45,7 @@ def answers(kubectl: Path, name_lock: NameLock) -> bool:
 
 
 def forget_removed(name_lock: NameLock) -> None:
-    """Drop what is known of a cluster that its user has removed himself."""
+    """Drop the files of a cluster that its user has removed."""
     for left in name_lock.folder.iterdir():
         if left.name != "lock":
             left.unlink()

@@ -1,4 +1,4 @@
-"""Whose a cluster name is: a folder for each cluster of ours, locked while a run uses it.
+"""Hold a cluster's name: a folder for each cluster of ours, locked while a run uses it.
 
 The folder outlives a run that was killed, so that the next one knows that the cluster is ours to remove.
 """
@@ -26,7 +26,7 @@ def home() -> Path:
 
 @dataclass(slots=True)
 class NameLock:
-    """A cluster name that is this run's; nobody else's until it is freed or released."""
+    """A cluster name that this run holds, and no other run can take, until it is freed or released."""
 
     folder: Path
     _lock: int
@@ -73,7 +73,7 @@ class NameLock:
 
     @property
     def stands(self) -> bool:
-        """Whether the cluster was made to the end."""
+        """Whether kind has finished making the cluster."""
         with contextlib.suppress(OSError):
             return self.kubeconfig.stat().st_size > 0
         return False

@@ -105,7 +105,7 @@ class Nodes:
         self._engine("stop", node)
 
     def start(self, node: str) -> None:
-        """Start it; one that runs goes on."""
+        """Start it; a container that runs goes on."""
         self._engine("start", node)
 
     def restart(self, node: str) -> None:
@@ -119,7 +119,7 @@ class Nodes:
             raise ProviderError(f"`{done.command}` failed: {reason(done, _ENGINE_SECONDS)}")
 
     def delete(self, node: str) -> None:
-        """Delete a stopped node, and what was on it: nobody is there any more to say that it has ended."""
+        """Delete a stopped node and its pods from the API: its kubelet cannot report any more that they have ended."""
         kube = self.context.kube
         # The node first: as long as it is there, its DaemonSets' pods are made anew.
         kube.delete("nodes", node)

@@ -1,4 +1,4 @@
-"""The way of a kind cluster to another version of Cilium: Helm, with values made for that version."""
+"""Bring the Cilium of a kind cluster to another version: by Helm, with values made for that version."""
 
 from __future__ import annotations
 

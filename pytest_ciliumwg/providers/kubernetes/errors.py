@@ -117,7 +117,7 @@ def _message(body: bytes) -> str:
 
 
 def _seconds(headers: Mapping[str, str]) -> float:
-    """The server's wish; it may also be a date, which API servers never send."""
+    """The header Retry-After in seconds, 0 without one; as a date, which API servers never send, it is not read."""
     found = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     try:
         return max(float(found), 0.0)

@@ -46,7 +46,7 @@ class Kube(Objects):
         self.retry_policy = retry_policy
 
     def hurried(self, retry_policy: RetryPolicy) -> Kube:
-        """The same API server with other patience; it is closed together with this one."""
+        """The same API server with another retry policy; it is closed together with this one."""
         other = copy.copy(self)
         other.retry_policy = retry_policy
         return other
@@ -103,9 +103,10 @@ class Kube(Objects):
 
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
-        """Who switched verification off in his kubeconfig knows; where warnings are errors, nothing would work.
+        """Suppress warnings about TLS without verification, which the kubeconfig asks for.
 
-        Warning filters belong to the whole process, so such requests go one at a time.
+        Where warnings are errors no request would work. Warning filters belong to the whole process, so such requests
+        go one at a time.
         """
         if self._configuration.verify_ssl:
             yield

@@ -48,7 +48,7 @@ class Objects(ABC):
     ) -> list[Object]:
         """All objects of a resource, in one namespace or all; of pods, those on one node or all.
 
-        With `metadata_only` nothing else of them is sent, as secrets are large and nobody's business.
+        With `metadata_only` nothing else of them is sent, because secrets are large and confidential.
 
         Raises:
             KubeError: they cannot be read.

@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A command that ended, or gave the line that was waited for."""
+    """A command that ended, or printed the line that was waited for."""
 
     status: int
     stdout: bytes
@@ -51,7 +51,7 @@ class Done:
 def run_in(
     kube: Kube, place: Place, command: Sequence[str], *, stdin: bytes = b"", one_line: bool = False, timeout: float
 ) -> Done:
-    """Run a command, again while that may help; it must do no harm when it runs twice.
+    """Run a command, again while that may help; the command must be safe to run twice.
 
     Args:
         kube: The API server.
@@ -152,7 +152,7 @@ class _Conversation:
         return self._done(_exit_status(bytes(self.received[STATUS])))
 
     def _ended(self) -> Done:
-        """The connection is gone and told no status: a whole line is enough for who waited for one."""
+        """The connection ended without a status: where one whole line was wanted and has come, that is no error."""
         if self.one_line and self.received[STDOUT].endswith(b"\n"):
             return self._done(0)
         raise self._broken("the connection ended before the command did")

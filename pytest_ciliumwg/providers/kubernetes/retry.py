@@ -1,4 +1,4 @@
-"""Do it again, a bounded number of times, where what went wrong may pass."""
+"""Repeat what failed for a reason that may pass, a bounded number of times."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RetryPolicy:
 
 
 def retried(retry_policy: RetryPolicy, ask: Callable[[], T], *, until: float | None = None) -> T:
-    """Do something again while it fails with something that may pass, at most `until` seconds from now.
+    """Repeat a call while it fails for a reason that may pass, at most for `until` seconds.
 
     Raises:
         KubeError: it failed for good, or too often.

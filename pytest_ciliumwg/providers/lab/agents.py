@@ -1,4 +1,4 @@
-"""The agents of the lab, and the way to them: a unix socket, reached through the sandbox's file system."""
+"""The agents of the lab, each reached by a unix socket in the sandbox's file system."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ for line in sys.stdin:
 
 
 class SocketTransport:
-    """The way to one running agent."""
+    """Reaches one running agent."""
 
     def __init__(self, name: str, path: Path) -> None:
         self._name = name
@@ -122,7 +122,10 @@ class Launcher:
         return {name: SocketTransport(name, root / f"run/ciliumwg/{name}/agent.sock") for name in names}
 
     def _ask(self, names: list[str]) -> list[str]:
-        """Have agents started; gives the places of those that did not. An earlier batch's answer may come late."""
+        """Have agents started; returns the places of those that did not start.
+
+        The answer to an earlier batch may come late, and is skipped.
+        """
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("opened as pipes")
         self._batches += 1
@@ -141,7 +144,7 @@ class Launcher:
         return self._process.communicate()[1].decode(errors="replace").strip()
 
     def close(self) -> None:
-        """Start no more agents; those that run are the sandbox's."""
+        """Start no more agents; those that run end with the sandbox."""
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
@@ -160,7 +163,7 @@ def kill_script(places: Iterable[str]) -> str:
 
 
 def _lines(fd: int, deadline: float) -> Iterator[str]:
-    """The lines that come until time is up, or nobody can write any more."""
+    """The lines that come until time is up, or the writers have closed the pipe."""
     seen = b""
     while select.select([fd], [], [], max(deadline - time.monotonic(), 0))[0]:
         if not (data := os.read(fd, 1 << 16)):
@@ -170,7 +173,7 @@ def _lines(fd: int, deadline: float) -> Iterator[str]:
 
 
 def _last_words(sandbox: Sandbox, names: list[str]) -> str:
-    """What an agent wrote that died after it had started."""
+    """What an agent that died after its start wrote last."""
     for name in names:
         with contextlib.suppress(OSError):
             if log := sandbox.root.joinpath(f"run/ciliumwg/{name}/agent.log").read_text(errors="replace").strip():

@@ -1,4 +1,4 @@
-"""The lab as a cluster: the provider's face to suites and watches."""
+"""The lab as a cluster, as suites and watches use it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class LabCluster:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        """The lab's inside, for who wants to disturb it."""
+        """The lab itself, for faults."""
         self.operations = LabOperations(lab)
         self.notes: list[str] = []
-        """Lines that its description ends with: what was done to it on purpose."""
+        """Lines at the end of its description, such as the faults that were injected."""
         self._closed = False
 
     @property

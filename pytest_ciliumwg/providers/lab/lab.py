@@ -1,4 +1,4 @@
-"""The lab itself: its sandbox, its nodes, what they publish, and the handles by which faults take hold of it."""
+"""The lab itself: its sandbox, its nodes, what they publish, and the handles that faults use."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pytest_ciliumwg.providers.undo_log import UndoLog
 
 PortWrapper = Callable[[AgentTransport], AgentTransport]
 Hook = Callable[[str], bool]
-"""Called with the name of a node or pod when something is about to happen to it; False: it does not happen."""
+"""Called with the name of a node or pod when something is about to happen to it; False prevents it."""
 
 
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes makes no words of them
@@ -70,7 +70,7 @@ class Lab:
         self.revision = 1
         """Counts the installation and the upgrades."""
         self.hooks: dict[str, list[Hook]] = {}
-        """By name of the moment, what a fault does then."""
+        """Moment → what a fault does then."""
         self.undo_log = UndoLog()
         self.sandbox = Sandbox()
         self._launcher: Launcher | None = None
@@ -199,7 +199,7 @@ class Lab:
         raise ProviderError(f"the lab has no pod {name!r} now")
 
     def happens(self, moment: str, name: str) -> bool:
-        """Whether something happens to a node or pod; what faults do at this moment is done now."""
+        """Call the hooks of this moment for a node or pod; returns whether the thing may happen."""
         answers = [hook(name) for hook in self.hooks.get(moment, [])]
         return all(answers)
 
@@ -250,11 +250,11 @@ class Lab:
         self.config = replace(self.config, encryption=False)
 
     def port(self, place: str) -> AgentTransport:
-        """The way to the agent of a node or test pod, through whatever a fault put in between."""
+        """The transport to the agent of a node or test pod, with what a fault put in between."""
         return self._wrapped.get(place) or self._ports[place]
 
     def wrap_transport(self, node: LabNode, wrapper: PortWrapper) -> None:
-        """Put something between us and a node's agent."""
+        """Wrap the transport to a node's agent."""
         self._wrapped[node.name] = wrapper(self.port(node.name))
 
     def close(self) -> None:

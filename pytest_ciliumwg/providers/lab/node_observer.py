@@ -1,4 +1,4 @@
-"""What only a lab asks of a node: `wg` as on a node of one's own, and tc for the redirects."""
+"""What only a lab asks of a node: `wg`, run on the node itself, and tc for the redirects."""
 
 from __future__ import annotations
 

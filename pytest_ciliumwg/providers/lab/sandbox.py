@@ -1,8 +1,8 @@
-"""The lab's own corner of the kernel: namespaces that end with this process, whatever ends it.
+"""The lab's kernel namespaces, which end with this process, also when it is killed.
 
 PID 1 of the sandbox reads a pipe whose other end only we hold. When we exit, are killed or crash, the pipe closes,
-PID 1 exits, and the kernel takes every process, network namespace, rule and file of the sandbox with it. So there is
-nothing to sweep afterwards, and nothing of the host's is ever touched.
+PID 1 exits, and the kernel takes every process, network namespace, rule and file of the sandbox with it. So nothing has
+to be cleaned up afterwards, and nothing of the host is ever touched.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Sandbox:
         self.root.joinpath(path.lstrip("/")).write_bytes(content)
 
     def keep(self) -> None:
-        """Let the sandbox survive us, until somebody kills its PID 1."""
+        """Let the sandbox outlive this process, until its PID 1 is killed."""
         try:
             print("keep", file=_pipe(self._init.stdin), flush=True)
             self._kept = _pipe(self._init.stdout).readline().strip() == "kept"

@@ -81,7 +81,7 @@ def _settle(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
 
 
 def _looks(devices: Mapping[str, Iterable[str]]) -> list[str]:
-    """Shell text that looks at devices, by network namespace."""
+    """Shell text that prints the devices of each network namespace."""
     return [
         f">/dev/null {ip_batch([f'link show dev {device}' for device in names], netns=netns)}"
         for netns, names in devices.items()
@@ -188,7 +188,7 @@ def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[st
 
 
 def _overlay(node: LabNode, local: IPAddress | None) -> list[str]:
-    """Cilium's VXLAN device, which knows all its peers by heart: packets for their pods go into the tunnel."""
+    """Cilium's VXLAN device, with a permanent entry for each peer: packets for their pods go into the tunnel."""
     return [
         (
             f"link add {OVERLAY} address {_overlay_mac(node)} type vxlan id 2 local {local} "

@@ -1,4 +1,4 @@
-"""Other people's programs: found, run to their end, and what went wrong with them in a sentence."""
+"""Find programs, run them to their end, and tell in a sentence why one failed."""
 
 from __future__ import annotations
 

@@ -48,13 +48,13 @@ def run(
 ) -> Done:
     """Run a program to its end.
 
-    It gets a session of its own: Ctrl-C reaches us alone, and we end it with everything that it has started.
+    It gets a session of its own: Ctrl-C does not reach it; this process ends it, with everything that it has started.
 
     Args:
         argv: The program and its arguments.
         timeout: Seconds after which it is ended.
         folder: Where it runs.
-        log: A file for what it says on standard error, which is there also when we are killed.
+        log: A file for its standard error, which stays also when this process is killed.
         also: Environment variables beside our own.
     """
     words = tuple(str(word) for word in argv)

@@ -37,7 +37,7 @@ class ContainerContext:
 
         Args:
             missing: What is still missing, in words; empty for nothing.
-            failing: The start of the sentence for who waited in vain, which goes on with the time and the words.
+            failing: The start of the error's sentence, which goes on with the time and what is missing.
 
         Raises:
             ProviderError: time is up, or the API server refuses for good.

@@ -15,8 +15,8 @@ from pytest_ciliumwg.providers.undo_log import UndoLog
 class ExistingOperations:
     """What can be changed in an existing cluster.
 
-    Of each change it is noted how to undo it before it is made, and the note stays until that is done. A version that
-    Cilium was brought to stays: going back is a change of its own.
+    How to undo a change is noted before the change begins, and kept until it is undone. A version that Cilium was
+    brought to stays: going back is a change of its own.
     """
 
     dead_man = float(DEAD_MAN)
@@ -52,7 +52,7 @@ class ExistingOperations:
         self._undo_log.done(f"pod {pod.name}")
 
     def device_down(self, node: str) -> None:
-        """Set cilium_wg0 down; it comes up by itself when nobody does it in time."""
+        """Set cilium_wg0 down; a process on the node sets it up after `dead_man` seconds if `device_up` does not."""
         script = in_container.device_of(self._context).pull(self.dead_man)
         self._carry_out("device", node, lambda: self.device_up(node), script, "set the WireGuard device down")
 
@@ -64,7 +64,7 @@ class ExistingOperations:
         self._undo_log.done(f"device of {node}")
 
     def block_port(self, node: str) -> None:
-        """Drop WireGuard's packets in and out; that ends by itself when nobody ends it in time."""
+        """Drop WireGuard's packets in and out; a process on the node ends it after `dead_man` seconds at the latest."""
         script = in_container.port_of(self._context).pull(self.dead_man)
         self._carry_out("port", node, lambda: self.unblock_port(node), script, "block WireGuard's port")
 
@@ -90,7 +90,7 @@ class ExistingOperations:
         self._undo_log.done(_agents([node]))
 
     def check_upgrade(self, versions: Sequence[str]) -> None:
-        """Refuse what cannot work before anything is changed."""
+        """Refuse upgrades that cannot work, before anything is changed."""
         self._upgrader.check(versions)
 
     def upgrade(self, version: str) -> None:

@@ -1,8 +1,8 @@
 """A change in a node's own network that undoes itself: the script for it, which a Cilium agent's container runs.
 
 The dead man's switch is a process in that container, started before the change: it undoes the change after some
-seconds, whether we are still there or not, and also when the API server is not. It ends with the container: a change of
-the device is then undone by the agent's own start, and one of the packet filter by whoever undoes it next.
+seconds, also when this run or the API server is gone by then. It ends with the container: then the agent's own start
+undoes a change of the device, and the next call of the undo script one of the packet filter.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CHAINS = ("INPUT", "OUTPUT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """A change and its way back, as shell commands that may run twice."""
+    """A change and what undoes it, as shell commands that may run twice."""
 
     name: str
     """Names the file that tells the process id of the dead man's switch."""
@@ -56,8 +56,8 @@ done
     def release(self) -> str:
         """The script that undoes the change, and ends the switch.
 
-        A change that was interrupted may still go on, for nobody ends what runs in a container when its exec is left:
-        it is waited for, or it would change what is undone already, with no switch left to undo it.
+        A script goes on in its container after its exec was interrupted. So this waits for it to end: otherwise it
+        could make the change after it was undone, with no switch left to undo it again.
         """
         return f"""{self._common()}
 tries=0
@@ -125,7 +125,7 @@ def _all(commands: Iterable[str]) -> str:
 
 
 def _quoted(commands: Iterable[str]) -> str:
-    """Commands for a script that stands in single quotes itself; they have none."""
+    """Join commands for a script in single quotes; the commands must not contain any."""
     return "\n    ".join(commands)
 
 

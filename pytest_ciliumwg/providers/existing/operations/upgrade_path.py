@@ -1,4 +1,4 @@
-"""Whether Cilium can be brought through a row of versions, whatever does it."""
+"""Check a row of versions for an upgrade, whichever upgrader carries it out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_ciliumwg.providers.existing.operations.context import ContainerConte
 
 
 def check_versions(context: ContainerContext, versions: Sequence[str]) -> None:
-    """Refuse versions that no way leads through.
+    """Refuse versions that Cilium cannot be brought through.
 
     Raises:
         ProviderError: there is nothing to do, a version is unknown, or another one runs.

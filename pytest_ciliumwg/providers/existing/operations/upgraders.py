@@ -1,4 +1,4 @@
-"""Three ways to another version of Cilium: with Helm, by a command of the user's, or by somebody else."""
+"""Bring Cilium to another version: with Helm, with a command of the user's, or by waiting for others to do it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LAST_LINES = 5
 
 
 class Upgrader(Protocol):
-    """A way to another version."""
+    """Brings Cilium to another version."""
 
     def check(self, versions: Sequence[str]) -> None:
         """Refuse what cannot work before anything is changed.
@@ -36,7 +36,7 @@ class Upgrader(Protocol):
 
 
 def upgrader_of(context: ContainerContext) -> Upgrader:
-    """The way that was asked for; Helm where nothing was said."""
+    """The upgrader that the options ask for; Helm by default."""
     spec = context.spec
     if spec.upgrade_command is not None:
         return CommandUpgrader(context, spec.upgrade_command)
@@ -46,14 +46,14 @@ def upgrader_of(context: ContainerContext) -> Upgrader:
 
 
 class CommandUpgrader:
-    """A command of the user's own, whatever it does."""
+    """Upgrades with a shell command of the user's."""
 
     def __init__(self, context: ContainerContext, command: str) -> None:
         self._context = context
         self._command = command
 
     def check(self, versions: Sequence[str]) -> None:
-        """Refuse unknown versions; what the command does is its author's to know."""
+        """Refuse unknown versions; the command itself cannot be checked."""
         check_versions(self._context, versions)
 
     def go(self, version: str) -> None:
@@ -78,7 +78,7 @@ class CommandUpgrader:
 
 
 class ObservedUpgrader:
-    """Somebody else brings Cilium there; nothing is changed by us."""
+    """Waits while others upgrade Cilium, and changes nothing itself."""
 
     def __init__(self, context: ContainerContext, seconds: float) -> None:
         self._context = context
@@ -89,6 +89,6 @@ class ObservedUpgrader:
         check_versions(self._context, versions)
 
     def go(self, version: str) -> None:
-        """Wait until it is there."""
+        """Wait until every agent runs the version and is ready."""
         self._context.progress(f"existing: watching for at most {self._seconds:g} s: bring Cilium to {version} now")
         Rollout(self._context, version).await_end(self._seconds)

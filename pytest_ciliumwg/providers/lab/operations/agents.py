@@ -1,4 +1,4 @@
-"""The imitated Cilium agents: they end, they start, and what becomes of the datapath meanwhile."""
+"""End and start the imitated Cilium agents, with what that does to the datapath."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def restart_agents(lab: Lab, names: Sequence[str]) -> None:
 
 
 def end_agents(lab: Lab, names: Sequence[str]) -> None:
-    """End them; the datapath stays, but for a device that runs within the agent."""
+    """End agents; the datapath stays, except for a device that runs within the agent (userspace fallback)."""
     for name in names:
         lab.agents.pop(name, None)
     if lab.spec.fallback:

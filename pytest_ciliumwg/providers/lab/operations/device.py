@@ -38,7 +38,7 @@ def block_port(lab: Lab, name: str) -> None:
 
 
 def unblock_port(lab: Lab, name: str) -> None:
-    """Drop them no more."""
+    """Stop dropping them."""
     lab.run_in(lab.node(name), f"nft -f - <<'END'\n{_NO_TABLE}\nEND")
     lab.undo_log.done(_port(name))
 

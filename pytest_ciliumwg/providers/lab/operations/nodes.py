@@ -1,4 +1,4 @@
-"""Nodes that are drained, leave, come back, or restart."""
+"""Drain, remove, add and restart nodes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def drain_node(lab: Lab, name: str) -> None:
 
 
 def remove_node(lab: Lab, name: str) -> None:
-    """Stop a node; all others forget it, its routes before its addresses, so that nothing finds a way in cleartext."""
+    """Stop a node; all others forget it, its routes before its addresses, so that nothing leaves in cleartext."""
     _enough(lab)
     node = lab.node(name)
     lab.undo_log.add(_what(name), partial(_bring_back, lab, node))
@@ -54,7 +54,7 @@ def add_node(lab: Lab, name: str) -> None:
 def restart_node(lab: Lab, name: str) -> None:
     """Let a node restart: all its processes and its device go, and it comes back with a new key.
 
-    A simplification: its pods have the same addresses as before, and so they are never out of anybody's ipcache.
+    A simplification: its pods have the same addresses as before, so no node's ipcache ever lacks them.
     """
     node = lab.node(name)
     with lab.undo_log.until_done(f"restart of {name}", partial(_come_back, lab, name)):
@@ -79,7 +79,7 @@ def _enough(lab: Lab) -> None:
 
 
 def _stop(lab: Lab, node: LabNode, gone: Sequence[LabPod] = ()) -> None:
-    """End everything on a node: its pods' processes first, and the device when the wire is down, so in silence."""
+    """End everything on a node: its pods' processes first, then the wire, then the device, which is silent by then."""
     lab.agents.pop(node.name, None)
     lab.sandbox.run(
         "\n".join(
@@ -112,7 +112,7 @@ def _come_back(lab: Lab, name: str) -> None:
 
 
 def _bring_back(lab: Lab, before: LabNode) -> None:
-    """Let a node be as it was planned, wherever its draining or removal was interrupted."""
+    """Restore a node as it was planned, at whatever step its draining or removal was interrupted."""
     if before.name not in lab.agents:
         lab.replace_node(replace(before, pods=(before.test_pod,)))
         _come_back(lab, before.name)

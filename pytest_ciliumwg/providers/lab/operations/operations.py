@@ -66,7 +66,7 @@ class LabOperations:
         device.block_port(self._lab, node)
 
     def unblock_port(self, node: str) -> None:
-        """Drop them no more."""
+        """Stop dropping them."""
         device.unblock_port(self._lab, node)
 
     def check_upgrade(self, versions: Sequence[str]) -> None:
@@ -78,7 +78,7 @@ class LabOperations:
         upgrade.upgrade(self._lab, version)
 
     def catch_up(self) -> None:
-        """Nobody else changes a lab."""
+        """Do nothing: only this run changes a lab."""
 
     def renew_pods(self) -> None:
         """Give the pods' routes the MTU of the present version."""

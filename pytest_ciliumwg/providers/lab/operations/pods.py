@@ -1,4 +1,4 @@
-"""Pods that come and go."""
+"""Create, delete and renew pods."""
 
 from __future__ import annotations
 

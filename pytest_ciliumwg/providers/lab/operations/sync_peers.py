@@ -1,4 +1,4 @@
-"""What the nodes know of each other: whenever one changes, the others are told."""
+"""Bring the other nodes up to date whenever a node changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another version of Cilium, node by node."""
+"""Bring the lab to another version of Cilium, node by node."""
 
 from __future__ import annotations
 
