@@ -53,14 +53,18 @@ class Changes:
 
     def __init__(self, cluster: LabCluster, watch: ContinuousWatch, dice: random.Random) -> None:
         self._cluster, self._watch, self._dice = cluster, watch, dice
-        self._levers = cluster.operations
+        self._operations = cluster.operations
         self.made = 0
         self._kinds: tuple[tuple[ChangeStep, str, Callable[[str], None]], ...] = (
-            ("restart-agent", "restarting the Cilium agent", lambda node: self._levers.restart_agents([node])),
-            ("restart-agent", "restarting all Cilium agents", lambda _: self._levers.restart_agents(self.nodes)),
-            ("replace-key", "replacing the private key", self._levers.replace_key),
+            ("restart-agent", "restarting the Cilium agent", lambda node: self._operations.restart_agents([node])),
+            ("restart-agent", "restarting all Cilium agents", lambda _: self._operations.restart_agents(self.nodes)),
+            ("replace-key", "replacing the private key", self._operations.replace_key),
             ("create-pod", "churning pods", self._churn),
-            ("upgrade", "bringing Cilium to another version", lambda _: self._levers.upgrade(self._other_version())),
+            (
+                "upgrade",
+                "bringing Cilium to another version",
+                lambda _: self._operations.upgrade(self._other_version()),
+            ),
         )
 
     @property
@@ -77,10 +81,10 @@ class Changes:
 
     def _churn(self, node: str) -> None:
         for _ in range(2):
-            pod = self._levers.create_pod(node)
+            pod = self._operations.create_pod(node)
             self._watch.send_from(pod)
             time.sleep(self._dice.uniform(0.05, 0.3))
-            self._levers.delete_pod(pod)
+            self._operations.delete_pod(pod)
 
     def _other_version(self) -> str:
         present = self._cluster.declared.version

@@ -23,7 +23,7 @@ MARGIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ClusterState:
     """A cluster at one moment."""
 
     snapshot: Snapshot
@@ -36,8 +36,8 @@ class Observation:
 
     timeline: Timeline
     tolerance: Tolerance
-    before: Look
-    after: Look | None
+    before: ClusterState
+    after: ClusterState | None
     """None where the cluster could not be looked at again."""
     convergence: Convergence
 
@@ -55,7 +55,7 @@ class ChangeResult:
     """Whether this cluster cannot have it, by its nature."""
     watched: Observation | None = None
     """None when it was not even begun, or could not be watched."""
-    back_to: Look | None = None
+    back_to: ClusterState | None = None
     """How the cluster was before the earlier changes that this one undoes."""
 
 
@@ -74,10 +74,10 @@ def apply(
         progress: Told of every step.
         rate: Messages a second of each flow.
     """
-    return _Performance(cluster, on(change, node), node, expected, progress, rate).make()
+    return _ChangeRun(cluster, on(change, node), node, expected, progress, rate).make()
 
 
-class _Performance:
+class _ChangeRun:
     def __init__(
         self, cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, rate: float
     ) -> None:
@@ -115,7 +115,7 @@ class _Performance:
     def _watched(self) -> ChangeResult:
         states = self._states()
         devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
-        before = self._look(states)
+        before = self._read(states)
         watch = ContinuousWatch(self._cluster, devices, self._expected.listen_port, self._progress, rate=self._rate)
         with watch:
             time.sleep(MARGIN_SECONDS)
@@ -128,7 +128,7 @@ class _Performance:
             timeline=timeline,
             tolerance=tolerance(self._change, self._expected, timeline),
             before=before,
-            after=self._look_again(),
+            after=self._read_again(),
             convergence=convergence,
         )
         return self._made(error, watched=watched)
@@ -147,18 +147,18 @@ class _Performance:
             return str(error)
         return ""
 
-    def _look_again(self) -> Look | None:
+    def _read_again(self) -> ClusterState | None:
         try:
-            return self._look(self._states())
+            return self._read(self._states())
         except ProviderError:
             return None  # what is wrong is on record as unsettled
 
     def _states(self) -> Mapping[str, NodeState]:
         return states_of(self._cluster, nodes_under_test(self._cluster))
 
-    def _look(self, states: Mapping[str, NodeState]) -> Look:
+    def _read(self, states: Mapping[str, NodeState]) -> ClusterState:
         snapshot = self._cluster.snapshot()
-        return Look(snapshot=snapshot, fingerprint=fingerprint(self._cluster, snapshot, states))
+        return ClusterState(snapshot=snapshot, fingerprint=fingerprint(self._cluster, snapshot, states))
 
     def _made(self, error: str, *, unavailable: bool = False, watched: Observation | None = None) -> ChangeResult:
         return ChangeResult(change=self._change, node=self._node, error=error, unavailable=unavailable, watched=watched)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.changes.apply import ChangeResult, Look, apply
+from pytest_ciliumwg.changes.apply import ChangeResult, ClusterState, apply
 from pytest_ciliumwg.changes.catalogue import Change
 from pytest_ciliumwg.checks.verify import InconclusiveError
 from pytest_ciliumwg.errors import ProviderError
@@ -110,7 +110,7 @@ class ClusterRun:
         other_version = cluster.declared.version != expected.config.version
         return self._with_new_pods(cluster, made) if other_version and not made.error else made
 
-    def _before_first_of(self, changes: Sequence[str]) -> Look | None:
+    def _before_first_of(self, changes: Sequence[str]) -> ClusterState | None:
         """How the cluster was before the first of these changes; None where none of them was made, or watched."""
         first = next((made for made in self.made.values() if made.change.name in changes), None)
         return first.watched.before if first and first.watched else None

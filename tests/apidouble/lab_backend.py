@@ -41,7 +41,7 @@ class LabBackend:
         self._started: dict[str, tuple[int, str, Pod | None]] = {}
         """Pod → process id of its container in the sandbox, its network namespace, and its own pod of the lab."""
         self._lock = threading.Lock()
-        self._levers = LabOperations(lab)
+        self._operations = LabOperations(lab)
         self._pulling = threading.Lock()
         self.path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         self._install_tools()
@@ -112,7 +112,7 @@ class LabBackend:
         if pod["metadata"]["labels"].get("ciliumwg/role") == "test-pod":
             return node.test_pod.netns, node.test_pod.pod.addresses, None
         with self._pulling:
-            made = self._levers.create_pod(node.name)
+            made = self._operations.create_pod(node.name)
         return self.lab.pod(made.name).netns, made.addresses, made
 
     def stop(self, pod: Object) -> None:
@@ -123,7 +123,7 @@ class LabBackend:
             self.lab.sandbox.run(f"kill {started[0]} 2>/dev/null || true")
             if started[2] is not None:
                 with self._pulling:
-                    self._levers.delete_pod(started[2])
+                    self._operations.delete_pod(started[2])
 
     def stop_agent(self, pod: Object) -> None:
         """End all that runs in an agent's container, and forget its own files."""
@@ -140,15 +140,15 @@ class LabBackend:
         lost = self.lab.sandbox.run(f"[ ! -d {state} ] || [ -e {file} ] || {{ touch {file}; echo lost; }}")
         with self._pulling:
             if lost:
-                self._levers.replace_key(node)
+                self._operations.replace_key(node)
             else:
-                self._levers.restart_agents([node])
+                self._operations.restart_agents([node])
 
     def machine(self, verb: str, node: str) -> None:
         """Stop, start or restart a node."""
         pull = {"stop": "remove_node", "start": "add_node", "restart": "restart_node"}[verb]
         with self._pulling:
-            getattr(self._levers, pull)(node)
+            getattr(self._operations, pull)(node)
 
     def upgrade_node(self, node: str, version: str) -> None:
         """Let a node be as another version has it, and the whole lab with the last one."""

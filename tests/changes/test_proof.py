@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.changes.actions import CHURN_ROUNDS
-from pytest_ciliumwg.changes.apply import ChangeResult, Look, Observation
+from pytest_ciliumwg.changes.apply import ChangeResult, ClusterState, Observation
 from pytest_ciliumwg.changes.catalogue import DISRUPTIONS, Change, observation, upgrade
 from pytest_ciliumwg.changes.convergence import Convergence
 from pytest_ciliumwg.changes.proof import proof_of
@@ -33,8 +33,8 @@ def made(change: Change, *, error: str = "", seen_again: bool = True, **parts: A
     watched = Observation(
         timeline=line,
         tolerance=Tolerance(hit_outage=None, other_outage=0.0, clear_reported=False),
-        before=Look(snapshot=snapshot(), fingerprint={}),
-        after=Look(snapshot=snapshot(**parts), fingerprint={}) if seen_again else None,
+        before=ClusterState(snapshot=snapshot(), fingerprint={}),
+        after=ClusterState(snapshot=snapshot(**parts), fingerprint={}) if seen_again else None,
         convergence=Convergence(after=1.0, limit=2.0, wrong=()),
     )
     return ChangeResult(change=change, node="one", error=error, watched=watched)

@@ -22,7 +22,7 @@ from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
 from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
-from pytest_ciliumwg.providers.existing.snapshot import Camera
+from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
@@ -52,7 +52,7 @@ class ExistingCluster:
         self._warn_of_leftovers(progress)
         self._installation = Installation(kube, spec, self._selected, progress)
         self._test_agents = TestAgents(kube, spec, self._cilium, self._installation)
-        self._camera = Camera(kube, self._cilium)
+        self._snapshots = SnapshotReader(kube, self._cilium)
         self.context = ContainerContext(
             kube,
             self._cilium,
@@ -126,7 +126,7 @@ class ExistingCluster:
         Raises:
             ProviderError: the API server does not answer now.
         """
-        return self._camera.take()
+        return self._snapshots.read()
 
     @property
     def operations(self) -> ExistingOperations:

@@ -18,15 +18,15 @@ RELEASE_ANNOTATION = "meta.helm.sh/release-name"
 _FORBIDDEN = 403
 
 
-class Camera:
-    """Takes snapshots of one cluster."""
+class SnapshotReader:
+    """Reads snapshots of one cluster."""
 
     def __init__(self, kube: Kube, cilium: Cilium) -> None:
         self._kube = kube.hurried(HURRY)
         self._namespace = cilium.namespace
         self._may_see_releases = True
 
-    def take(self) -> Snapshot:
+    def read(self) -> Snapshot:
         """What the cluster shows now.
 
         Raises:

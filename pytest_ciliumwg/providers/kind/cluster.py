@@ -171,10 +171,10 @@ def create_kind(
     check_images(tools, spec)
     if cleanup:
         remove_kind_leftovers(tools, progress)
-    return _Birth(spec, tools, take(spec.name), progress, report).bear(agents)
+    return _Opening(spec, tools, take(spec.name), progress, report).open(agents)
 
 
-class _Birth:
+class _Opening:
     """Makes the cluster, or takes the kept one; on an error, Ctrl-C or SIGTERM before it is ready, removes it."""
 
     def __init__(
@@ -193,7 +193,7 @@ class _Birth:
         # One guard for the whole life: of two, only the first would see SIGTERM.
         self._guard = Guard(lambda: self._end())
 
-    def bear(self, agents: ExistingSpec) -> KindProvider:
+    def open(self, agents: ExistingSpec) -> KindProvider:
         try:
             self._kept = self._find()
             self._found = True

@@ -77,7 +77,7 @@ def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
             return ""
         crashing = (crashing or time.monotonic()) if obstacle.crashing else 0.0
         if crashing and time.monotonic() - crashing > min(_CRASHING_SECONDS, spec.timeout):
-            raise ProviderError(f"Cilium does not start: {obstacle.why}{_last_words(kubectl)}")
+            raise ProviderError(f"Cilium does not start: {obstacle.why}{_last_output(kubectl)}")
         return obstacle.why
 
     why = wait_for(
@@ -141,7 +141,7 @@ def _missing_peers(kubectl: Kubectl, agent: PodFacts, wanted: int) -> Iterator[s
         yield f"encryption is not established: {agent.node} has {status.peers or 0} of {wanted} WireGuard peers"
 
 
-def _last_words(kubectl: Kubectl) -> str:
+def _last_output(kubectl: Kubectl) -> str:
     """What a crashing agent logged last."""
     try:
         crashing = [agent for agent in kubectl.agents() if _is_crashing(agent)]

@@ -116,7 +116,7 @@ class Launcher:
         names = list(places)
         lost = self._ask(names)
         if lost:
-            why = (_last_words(self._sandbox, lost) or self._last_words() or "no reason given").splitlines()[-1]
+            why = (_last_output(self._sandbox, lost) or self._last_output() or "no reason given").splitlines()[-1]
             raise ProviderError(f"{len(lost)} of {len(names)} agents of the lab did not start: {why}")
         root = self._sandbox.root
         return {name: SocketTransport(name, root / f"run/ciliumwg/{name}/agent.sock") for name in names}
@@ -138,7 +138,7 @@ class Launcher:
                 return lost
         return names
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         """What the launcher itself wrote before it ended; it is ended here if it still runs."""
         self._process.kill()
         return self._process.communicate()[1].decode(errors="replace").strip()
@@ -172,7 +172,7 @@ def _lines(fd: int, deadline: float) -> Iterator[str]:
         yield from (line.decode() for line in lines)
 
 
-def _last_words(sandbox: Sandbox, names: list[str]) -> str:
+def _last_output(sandbox: Sandbox, names: list[str]) -> str:
     """What an agent that died after its start wrote last."""
     for name in names:
         with contextlib.suppress(OSError):
