@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from tests.apidouble.containers import Running
 from tests.apidouble.store import Object
 
 
@@ -51,6 +52,6 @@ class Backend(Protocol):
         """Lead a Service's ClusterIP to a pod, as kube-proxy does."""
         ...
 
-    def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
-        """The command line that runs a command in a container."""
+    async def process(self, pod: Object, container: str, command: list[str]) -> Running:
+        """Start a command in a container."""
         ...

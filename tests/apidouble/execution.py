@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from asyncio.subprocess import PIPE, Process
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from tests.apidouble.backend import Backend
+from tests.apidouble.containers import Running
 from tests.apidouble.store import Object, Refusal
 from tests.apidouble.trouble import Trouble
 
@@ -58,8 +58,7 @@ class Execution:
         return socket
 
     async def _run(self, socket: web.WebSocketResponse, container: str, command: list[str]) -> dict[str, Any]:
-        argv = self._backend.command(self._pod, container, command)
-        process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        process = await self._backend.process(self._pod, container, command)
         feeding = asyncio.create_task(self._feed(socket, process))
         try:
             await asyncio.gather(
@@ -77,7 +76,7 @@ class Execution:
         causes = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
         return {"metadata": {}, "status": "Failure", "message": message, "reason": "NonZeroExitCode", "details": causes}
 
-    async def _feed(self, socket: web.WebSocketResponse, process: Process) -> None:
+    async def _feed(self, socket: web.WebSocketResponse, process: Running) -> None:
         assert process.stdin is not None
         async for message in socket:
             if message.type is not WSMsgType.BINARY:

@@ -2,63 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
 from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.operations import LabOperations, upgrade
-from pytest_ciliumwg.providers.lab.wireguard import ON
+from pytest_ciliumwg.providers.lab.spec import LabNode
 from tests.apidouble import shapes
 from tests.apidouble.agents import release
+from tests.apidouble.containers import Containers, Job, Running
 from tests.apidouble.store import Object
 
 _ROOT = "/run/apidouble"
+_KEY = "cilium_wg0.key"
 # The capabilities that the pod asks for, and not one more.
 _CAPABILITIES = ["setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all"]
 _MARK = "APIDOUBLE_AGENT"
 """In the environment of every process of an agent's container: its pod's name."""
-# What is an agent's own: its temporary files, which end with its pod, and its state on the node, which stays.
-_AGENT_FILES = f"""
-mine={_ROOT}/agents/$0
-mkdir -p $mine/tmp $mine/cilium/state /run/cilium
-[ -e $mine/key-made ] || {{ touch $mine/key-made $mine/cilium/state/cilium_wg0.key; }}
-export TMPDIR=$mine/tmp
-mount --bind $mine/cilium /run/cilium && exec "$@"
-"""
 _SET_UP = 'echo $$; while [ "$1" != -- ]; do mkdir -p "$2"; mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
+_BIND = 'while [ "$1" != -- ]; do mkdir -p "$1" "$2"; mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """A container of ours that runs."""
+
+    pid: int
+    """Of its process, in the sandbox."""
+    netns: str
+    pod: Pod | None
+    """Its own pod of the lab."""
+    files: Mapping[str, str]
+    """Path in the container → path in the sandbox, of the files of its volumes."""
 
 
 class LabBackend:
     """Runs containers in a lab's sandbox."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, *, forks: bool = True) -> None:
+        """Prepare the sandbox.
+
+        Args:
+            lab: The lab.
+            forks: Whether one process starts all others; else each is entered with programs, which takes six times as
+                long and is what a container runtime does.
+        """
         self.lab = lab
-        self._started: dict[str, tuple[int, str, Pod | None]] = {}
-        """Pod → process id of its container in the sandbox, its network namespace, and its own pod of the lab."""
+        self._started: dict[str, _Container] = {}
+        """Pod → its container."""
         self._lock = threading.Lock()
         self._operations = LabOperations(lab)
         self._pulling = threading.Lock()
         self.path = f"{_ROOT}/bin:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         self._install_tools()
+        self._containers = Containers(lab.sandbox)
+        self._forks = forks
+
+    def _inside(self, path: str) -> Path:
+        """A path of the sandbox, as we see it."""
+        return self.lab.sandbox.root / path.lstrip("/")
 
     def _install_tools(self) -> None:
-        here, first = Path(__file__).parent, f"#!{sys.executable} -IS\n"
+        here = Path(__file__).parent
         for folder, names, source in (
-            ("bin-1.10", ("cilium",), "agent_tools.py"),
-            ("bin-1.15", ("cilium-dbg",), "agent_tools.py"),
-            ("bin", ("bpftool",), "agent_tools.py"),
-            ("bin", ("iptables", "ip6tables"), "filter_tool.py"),
+            ("bin-1.10", ("cilium",), "agent_tools.sh"),
+            ("bin-1.15", ("cilium-dbg",), "agent_tools.sh"),
+            ("bin", ("bpftool",), "agent_tools.sh"),
+            ("bin", ("iptables", "ip6tables"), "filter_tool.sh"),
         ):
-            self.lab.sandbox.run(f"mkdir -p {_ROOT}/{folder}")
+            place = self._inside(f"{_ROOT}/{folder}")
+            place.mkdir(parents=True, exist_ok=True)
             for name in names:
-                text = first + here.joinpath(source).read_text("utf-8")
-                self.lab.sandbox.put(f"{_ROOT}/{folder}/{name}", text.encode())
-        self.lab.sandbox.run(f"chmod 755 {_ROOT}/bin*/*")
+                place.joinpath(name).write_bytes(here.joinpath(source).read_bytes())
+                place.joinpath(name).chmod(0o755)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": self.path}
 
     def _version(self, node: str) -> str:
         return self.lab.running[node].config.version
@@ -84,25 +113,38 @@ class LabBackend:
 
     def start(self, pod: Object, files: Mapping[str, Mapping[str, bytes]]) -> list[str]:
         """Start the pod's process where it belongs, with its volumes as directories."""
-        spec, name = pod["spec"], _name(pod)
-        container = spec["containers"][0]
-        mounts = []
+        name, container = _name(pod), pod["spec"]["containers"][0]
+        binds: list[tuple[str, str]] = []
+        here: dict[str, str] = {}
         for mount in container["volumeMounts"]:
             directory = f"{_ROOT}/{name}/{mount['name']}"
-            self.lab.sandbox.run(f"mkdir -p {directory}")
+            self._inside(directory).mkdir(parents=True, exist_ok=True)
             for file, content in files.get(mount["name"], {}).items():
                 self.lab.sandbox.put(f"{directory}/{file}", content)
-            mounts += [directory, mount["mountPath"]]
+                if file.endswith(".pyz"):
+                    self._containers.install(content)
+                here[f"{mount['mountPath']}/{file}"] = f"{directory}/{file}"
+            binds.append((directory, mount["mountPath"]))
         netns, addresses, extra = self._network(pod)
-        inside = ["unshare", "--mount", "sh", "-c", _SET_UP, "sh", *mounts, "--", *_CAPABILITIES, *container["command"]]
+        command = container["command"]
+        if self._forks:
+            job = Job(argv=command, env=self._environment, netns=netns, binds=tuple(binds), restricted=True)
+            pid = self._containers.start(replace(job, file=_file(command, here)), self._inside(f"{_ROOT}/{name}/log"))
+        else:
+            pid = self._start_programs(netns, binds, command)
+        with self._lock:
+            self._started[name] = _Container(pid, netns, extra, here)
+        return [str(ip) for ip in addresses]
+
+    def _start_programs(self, netns: str, binds: Sequence[tuple[str, str]], command: Sequence[str]) -> int:
+        mounts = [path for pair in binds for path in pair]
+        inside = ["unshare", "--mount", "sh", "-c", _SET_UP, "sh", *mounts, "--", *_CAPABILITIES, *command]
         process = self.lab.sandbox.popen(["env", f"PATH={self.path}", *inside], netns=netns)
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.stdout.readline()  # `ready`
         threading.Thread(target=_reap, args=(process,), daemon=True).start()
-        with self._lock:
-            self._started[name] = (pid, netns, extra)
-        return [str(ip) for ip in addresses]
+        return pid
 
     def _network(self, pod: Object) -> tuple[str, tuple[IPAddress, ...], Pod | None]:
         """A pod's network namespace and addresses: its node's, a test pod's, or new ones."""
@@ -119,25 +161,24 @@ class LabBackend:
         """Kill the pod's process."""
         with self._lock:
             started = self._started.pop(_name(pod), None)
-        if started is not None:
-            self.lab.sandbox.run(f"kill {started[0]} 2>/dev/null || true")
-            if started[2] is not None:
-                with self._pulling:
-                    self._operations.delete_pod(started[2])
+        if started is None:
+            return
+        self._containers.end(started.pid)
+        if started.pod is not None:
+            with self._pulling:
+                self._operations.delete_pod(started.pod)
 
     def stop_agent(self, pod: Object) -> None:
         """End all that runs in an agent's container, and forget its own files."""
-        node, mark = pod["spec"]["nodeName"], f"{_MARK}={pod['metadata']['name']}"
-        self.lab.sandbox.run(
-            f"for one in /proc/[0-9]*; do if tr '\\0' '\\n' <$one/environ 2>/dev/null | grep -qx {mark}; "
-            f"then kill -9 ${{one#/proc/}} 2>/dev/null || true; fi; done; rm -rf {_ROOT}/agents/{node}/tmp"
-        )
+        self._containers.kill_marked(f"{_MARK}={pod['metadata']['name']}")
+        shutil.rmtree(self._inside(f"{_ROOT}/agents/{pod['spec']['nodeName']}/tmp"), ignore_errors=True)
 
     def restart_agent(self, node: str) -> None:
         """Start a node's agent anew; one that has lost its key file makes a new key."""
-        state = f"{_ROOT}/agents/{node}/cilium/state"
-        file = f"{state}/cilium_wg0.key"
-        lost = self.lab.sandbox.run(f"[ ! -d {state} ] || [ -e {file} ] || {{ touch {file}; echo lost; }}")
+        state = self._inside(f"{_ROOT}/agents/{node}/cilium/state")
+        lost = state.exists() and not (state / _KEY).exists()
+        if lost:
+            state.joinpath(_KEY).touch()
         with self._pulling:
             if lost:
                 self._operations.replace_key(node)
@@ -170,29 +211,70 @@ class LabBackend:
         """Translate it on every node; where a rule steers, mark it too, for Cilium translates before it marks."""
         family, rule = "ip6" if ":" in cluster_ip else "ip", self.lab.expected.rule
         mark = f"add rule inet proxy marks {family} daddr {cluster_ip} meta mark set {rule.fwmark:#x};" if rule else ""
-        for node in self.lab.layout:
-            self.lab.sandbox.run(
-                "nft 'add table inet proxy; add chain inet proxy pods { type nat hook prerouting priority dstnat; };"
-                "add chain inet proxy marks { type filter hook prerouting priority mangle; };"
-                f"{mark} add rule inet proxy pods {family} daddr {cluster_ip} meta l4proto {{ tcp, udp }} "
-                f"dnat {family} to {address}'",
-                netns=node.name,
+        rules = (
+            "add table inet proxy; add chain inet proxy pods { type nat hook prerouting priority dstnat; };"
+            "add chain inet proxy marks { type filter hook prerouting priority mangle; };"
+            f"{mark} add rule inet proxy pods {family} daddr {cluster_ip} meta l4proto {{ tcp, udp }} "
+            f"dnat {family} to {address}"
+        )
+        self.lab.run_on({node.name: f"nft '{rules}'" for node in self.lab.layout})
+
+    async def process(self, pod: Object, container: str, command: list[str]) -> Running:
+        """Start a command in a container."""
+        if not self._forks:
+            return await asyncio.create_subprocess_exec(
+                *self.command(pod, container, command), stdin=PIPE, stdout=PIPE, stderr=PIPE
             )
+        if container == shapes.AGENT:
+            node = self.lab.node(pod["spec"]["nodeName"])
+            job = Job(argv=command, env=self._of_agent(pod), netns=node.name, binds=tuple(self._mounts(node)))
+            return await self._containers.run(job)
+        ours = self._started[_name(pod)]
+        job = Job(argv=command, env=self._environment, netns=ours.netns, beside=ours.pid, restricted=True)
+        return await self._containers.run(replace(job, file=_file(command, ours.files)))
 
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """Into the agent's container: the node with its tools; into ours: the process's own namespaces."""
-        environment = ["env", "-i", f"PATH={self.path}"]
         if container == shapes.AGENT:
-            node, name = pod["spec"]["nodeName"], pod["metadata"]["name"]
-            own = ["unshare", "--mount", "sh", "-c", _AGENT_FILES, node, *command]
-            version = self._version(node)
-            tools = "bin-1.15" if shapes.newer(version, "1.15") else "bin-1.10"
-            path = f"PATH={_ROOT}/{tools}:{self.path}"
-            marked = ["env", "-i", path, f"CILIUM_VERSION={version}", f"{_MARK}={name}", "sh", ON, node, *own]
-            return [*self.lab.sandbox.enter(), *marked]
-        pid, netns, _ = self._started[_name(pod)]
-        into = ["nsenter", f"--target={pid}", "--mount", "--", *_CAPABILITIES]
-        return [*self.lab.sandbox.enter(netns), *environment, *into, *command]
+            node = self.lab.node(pod["spec"]["nodeName"])
+            mounts = [path for pair in self._mounts(node) for path in pair]
+            inside = ["unshare", "--mount", "sh", "-c", _BIND, "sh", *mounts, "--", *command]
+            return [*self.lab.sandbox.enter(node.name), *_with(self._of_agent(pod)), *inside]
+        ours = self._started[_name(pod)]
+        into = ["nsenter", f"--target={ours.pid}", "--mount", "--", *_CAPABILITIES]
+        return [*self.lab.sandbox.enter(ours.netns), *_with(self._environment), *into, *command]
+
+    def _of_agent(self, pod: Object) -> dict[str, str]:
+        """The environment in an agent's container."""
+        node, version = pod["spec"]["nodeName"], self._version(pod["spec"]["nodeName"])
+        tools = "bin-1.15" if shapes.newer(version, "1.15") else "bin-1.10"
+        return {
+            "PATH": f"{_ROOT}/{tools}:{self.path}",
+            "CILIUM_VERSION": version,
+            _MARK: pod["metadata"]["name"],
+            "TMPDIR": f"{_ROOT}/agents/{node}/tmp",
+        }
+
+    def _mounts(self, node: LabNode) -> list[tuple[str, str]]:
+        """What an agent has for its own: the way to its device, and its state on the node, which stays."""
+        mine = f"{_ROOT}/agents/{node.name}"
+        state = self._inside(f"{mine}/cilium/state")
+        with self._lock:
+            self._inside(f"{mine}/tmp").mkdir(parents=True, exist_ok=True)
+            if not state.exists():
+                state.mkdir(parents=True)
+                state.joinpath(_KEY).touch()
+        device = [] if self.lab.kernel_wireguard else [(f"{node.directory}/wireguard", "/run/wireguard")]
+        return [*device, (f"{mine}/cilium", "/run/cilium")]
+
+
+def _file(command: Sequence[str], files: Mapping[str, str]) -> str:
+    """Where in the sandbox the file is that a command runs; empty where it is none of ours."""
+    return next((files[word] for word in command if word in files), "")
+
+
+def _with(environment: Mapping[str, str]) -> list[str]:
+    return ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
 
 
 def _name(pod: Object) -> str:

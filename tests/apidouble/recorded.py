@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.observe.kubernetes import nodes_from_ciliumnodes
 from tests.apidouble import shapes
 from tests.apidouble.agents import release
+from tests.apidouble.containers import Running
 from tests.apidouble.store import Object
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -106,6 +109,12 @@ class RecordedBackend:
 
     def serve(self, cluster_ip: str, address: str) -> None:
         """Nothing runs, so nothing is led anywhere."""
+
+    async def process(self, pod: Object, container: str, command: list[str]) -> Running:
+        """Start a command in a container."""
+        return await asyncio.create_subprocess_exec(
+            *self.command(pod, container, command), stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
 
     def command(self, pod: Object, container: str, command: list[str]) -> list[str]:
         """The recorded tools for the agent's container, a greeting for ours."""

@@ -17,6 +17,7 @@ from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.providers.existing import ExistingCluster
 from pytest_ciliumwg.verdict.judge import Judge
 from pytest_ciliumwg.watch.one_shot import measure
+from tests.apidouble import LabBackend
 from tests.existing.conftest import Connect, MakeDouble
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,9 @@ def test_the_suite(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, shape: str
 ) -> None:
     version, families, routing, nodes = SHAPES[shape]
-    double = lab_double(version, nodes=nodes, families=frozenset(families), routing_mode=routing)
+    # One of them with the programs of a container runtime, which all others save.
+    forks = shape != "1.10-vxlan"
+    double = lab_double(version, forks=forks, nodes=nodes, families=frozenset(families), routing_mode=routing)
     monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
     done = run_suite(pytester)
     outcomes = done.parseoutcomes()
@@ -101,10 +104,13 @@ def test_some_of_the_nodes(lab_double: MakeDouble, connect: Connect) -> None:
     assert len(cluster.nodes()) == 3
     assert [pod.node for pod in cluster.test_pods()] == ["lab-control-plane", "lab-worker"]
     assert {judgement.verdict for judgement in judged(cluster).judgements} == {Verdict.ENCRYPTED}
+    assert isinstance(double.backend, LabBackend)
     for pod in double.store.select("pods", double.ours()[0]):
-        look = double.backend.command(pod, "agent", ["grep", "CapEff", "/proc/self/status"])
-        shown = subprocess.run(look, capture_output=True, text=True, check=True).stdout
-        assert int(shown.split()[1], 16) == NET_RAW, "the agents work with this capability alone"
+        agent = json.loads(cluster.node_agent(pod["spec"]["nodeName"]).exchange(b'{"op":"hello"}', timeout=5))["pid"]
+        for process in ("self", agent):
+            look = double.backend.command(pod, "agent", ["grep", "CapEff", f"/proc/{process}/status"])
+            shown = subprocess.run(look, capture_output=True, text=True, check=True).stdout
+            assert int(shown.split()[1], 16) == NET_RAW, "the agents work with this capability alone"
 
 
 def run_suite(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:

@@ -65,6 +65,14 @@ def test_a_change_that_was_killed_is_not_waited_for(scratch: Path) -> None:
     assert not scratch.joinpath("ciliumwg-test.pid").exists()
 
 
+def test_a_change_is_not_undone_by_itself_before_it_is_made(scratch: Path) -> None:
+    finish(shell(slow(scratch).pull(0.1)))
+    deadline = time.monotonic() + 20
+    while names(scratch) != ["begun"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert names(scratch) == ["begun"]
+
+
 def test_what_nobody_undoes_undoes_itself(scratch: Path) -> None:
     finish(shell(slow(scratch).pull(3.0)))
     assert scratch.joinpath("changed").exists()

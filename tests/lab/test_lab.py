@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from ipaddress import ip_network
 
@@ -15,11 +16,21 @@ from tests.lab.conftest import Raise
 from tests.lab.tools import ICMP, sniffing, talk
 
 
+def time_of_fifty_programs() -> float:
+    """A measure of how busy the machine is: a tenth of a second where it has nothing else to do."""
+    began = time.monotonic()
+    for _ in range(50):
+        subprocess.run(["sh", "-c", ":"], check=True)
+    return time.monotonic() - began
+
+
 @pytest.mark.parametrize("version", ["1.13", "1.18"])
 def test_it_stands_soon_and_lets_nothing_out_in_clear(raise_lab: Raise, version: str) -> None:
+    before = time_of_fifty_programs()
     began = time.monotonic()
     lab = raise_lab(version).lab
-    assert time.monotonic() - began < 1.5
+    took = time.monotonic() - began
+    assert took < max(1.5, 15 * before, 15 * time_of_fifty_programs())
     node, peer = lab.layout[0], lab.layout[2]
     with sniffing(lab, node) as seen:
         assert talk(lab, node, peer) == ICMP

@@ -32,8 +32,8 @@ class Switch:
 
     def pull(self, seconds: float) -> str:
         """The script that makes the change, and undoes it by itself after some seconds."""
-        # The process says itself who it is: only then does the change happen. A shell that gets a signal ends at once
-        # with its whole session, so no `sleep` outlives it.
+        # The process says itself who it is: only then does the change happen, which it lets come to its end. A shell
+        # that gets a signal ends at once with its whole session, so no `sleep` outlives it.
         return f"""{self._common()}
 echo $$ >"$busy" || exit 1
 trap 'rm -f "$busy"' EXIT
@@ -41,6 +41,8 @@ disarm
 setsid sh -c '
     echo $$ >"$1.new" && mv "$1.new" "$1" || exit 1
     sleep {seconds:g}
+    tries=0
+    while [ -e "$1.busy" ] && [ $tries -le 200 ]; do tries=$((tries + 1)); sleep 0.05; done
     {_quoted(self.undo)}
     rm -f "$1"
 ' {self._mark} "$file" </dev/null >/dev/null 2>&1 &
