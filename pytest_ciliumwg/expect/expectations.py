@@ -11,7 +11,6 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
 from pytest_ciliumwg.model.traffic import Path
 
 Requirement = Literal["required", "optional", "forbidden"]
-PATHS: tuple[Path, ...] = ("pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +113,6 @@ class Expectations:
     def unfragmented(self, underlay: IPFamily) -> bool:
         """Whether no packet of the tunnel may be fragmented when it travels over this family."""
         return underlay in self.unfragmented_underlays
-
-    def clear_by_design(self) -> tuple[Path, ...]:
-        """The paths between nodes that are not promised to be encrypted."""
-        return tuple(path for path in PATHS if path not in self.encrypted_paths)
 
 
 def expectations_for(config: CiliumConfig) -> Expectations:

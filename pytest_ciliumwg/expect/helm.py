@@ -169,11 +169,6 @@ def kubernetes_of(node_image: str) -> str | None:
     return f"{found[1]}.{found[2]}" if found else None
 
 
-def default_node_image(version: str) -> str:
-    """The pinned node image with the newest Kubernetes that a Cilium version was tested with."""
-    return default_node_image_for([version])
-
-
 def default_node_image_for(versions: Iterable[str]) -> str:
     """The pinned node image with the newest Kubernetes that each of these Cilium versions was tested with.
 

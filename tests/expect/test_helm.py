@@ -11,7 +11,7 @@ from pytest_ciliumwg.expect import NEWEST_MINOR, OLDEST_MINOR, parse_version
 from pytest_ciliumwg.expect.helm import (
     HelmRequest,
     chart_version,
-    default_node_image,
+    default_node_image_for,
     helm_values,
     kubernetes_for,
     kubernetes_of,
@@ -41,7 +41,7 @@ def test_a_part_covers_all_versions_and_says_who_says_so(name: str) -> None:
 
 @pytest.mark.parametrize("version", MINORS)
 def test_every_version_has_a_pinned_node_image_that_it_was_tested_with(version: str) -> None:
-    image = default_node_image(version)
+    image = default_node_image_for([version])
     assert kubernetes_of(image) in kubernetes_for(version)
     assert re.fullmatch(r"kindest/node:v1\.\d+\.\d+@sha256:[0-9a-f]{64}", image)
 

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
-from pytest_ciliumwg.expect.helm import default_node_image, oldest_kind
+from pytest_ciliumwg.expect.helm import default_node_image_for, oldest_kind
 from pytest_ciliumwg.providers.kind import KindSpec
 
 from .conftest import Machine
@@ -158,7 +158,7 @@ def test_encryption_that_is_off_is_handed_over_for_the_suite_to_tell(stubbed: Ma
 def test_the_defaults_go_together() -> None:
     spec = KindSpec()
     spec.check()
-    assert spec.image == default_node_image(DEFAULT_VERSION)
+    assert spec.image == default_node_image_for([DEFAULT_VERSION])
     assert "@sha256:" in spec.image
     assert oldest_kind(spec.image) == "0.27.0"
 

@@ -121,10 +121,9 @@ class Cilium:
         script = f"{AGENT_TOOL}\nagent version -o json"
         done = run_in(self.kube, place, ["sh", "-c", script], timeout=EXEC_SECONDS)
         if done.status != 0:
-            said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
-            raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {said}")
+            raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {done.complaint}")
         try:
-            return version_from_agent(done.stdout.decode("utf-8", "replace"))
+            return version_from_agent(done.output)
         except ObservationError as error:
             raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {error}") from None
 

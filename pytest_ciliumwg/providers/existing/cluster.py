@@ -143,10 +143,9 @@ class ExistingCluster:
         except ProviderError as error:
             return unseen(node, str(error))
         if done.status != 0:
-            said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
-            return unseen(node, f"the script that looks at node {node} failed: {said}")
+            return unseen(node, f"the script that looks at node {node} failed: {done.complaint}")
         others = [peer for name, peer in self._known.items() if name != node]
-        return state_from(done.stdout.decode("utf-8", "replace"), published, others, families)
+        return state_from(done.output, published, others, families)
 
     def _published(self, node: str) -> Node:
         """A node as it was published last: cached, so that observing 200 nodes does not list them 200 times."""

@@ -47,9 +47,8 @@ class ExecTransport:
                 ) from None
             raise AgentError(f"the agent on {self._name} cannot be reached: {error}") from None
         if done.status != 0:
-            said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
             kind = NotListeningError if done.status == NO_AGENT else AgentError
-            raise kind(f"the agent on {self._name} cannot be reached: {said}")
+            raise kind(f"the agent on {self._name} cannot be reached: {done.complaint}")
         if not done.stdout.endswith(b"\n"):
             raise AgentError(f"the agent on {self._name} answered with less than a whole line")
         return done.stdout

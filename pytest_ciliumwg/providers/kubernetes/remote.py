@@ -47,6 +47,16 @@ class Done:
     stdout: bytes
     stderr: bytes
 
+    @property
+    def output(self) -> str:
+        """Standard output as text."""
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def complaint(self) -> str:
+        """Standard error on one line; the exit status where there is none."""
+        return " ".join(self.stderr.decode("utf-8", "replace").split()) or f"exit status {self.status}"
+
 
 def run_in(
     kube: Kube, place: Place, command: Sequence[str], *, stdin: bytes = b"", one_line: bool = False, timeout: float

@@ -42,9 +42,8 @@ def run(context: ContainerContext, node: str, script: str, doing: str) -> None:
     """
     done = run_in(context.kube, context.cilium.agent(node), ["sh", "-c", script], timeout=EXEC_SECONDS)
     if done.status != 0:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit status {done.status}"
         error = NothingChangedError if done.status == _NOT_FOUND else ProviderError
-        raise error(f"cannot {doing} on node {node} in its Cilium agent's container: {said}")
+        raise error(f"cannot {doing} on node {node} in its Cilium agent's container: {done.complaint}")
 
 
 def replace_key(context: ContainerContext, node: str) -> None:
