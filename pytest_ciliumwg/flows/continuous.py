@@ -1,4 +1,4 @@
-"""Which flows go on all the time."""
+"""Which flows a continuous watch sends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pytest_ciliumwg.flows.plan import pod_flow, with_next
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod, sorted_families
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 
@@ -27,22 +28,20 @@ _KINDS = (
 )
 
 
-def continuous_flows(pods: Sequence[Pod], families: Iterable[IPFamily]) -> tuple[Flow, ...]:
+def continuous_flows(pods: Sequence[Pod], families: Iterable[IPFamily], numbers: FlowNumbers) -> tuple[Flow, ...]:
     """Every directed pair × family × (ICMP, long-lived UDP and TCP, new UDP and TCP), between test pods."""
-    numbers = itertools.count()
     return tuple(
-        replace(pod_flow(next(numbers), "lasting", source, destination, family, protocol, SIZE, ENDLESS), fresh=fresh)
+        replace(pod_flow(numbers, "lasting", source, destination, family, protocol, SIZE, ENDLESS), fresh=fresh)
         for source, destination in itertools.permutations(pods, 2)
         for family in _common(families, source, destination)
         for protocol, fresh in _KINDS
     )
 
 
-def churn_flows(pods: Sequence[Pod], families: Iterable[IPFamily], first: int) -> tuple[Flow, ...]:
+def churn_flows(pods: Sequence[Pod], families: Iterable[IPFamily], numbers: FlowNumbers) -> tuple[Flow, ...]:
     """From each node to the next one a UDP flow of each family, for pods that are deleted while they send."""
-    numbers = itertools.count(first)
     return tuple(
-        pod_flow(next(numbers), "churn", source, destination, family, Protocol.UDP, SIZE, ENDLESS)
+        pod_flow(numbers, "churn", source, destination, family, Protocol.UDP, SIZE, ENDLESS)
         for source, destination in with_next(pods)
         for family in _common(families, source, destination)
     )

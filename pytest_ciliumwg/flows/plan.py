@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.flows.ports import port_of
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod, first_of, sorted_families
 from pytest_ciliumwg.model.traffic import Flow, Path, Protocol, Purpose
 from pytest_ciliumwg.providers.base import SERVICE_PORT
@@ -25,7 +25,9 @@ HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
 """IP plus UDP or ICMP header."""
 
 
-def plan_flows(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf) -> tuple[Flow, ...]:
+def plan_flows(
+    pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: FlowNumbers
+) -> tuple[Flow, ...]:
     """All flows of a run between test pods, one pod for each node, in node order.
 
     `first`: one echo request for each pair of nodes, from the earlier to the later, which opens the WireGuard session
@@ -33,7 +35,6 @@ def plan_flows(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf
     from each node to the next and back, datagrams around the MTU; of three nodes that is every pair. `load`: on the
     same pairs many datagrams in a row, for what happens seldom or begins later.
     """
-    numbers = itertools.count()
     flows = [*_first(pods, families, numbers), *_pairs(pods, families, numbers)]
     return (*flows, *_sizes(pods, families, mtu_of, numbers), *_load(pods, families, numbers))
 
@@ -44,13 +45,12 @@ def plan_paths(
     services: Mapping[str, Sequence[IPAddress]],
     families: frozenset[IPFamily],
     promised: frozenset[Path],
-    first_id: int,
+    numbers: FlowNumbers,
 ) -> tuple[Flow, ...]:
-    """Flows on the other paths, from each node to the next one; `first_id` is the first free flow id.
+    """Flows on the other paths, from each node to the next one.
 
     The traffic of a node that opted out of node encryption is clear, to it and from it, whatever is promised.
     """
-    numbers = itertools.count(first_id)
     by_name = {node.name: node for node in nodes}
     flows: list[Flow] = []
     for source, destination in with_next(pods):
@@ -103,14 +103,14 @@ def _host(node: Node) -> _End:
 
 
 def _path(
-    path: Path, source: _End, destination: _End, families: frozenset[IPFamily], promised: bool, numbers: Iterator[int]
+    path: Path, source: _End, destination: _End, families: frozenset[IPFamily], promised: bool, numbers: FlowNumbers
 ) -> Iterator[Flow]:
     for family in sorted_families(families):
         if source.address(family) is None or destination.address(family) is None:
             continue
         for protocol in Protocol:
             size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
-            flow = _flow(next(numbers), "path", source, destination, family, protocol, size, 3)
+            flow = _flow(numbers, "path", source, destination, family, protocol, size, 3)
             yield replace(flow, path=path, promised=promised)
 
 
@@ -125,21 +125,21 @@ def size_pairs(pods: Sequence[Pod]) -> tuple[tuple[Pod, Pod], ...]:
     return tuple(dict.fromkeys(pair for pair in both if pair[0] is not pair[1]))
 
 
-def _first(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
+def _first(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
     family = IPFamily.V4 if IPFamily.V4 in families else IPFamily.V6
     for source, destination in itertools.combinations(pods, 2):
-        yield pod_flow(next(numbers), "first", source, destination, family, Protocol.ICMP, DATAGRAM_SIZE, 1)
+        yield pod_flow(numbers, "first", source, destination, family, Protocol.ICMP, DATAGRAM_SIZE, 1)
 
 
-def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
+def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
     for source, destination in itertools.permutations(pods, 2):
         for family in sorted_families(families):
             for protocol in Protocol:
                 size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
-                yield pod_flow(next(numbers), "pair", source, destination, family, protocol, size, MESSAGES)
+                yield pod_flow(numbers, "pair", source, destination, family, protocol, size, MESSAGES)
 
 
-def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: Iterator[int]) -> Iterator[Flow]:
+def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: FlowNumbers) -> Iterator[Flow]:
     for source, destination in size_pairs(pods):
         for family in sorted_families(families):
             address = destination.address(family)
@@ -148,19 +148,19 @@ def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, nu
             fits = mtu_of(source, address) - HEADERS[family]
             for protocol in (Protocol.ICMP, Protocol.UDP):
                 for size, whole in ((1, False), (fits - 1, False), (fits, True), (fits + 1, False), (2 * fits, False)):
-                    flow = pod_flow(next(numbers), "size", source, destination, family, protocol, size, 2)
+                    flow = pod_flow(numbers, "size", source, destination, family, protocol, size, 2)
                     yield replace(flow, dont_fragment=whole)
 
 
-def _load(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: Iterator[int]) -> Iterator[Flow]:
+def _load(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
     for source, destination in size_pairs(pods):
         for family in sorted_families(families):
             size, count = DATAGRAM_SIZE, LOAD_MESSAGES
-            yield pod_flow(next(numbers), "load", source, destination, family, Protocol.UDP, size, count)
+            yield pod_flow(numbers, "load", source, destination, family, Protocol.UDP, size, count)
 
 
 def pod_flow(
-    number: int,
+    numbers: FlowNumbers,
     purpose: Purpose,
     source: Pod,
     destination: Pod,
@@ -169,16 +169,16 @@ def pod_flow(
     size: int,
     count: int,
 ) -> Flow:
-    """A flow between two test pods; its number tells its port.
+    """A flow between two test pods.
 
     Raises:
         ProviderError: one of them has no address of the family.
     """
-    return _flow(number, purpose, _pod(source), _pod(destination), family, protocol, size, count)
+    return _flow(numbers, purpose, _pod(source), _pod(destination), family, protocol, size, count)
 
 
 def _flow(
-    number: int,
+    numbers: FlowNumbers,
     purpose: Purpose,
     source: _End,
     destination: _End,
@@ -191,6 +191,7 @@ def _flow(
     if addresses[0] is None or addresses[1] is None:
         missing = source if addresses[0] is None else destination
         raise ProviderError(f"{missing.agent} on node {missing.node} has no IP{family.value} address")
+    number, port = numbers.take(addresses[1], protocol)
     return Flow(
         id=number,
         purpose=purpose,
@@ -201,7 +202,7 @@ def _flow(
         source=addresses[0],
         destination=addresses[1],
         protocol=protocol,
-        port=port_of(number),
+        port=port,
         payload_size=size,
         count=count,
     )

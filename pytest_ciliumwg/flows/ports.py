@@ -1,12 +1,12 @@
-"""Ports for flows: clear of all that others use, so that nobody's traffic is taken for a flow of ours."""
+"""Ids and ports for flows. Ports are clear of those that others use, so that no other traffic is taken for a flow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+import itertools
 
+from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import IPAddress
-from pytest_ciliumwg.model.traffic import Flow, Protocol
+from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.providers.base import SERVICE_PORT
 
 FIRST_PORT, LAST_PORT = 11000, 29999
@@ -15,20 +15,30 @@ FIRST_PORT, LAST_PORT = 11000, 29999
 PORTS = tuple(port for port in range(FIRST_PORT, LAST_PORT + 1) if port != SERVICE_PORT)
 
 
-def port_of(number: int) -> int:
-    """The port of a flow by its number; of many thousands of flows some have the same."""
-    return PORTS[number % len(PORTS)]
+class FlowNumbers:
+    """Hands out the ids and ports of the flows of one watch.
 
+    Ids count from 0. No two flows with the same destination and protocol get the same port; in a small cluster no two
+    flows do at all.
+    """
 
-def with_own_ports(flows: Iterable[Flow]) -> tuple[Flow, ...]:
-    """The same flows, no two of which share destination, protocol and port; those through Services keep theirs."""
-    taken: set[tuple[IPAddress, Protocol, int]] = set()
-    numbered = []
-    for flow in flows:
-        number = flow.id
-        while flow.served_at is None and (flow.destination, flow.protocol, port_of(number)) in taken:
-            number += 1
-        port = flow.port if flow.served_at is not None else port_of(number)
-        taken.add((flow.destination, flow.protocol, port))
-        numbered.append(flow if port == flow.port else replace(flow, port=port))
-    return tuple(numbered)
+    def __init__(self) -> None:
+        self._ids = itertools.count()
+        self._taken: set[tuple[IPAddress, Protocol, int]] = set()
+
+    def take(self, destination: IPAddress, protocol: Protocol) -> tuple[int, int]:
+        """The id and the port of the next flow.
+
+        Raises:
+            ProviderError: more flows go to this destination than there are ports.
+        """
+        number = next(self._ids)
+        for at in range(number, number + len(PORTS)):
+            port = PORTS[at % len(PORTS)]
+            if (destination, protocol, port) not in self._taken:
+                self._taken.add((destination, protocol, port))
+                return number, port
+        raise ProviderError(
+            f"more than {len(PORTS)} {protocol.value} flows go to {destination}: test fewer nodes "
+            "(--ciliumwg-max-nodes)"
+        )

@@ -12,7 +12,7 @@ from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, expectations_for
 from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
-from pytest_ciliumwg.flows.ports import with_own_ports
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Protocol
@@ -141,10 +141,10 @@ def judge(
     def mtu(pod: Pod, address: IPAddress) -> int:
         return route_mtus[pod.key][str(address)]
 
-    pods, families = cluster.test_pods(), cluster.declared.families
-    flows = plan_flows(pods, families, mtu)
-    flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, len(flows))
-    measurement = measure(cluster, with_own_ports(flows), states, expected.listen_port, conformance.run.progress)
+    pods, families, numbers = cluster.test_pods(), cluster.declared.families, FlowNumbers()
+    flows = plan_flows(pods, families, mtu, numbers)
+    flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, numbers)
+    measurement = measure(cluster, flows, states, expected.listen_port, conformance.run.progress)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
 

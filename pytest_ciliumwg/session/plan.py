@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.flows.plan import plan_flows
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.session.opening import existing_spec, families_of, kind_spec, nodes_of, version_of
@@ -108,7 +109,8 @@ def _agents(settings: Settings) -> Iterator[str]:
 
 
 def _flows(writer: Any, nodes: int, families: frozenset[IPFamily]) -> None:
-    flows = plan_flows([_pod(number) for number in range(nodes)], families, lambda pod, address: _MTU)  # noqa: ARG005
+    pods = [_pod(number) for number in range(nodes)]
+    flows = plan_flows(pods, families, lambda pod, address: _MTU, FlowNumbers())  # noqa: ARG005
     groups = Counter((flow.purpose, flow.protocol.value, flow.family.value) for flow in flows)
     for (purpose, protocol, family), count in groups.items():
         writer.line(f"flows {purpose}: {count} x {protocol} over IP{family}, pod to pod between two nodes")

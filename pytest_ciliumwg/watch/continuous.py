@@ -18,7 +18,7 @@ from typing import Self
 from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.errors import AgentError, CiliumwgError, ProviderError
 from pytest_ciliumwg.flows.continuous import RATE, churn_flows, continuous_flows, interval
-from pytest_ciliumwg.flows.ports import with_own_ports
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import Node, Pod
 from pytest_ciliumwg.model.timeline import ChangeStep, Event, Timeline
 from pytest_ciliumwg.model.traffic import Flow
@@ -78,10 +78,10 @@ class ContinuousWatch:
         self._progress = progress
         self._nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in devices]
         self._pods: Sequence[Pod] = cluster.test_pods()
-        families = cluster.declared.families
-        flows = continuous_flows(self._pods, families)
-        flows += churn_flows(self._pods, families, len(flows))
-        self.flows: dict[int, Flow] = {flow.id: flow for flow in with_own_ports(flows)}
+        families, numbers = cluster.declared.families, FlowNumbers()
+        flows = continuous_flows(self._pods, families, numbers)
+        flows += churn_flows(self._pods, families, numbers)
+        self.flows: dict[int, Flow] = {flow.id: flow for flow in flows}
         heartbeat_period = max(PERIOD, len(self._nodes) / NODES_PER_HEARTBEAT_SECOND)
         self.ledger = Ledger([node.name for node in self._nodes], longest_pause=LATE_HEARTBEATS * heartbeat_period)
         self._watches = self._follow_watches(port, heartbeat_period)

@@ -12,6 +12,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, sighting, watch_report
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import pod_flow
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.model.watch import ControlSeen
@@ -56,9 +57,9 @@ def test_a_delivery_with_and_without_a_server_that_counts() -> None:
 def test_a_sender_that_gave_no_account_delivered_nothing() -> None:
     source = Pod(name="one", namespace="test", node="one", addresses=(ip_address("10.0.0.1"),))
     destination = Pod(name="two", namespace="test", node="two", addresses=(ip_address("10.0.1.1"),))
-    flow = pod_flow(7, "pair", source, destination, IPFamily.V4, Protocol.UDP, 100, 5)
+    flow = pod_flow(FlowNumbers(), "pair", source, destination, IPFamily.V4, Protocol.UDP, 100, 5)
     failed = failed_delivery(flow)
-    assert (failed.flow, failed.sent, failed.received) == (7, 0, 0)
+    assert (failed.flow, failed.sent, failed.received) == (flow.id, 0, 0)
     assert failed.error == "the agent in test/one gave no account of it"
 
 

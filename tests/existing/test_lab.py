@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ciliumwg.agent_client.client import Agent
 from pytest_ciliumwg.flows.plan import plan_flows
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.providers.existing import ExistingCluster
@@ -31,7 +32,7 @@ def judged(cluster: ExistingCluster) -> Judge:
     pods = cluster.test_pods()
     mtus = {pod.key: Agent(cluster.pod_agent(pod)).route_mtus(map(str, _others(pods, pod))) for pod in pods}
     states = {pod.node: cluster.state(pod.node) for pod in pods}
-    flows = plan_flows(pods, cluster.declared.families, lambda pod, address: mtus[pod.key][str(address)])
+    flows = plan_flows(pods, cluster.declared.families, lambda pod, address: mtus[pod.key][str(address)], FlowNumbers())
     return Judge(measure(cluster, flows, states, 51871, lambda _: None), cluster.nodes())
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.flows.plan import HEADERS, plan_flows, pod_flow, size_pairs, with_next
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.model.traffic import Protocol
 
@@ -32,7 +33,7 @@ def pods(count: int) -> list[Pod]:
 
 @pytest.mark.parametrize("count", [2, 3, 16])
 def test_every_directed_pair_family_and_protocol_once(count: int) -> None:
-    flows = plan_flows(pods(count), DUAL, lambda pod, address: MTU)
+    flows = plan_flows(pods(count), DUAL, lambda pod, address: MTU, FlowNumbers())
     planned = Counter((flow.pair, flow.family, flow.protocol) for flow in flows if flow.purpose == "pair")
     pairs = permutations([f"node-{number}" for number in range(count)], 2)
     assert planned == Counter(
@@ -41,20 +42,22 @@ def test_every_directed_pair_family_and_protocol_once(count: int) -> None:
 
 
 def test_numbers_are_the_flows_own_and_ports_too() -> None:
-    flows = plan_flows(pods(5), DUAL, lambda pod, address: MTU)
+    flows = plan_flows(pods(5), DUAL, lambda pod, address: MTU, FlowNumbers())
     assert len({flow.id for flow in flows}) == len(flows)
     assert len({(flow.destination, flow.protocol, flow.port) for flow in flows}) == len(flows)
 
 
 def test_one_side_alone_opens_the_session_of_a_pair() -> None:
-    first = [flow for flow in plan_flows(pods(4), DUAL, lambda pod, address: MTU) if flow.purpose == "first"]
+    first = [
+        flow for flow in plan_flows(pods(4), DUAL, lambda pod, address: MTU, FlowNumbers()) if flow.purpose == "first"
+    ]
     assert Counter(frozenset(flow.pair) for flow in first) == Counter(
         {frozenset(pair): 1 for pair in permutations([f"node-{number}" for number in range(4)], 2)}
     )
 
 
 def test_sizes_are_around_what_the_route_carries() -> None:
-    flows = plan_flows(pods(2), frozenset({IPFamily.V6}), lambda pod, address: MTU)
+    flows = plan_flows(pods(2), frozenset({IPFamily.V6}), lambda pod, address: MTU, FlowNumbers())
     sizes = {flow.payload_size for flow in flows if flow.purpose == "size"}
     fits = MTU - HEADERS[IPFamily.V6]
     assert sizes == {1, fits - 1, fits, fits + 1, 2 * fits}
@@ -62,7 +65,7 @@ def test_sizes_are_around_what_the_route_carries() -> None:
 
 
 def test_a_family_that_is_not_asked_for_is_not_planned() -> None:
-    flows = plan_flows(pods(3), frozenset({IPFamily.V6}), lambda pod, address: MTU)
+    flows = plan_flows(pods(3), frozenset({IPFamily.V6}), lambda pod, address: MTU, FlowNumbers())
     assert {flow.family for flow in flows} == {IPFamily.V6}
 
 
@@ -77,4 +80,4 @@ def test_next_and_size_pairs() -> None:
 
 def test_a_pod_without_an_address_is_named() -> None:
     with pytest.raises(ProviderError, match=r"test/pod-1 on node node-1 has no IPv6 address"):
-        pod_flow(0, "pair", pod(0), pod(1, frozenset({IPFamily.V4})), IPFamily.V6, Protocol.UDP, 100, 1)
+        pod_flow(FlowNumbers(), "pair", pod(0), pod(1, frozenset({IPFamily.V4})), IPFamily.V6, Protocol.UDP, 100, 1)

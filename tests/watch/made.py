@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from pytest_ciliumwg.flows.continuous import continuous_flows
+from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
 from pytest_ciliumwg.model.timeline import BlindInterval, Event, FlowTotals, KernelVerb, Outage, Timeline
 from pytest_ciliumwg.model.traffic import Flow, Sighting
@@ -17,7 +18,7 @@ PODS = tuple(
 
 
 def flows(*pods: Pod) -> dict[int, Flow]:
-    return {flow.id: flow for flow in continuous_flows(pods or PODS, [IPFamily.V4])}
+    return {flow.id: flow for flow in continuous_flows(pods or PODS, [IPFamily.V4], FlowNumbers())}
 
 
 def timeline(**parts: Any) -> Timeline:
