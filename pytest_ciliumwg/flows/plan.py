@@ -121,7 +121,7 @@ def with_next(pods: Sequence[Pod]) -> Iterator[tuple[Pod, Pod]]:
 
 def size_pairs(pods: Sequence[Pod]) -> tuple[tuple[Pod, Pod], ...]:
     """The directed pairs on which sizes are probed: each node with the next one, both ways."""
-    both = [pair for one, other in with_next(pods) for pair in ((one, other), (other, one))]
+    both = [pair for pod, following in with_next(pods) for pair in ((pod, following), (following, pod))]
     return tuple(dict.fromkeys(pair for pair in both if pair[0] is not pair[1]))
 
 

@@ -75,9 +75,9 @@ class Place:
         return cls(pair=(source, destination), seen_from=seen_from)
 
     @classmethod
-    def between(cls, one: str, other: str) -> Place:
+    def between(cls, node: str, peer: str) -> Place:
         """Two nodes, in both directions."""
-        return cls(pair=(one, other), directed=False)
+        return cls(pair=(node, peer), directed=False)
 
     @classmethod
     def of_flow(cls, flow: Flow) -> Place:

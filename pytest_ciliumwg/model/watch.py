@@ -42,12 +42,12 @@ def data_packets(
 ) -> tuple[int, int]:
     """(count, bytes) of the packets in WireGuard from some addresses to others; keepalives carry none."""
     found = [
-        (one.count, one.bytes)
-        for one in messages
-        if one.kind is MessageKind.DATA
-        and not one.keepalive
-        and one.source in sources
-        and one.destination in destinations
+        (message.count, message.bytes)
+        for message in messages
+        if message.kind is MessageKind.DATA
+        and not message.keepalive
+        and message.source in sources
+        and message.destination in destinations
     ]
     return sum(count for count, _ in found), sum(size for _, size in found)
 

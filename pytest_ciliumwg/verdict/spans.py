@@ -32,13 +32,13 @@ def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
         Span("cleartext", seen.first_at, seen.last_at) for seen in timeline.clear if seen.flow == flow_id
     ]
     marks += [Span("lost", outage.first_at, outage.last_at) for outage in timeline.outages if outage.flow == flow_id]
-    marks += [Span("unwatched", one.first_at, one.last_at) for one in timeline.blind if one.node in flow.pair]
+    marks += [Span("unwatched", blind.first_at, blind.last_at) for blind in timeline.blind if blind.node in flow.pair]
     if flow_id not in timeline.totals:
         marks.append(Span("unwatched", timeline.started, timeline.stopped))
     inside = [
-        Span(one.kind, max(one.first_at, timeline.started), min(one.last_at, timeline.stopped))
-        for one in marks
-        if one.last_at >= timeline.started and one.first_at <= timeline.stopped
+        Span(mark.kind, max(mark.first_at, timeline.started), min(mark.last_at, timeline.stopped))
+        for mark in marks
+        if mark.last_at >= timeline.started and mark.first_at <= timeline.stopped
     ]
     return _without_gaps(_united(inside), timeline.started, timeline.stopped)
 
@@ -46,7 +46,7 @@ def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
 def _united(marks: Sequence[Span]) -> list[Span]:
     """The same times with as few marks as possible: both ends of a pair see the same leak."""
     united: list[Span] = []
-    for mark in sorted(marks, key=lambda one: (one.kind, one.first_at)):
+    for mark in sorted(marks, key=lambda span: (span.kind, span.first_at)):
         last = united[-1] if united else None
         if last is not None and last.kind == mark.kind and mark.first_at <= last.last_at:
             united[-1] = Span(mark.kind, last.first_at, max(last.last_at, mark.last_at))
@@ -56,10 +56,10 @@ def _united(marks: Sequence[Span]) -> list[Span]:
 
 
 def _without_gaps(marks: Sequence[Span], started: float, stopped: float) -> tuple[Span, ...]:
-    cuts = sorted({started, stopped, *(at for one in marks for at in (one.first_at, one.last_at))})
+    cuts = sorted({started, stopped, *(at for mark in marks for at in (mark.first_at, mark.last_at))})
     found: list[Span] = []
     for first, last in pairwise(cuts):
-        kinds = {one.kind for one in marks if one.first_at <= first and last <= one.last_at}
+        kinds = {mark.kind for mark in marks if mark.first_at <= first and last <= mark.last_at}
         # A single frame lasts no time at all, and is cleartext all the same.
         found += [Span("cleartext", first, first)] if _moment(marks, first) and "cleartext" not in kinds else []
         found.append(Span(next((kind for kind in _WORST_FIRST if kind in kinds), "encrypted"), first, last))
@@ -67,7 +67,7 @@ def _without_gaps(marks: Sequence[Span], started: float, stopped: float) -> tupl
 
 
 def _moment(marks: Sequence[Span], at: float) -> bool:
-    return any(one.kind == "cleartext" and one.first_at == one.last_at == at for one in marks)
+    return any(mark.kind == "cleartext" and mark.first_at == mark.last_at == at for mark in marks)
 
 
 def _joined(found: Sequence[Span]) -> list[Span]:

@@ -16,8 +16,8 @@ from pytest_ciliumwg.verdict.spans import longest_outage
 def frames_in_clear(seen: Iterable[Sighting]) -> int:
     """How many frames there were at least: most are seen twice, as they leave a node and as they enter the other."""
     both: Counter[bool] = Counter()
-    for one in seen:
-        both[one.outgoing] += one.frames
+    for sighting in seen:
+        both[sighting.outgoing] += sighting.frames
     return max(both.values(), default=0)
 
 

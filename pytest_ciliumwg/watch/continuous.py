@@ -105,7 +105,7 @@ class ContinuousWatch:
                 node=node.name,
                 index=index,
                 devices=self.devices[node.name],
-                targets=[str(ip) for other in self._nodes if other is not node for ip in other.addresses],
+                targets=[str(ip) for peer in self._nodes if peer is not node for ip in peer.addresses],
                 flows=self.flows,
                 port=port,
                 period=period,
@@ -143,13 +143,13 @@ class ContinuousWatch:
             NotSteadyError: something does not work, so that nothing could be learned from a change.
         """
         self._progress(f"watching {len(self._watches)} nodes continuously, {len(self.flows)} flows")
-        self._each("the watch on a node did not start", [one.start for one in self._watches.values()])
+        self._each("the watch on a node did not start", [watch.start for watch in self._watches.values()])
         self._thread.start()
         self._until(self._who_is_deaf)
         streams = self._streams.values()
-        self._each("a test pod cannot serve", [one.serve for one in streams])
-        self._each("a test pod cannot open WireGuard sessions", [one.open_sessions for one in streams])
-        self._each("a test pod cannot send", [one.start for one in streams])
+        self._each("a test pod cannot serve", [stream.serve for stream in streams])
+        self._each("a test pod cannot open WireGuard sessions", [stream.open_sessions for stream in streams])
+        self._each("a test pod cannot send", [stream.start for stream in streams])
         self._sending.set()
         self._until(self._who_is_silent)
         self.started = time.time()
@@ -178,9 +178,9 @@ class ContinuousWatch:
 
     def troubles(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """What does not work now between these nodes, a sentence each: agents that cannot be asked, silent flows."""
-        watches = [one.trouble for name, one in self._watches.items() if name in nodes]
-        streams = [one.trouble for name, one in self._streams.items() if name in nodes]
-        silent = [self.flows[one.flow] for one in self.ledger.open_outages()]
+        watches = [watch.trouble for name, watch in self._watches.items() if name in nodes]
+        streams = [stream.trouble for name, stream in self._streams.items() if name in nodes]
+        silent = [self.flows[outage.flow] for outage in self.ledger.open_outages()]
         unanswered = [f"nobody answers {flow}" for flow in silent if set(flow.pair) <= set(nodes)]
         return tuple(why for why in (*watches, *streams, *unanswered) if why)
 
@@ -197,13 +197,13 @@ class ContinuousWatch:
             stopped=window[1],
             flows=dict(self.flows),
             totals=ledger.totals(),
-            clear=tuple(sorted(ledger.clear, key=lambda one: one.first_at)),
-            outages=tuple(one for one in ledger.outages() if one.last_at >= window[0]),
+            clear=tuple(sorted(ledger.clear, key=lambda sighting: sighting.first_at)),
+            outages=tuple(outage for outage in ledger.outages() if outage.last_at >= window[0]),
             blind=(*ledger.blind, *ledger.heartbeats.deaf(self.devices, *window)),
             events=in_order(ledger.events),
             counted=ledger.counted(),
             addresses={node.name: node.tunnel_addresses for node in self._nodes},
-            unsound=(*lost, *(error for one in self._streams.values() for error in one.errors)),
+            unsound=(*lost, *(error for stream in self._streams.values() for error in stream.errors)),
             offsets={node: offset.ahead for node, offset in offsets.items()},
             uncertainty={node: offset.uncertainty for node, offset in offsets.items()},
         )
@@ -212,8 +212,8 @@ class ContinuousWatch:
 
     def _poll_all(self) -> None:
         """Ask every agent once in a while; one that does not answer keeps nobody else waiting."""
-        tasks: list[Callable[[], None]] = [one.poll for one in self._watches.values()]
-        tasks += [lambda one=one: self._poll_stream(one) for one in self._streams.values()]  # type: ignore[misc]
+        tasks: list[Callable[[], None]] = [watch.poll for watch in self._watches.values()]
+        tasks += [lambda stream=stream: self._poll_stream(stream) for stream in self._streams.values()]  # type: ignore[misc]
         tasks += [self._observer.look, self._observer.look_at_peers]
         due = dict.fromkeys(range(len(tasks)), 0.0)
         running: dict[int, Future[None]] = {}
@@ -253,10 +253,10 @@ class ContinuousWatch:
             old, stream.pod = stream.pod, pod
             for flow in list(self.flows.values()):
                 self.flows[flow.id] = _moved(flow, old, pod)
-            for one in self._streams.values():
-                one.flows = [self.flows[flow.id] for flow in one.flows]
-                one.served = [self.flows[flow.id] for flow in one.served]
-                one.begin_again()
+            for follower in self._streams.values():
+                follower.flows = [self.flows[flow.id] for flow in follower.flows]
+                follower.served = [self.flows[flow.id] for flow in follower.served]
+                follower.begin_again()
 
     # --- the beginning ------------------------------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class ContinuousWatch:
         totals = self.ledger.totals()
         flows = [flow for stream in self._streams.values() for flow in stream.flows]
         silent = [flow for flow in flows if flow.id not in totals or not totals[flow.id].answered]
-        silent += [self.flows[one.flow] for one in self.ledger.open_outages()]
+        silent += [self.flows[outage.flow] for outage in self.ledger.open_outages()]
         return f"nobody answers {silent[0]}, before anything was changed" if silent else ""
 
     # --- the end ------------------------------------------------------------------------------------------------
@@ -302,9 +302,9 @@ class ContinuousWatch:
         if kind is None or issubclass(kind, Exception):
             streams, watches = self._streams.values(), self._watches.values()
             for calls in (
-                [one.stop for one in streams],
-                [one.stop_serving for one in streams],
-                [one.stop for one in watches],
+                [stream.stop for stream in streams],
+                [stream.stop_serving for stream in streams],
+                [watch.stop for watch in watches],
             ):
                 list(self._pool.map(lambda call: call(), calls))
         self._pool.shutdown(wait=kind is None, cancel_futures=True)

@@ -77,7 +77,7 @@ class Heartbeats:
             yield from own[node]
             for sender in devices:
                 if sender != node:
-                    silences = [(one.first_at, one.last_at) for one in (*own[sender], *own[node])]
+                    silences = [(silence.first_at, silence.last_at) for silence in (*own[sender], *own[node])]
                     for first, last in self._gaps_of((node, sender, ""), started, stopped):
                         if not any(a < last and first < b for a, b in silences):
                             why = f"it did not hear the control canaries of {sender}"

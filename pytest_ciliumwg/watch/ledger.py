@@ -38,7 +38,7 @@ class _Totals:
     now: tuple[int, ...] = (0, 0, 0, 0)
 
     def sum(self) -> tuple[int, ...]:
-        return tuple(one + other for one, other in zip(self.gone, self.now, strict=True))
+        return tuple(gone + now for gone, now in zip(self.gone, self.now, strict=True))
 
 
 @dataclass(slots=True)
@@ -175,11 +175,11 @@ class Ledger:
         """Keep an event with all that is known of it."""
         self.keep("events", self.events, event)
 
-    def keep(self, kind: str, kept: list[Any], one: Any) -> None:
+    def keep(self, kind: str, kept: list[Any], item: Any) -> None:
         """Keep something, as long as there is room."""
         with self.lock:
             if len(kept) < MOST:
-                kept.append(one)
+                kept.append(item)
             else:
                 self.keep_count(f"{kind} for which there was no room")
 

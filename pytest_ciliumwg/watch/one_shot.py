@@ -58,13 +58,13 @@ class _Watching:
     def each(self, agents: Mapping[str, Agent], ask: Callable[[str, Agent], T]) -> dict[str, T | AgentError]:
         """Ask all agents concurrently; an agent that fails yields its error."""
 
-        def one(item: tuple[str, Agent]) -> T | AgentError:
+        def ask_one(item: tuple[str, Agent]) -> T | AgentError:
             try:
                 return ask(*item)
             except AgentError as error:
                 return error
 
-        return dict(zip(agents, self._pool.map(one, agents.items()), strict=True))
+        return dict(zip(agents, self._pool.map(ask_one, agents.items()), strict=True))
 
     def start_watches(self, flows: Sequence[Flow], port: int) -> None:
         started = self.each(self.watchers, lambda name, it: it.start_watch(self.run, self.devices[name], flows, port))
@@ -78,7 +78,7 @@ class _Watching:
         targets = {node.name: [str(ip) for ip in node.addresses] for node in self.nodes}
 
         def send(name: str, agent: Agent) -> list[str]:
-            others = [ip for other, ips in targets.items() if other != name for ip in ips]
+            others = [ip for peer, ips in targets.items() if peer != name for ip in ips]
             return agent.send_control(self.run, numbers[name], self.devices[name], others)
 
         def underway() -> str:
@@ -111,7 +111,7 @@ class _Watching:
         """Send flows from all their pods at once and wait for the accounts."""
         by_pod = _by(flows, lambda flow: flow.source_pod)
 
-        def one(key: str, agent: Agent) -> list[dict[str, Any]]:
+        def send_from(key: str, agent: Agent) -> list[dict[str, Any]]:
             mine = by_pod.get(key, ())
             agent.send(self.run, part, mine, interval=INTERVAL, timeout=seconds)
             deadline = time.monotonic() + seconds + 2 * _POLL
@@ -122,7 +122,7 @@ class _Watching:
             raise AgentError(f"the sender in {key} did not finish within {seconds:.0f} s")
 
         rows: list[dict[str, Any]] = []
-        for key, answer in self.each(self.talkers, one).items():
+        for key, answer in self.each(self.talkers, send_from).items():
             if isinstance(answer, AgentError):
                 self.problems.append(Problem(self.homes[key], str(answer)))
             else:

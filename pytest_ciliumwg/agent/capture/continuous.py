@@ -153,8 +153,8 @@ class ContinuousWatch(Capture):
         try:
             index = socket.if_nametoindex(ring.device)
             if index != self._attached[ring.device]:
-                for one in (ring, self._counters[ring.device], self._oversize[ring.device]):
-                    one.attach()
+                for reader in (ring, self._counters[ring.device], self._oversize[ring.device]):
+                    reader.attach()
                 self._attached[ring.device] = index
                 self._log.error(f"{ring.device}: it came again as a new device, and is watched from now on")
         except OSError:

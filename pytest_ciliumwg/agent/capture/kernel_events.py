@@ -117,7 +117,9 @@ class KernelEvents:
                 data = self._socket.recv(1 << 17)
                 self.feed(data)
                 ends = (netlink.DONE, netlink.ERROR)
-                if any(one.kind in ends and one.sequence == _LIST_SEQUENCE for one in netlink.messages(data)):
+                if any(
+                    message.kind in ends and message.sequence == _LIST_SEQUENCE for message in netlink.messages(data)
+                ):
                     return
         finally:
             self._socket.setblocking(False)
@@ -198,8 +200,8 @@ class KernelEvents:
         if device:
             self._tell(f"{sides.get(found.parent, 'a filter')} of {device}", _done(message), device)
 
-    def _watched(self, found: Traffic) -> str:
-        name = self._name(found.device)
+    def _watched(self, traffic: Traffic) -> str:
+        name = self._name(traffic.device)
         return name if name in self._devices else ""
 
     def _name(self, index: int) -> str:

@@ -77,9 +77,9 @@ class MessageCounter:
         counts: Counter[_Found] = Counter()
         for count, first, end in self._ring.ready_blocks():
             counts.update([self._find(memory, frame) for frame in self._ring.frames(count, first, end)])
-        for found, count in counts.items():
-            if found is not None:
-                self._add(found[0], count, found[1] * count)
+        for message, count in counts.items():
+            if message is not None:
+                self._add(message[0], count, message[1] * count)
 
     def _find(self, memory: mmap.mmap, frame: Frame) -> _Found:
         """What a frame is; frames like one before are not taken apart again."""

@@ -298,12 +298,12 @@ class Sender:
         try:
             while not self._stopping.is_set() and time.monotonic() < self._deadline:
                 now = time.monotonic()
-                waiting = [one for one in self._conversations if not one.done]
+                waiting = [conversation for conversation in self._conversations if not conversation.done]
                 if not waiting:
                     break
-                for one in waiting:
-                    one.step(now)
-                due = min(one.due for one in waiting)
+                for conversation in waiting:
+                    conversation.step(now)
+                due = min(conversation.due for conversation in waiting)
                 pause = min(_TICK, max(0.0, due - time.monotonic()))
                 for key, _ in self._selector.select(pause):
                     key.data()
