@@ -50,7 +50,7 @@ def processes(cluster: LabCluster) -> list[Process]:
     places = [name for node in cluster.lab.layout for name in (node.name, node.test_pod.netns)]
     found = []
     for place in places:
-        hello = json.loads(cluster.lab.port(place).exchange(b'{"op":"hello"}\n', timeout=5))
+        hello = json.loads(cluster.lab.transport(place).exchange(b'{"op":"hello"}\n', timeout=5))
         found.append(Process(place, root / "proc" / str(hello["pid"]) / "stat"))
     return found
 

@@ -10,7 +10,7 @@ import sys
 
 LARGEST_REQUEST = 64 << 20
 PATIENCE_SECONDS = 90.0
-"""Longer than an agent ever takes on purpose for one answer."""
+"""Seconds: longer than any answer of an agent takes."""
 
 
 NO_AGENT = 75

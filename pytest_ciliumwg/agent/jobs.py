@@ -42,7 +42,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._watches: dict[str, Watch] = {}
-        self._lasting: dict[str, ContinuousWatch] = {}
+        self._continuous: dict[str, ContinuousWatch] = {}
         self._servers: dict[str, Server] = {}
         self._senders: dict[str, Sender] = {}
         self._streams: dict[str, Stream] = {}
@@ -74,9 +74,9 @@ class Jobs:
         job = str(request["job"])
         with self._lock:
             if "pulse" in request:
-                if job not in self._lasting:
-                    self._lasting[job] = ContinuousWatch(*_watch_arguments(request), _pulse(request["pulse"]))
-                return {"started": self._lasting[job].started}
+                if job not in self._continuous:
+                    self._continuous[job] = ContinuousWatch(*_watch_arguments(request), _pulse(request["pulse"]))
+                return {"started": self._continuous[job].started}
             if job not in self._watches:
                 self._watches[job] = Watch(*_watch_arguments(request))
             return {"started": self._watches[job].started}
@@ -85,11 +85,11 @@ class Jobs:
         return {"controls": _named(self._watches, request).controls_arrived()}
 
     def _watch_collect(self, request: Request) -> Reply:
-        return _named(self._lasting, request).collect(int(request["acknowledged"]))
+        return _named(self._continuous, request).collect(int(request["acknowledged"]))
 
     def _watch_stop(self, request: Request) -> Reply:
-        if str(request["job"]) in self._lasting:
-            return _named(self._lasting, request).stop(int(request["acknowledged"]))
+        if str(request["job"]) in self._continuous:
+            return _named(self._continuous, request).stop(int(request["acknowledged"]))
         with self._lock:
             return _named(self._watches, request).stop()
 

@@ -57,9 +57,9 @@ class Run:
 class Agent:
     """One agent, reached over its transport."""
 
-    def __init__(self, port: AgentTransport) -> None:
-        self._port = port
-        self.name = port.name
+    def __init__(self, transport: AgentTransport) -> None:
+        self._transport = transport
+        self.name = transport.name
 
     def ask(self, op: str, *, takes: float = 0.0, **fields: Any) -> Reply:
         """Send one request; `takes` is how many seconds the request itself lasts at the agent.
@@ -68,7 +68,7 @@ class Agent:
             AgentError: no answer, an answer that is none, or the agent refuses.
         """
         request = json.dumps({"op": op, **fields}, separators=(",", ":")).encode() + b"\n"
-        raw = self._port.exchange(request, timeout=CALL_SECONDS + takes)
+        raw = self._transport.exchange(request, timeout=CALL_SECONDS + takes)
         try:
             reply: Reply = json.loads(raw)
             accepted = reply["ok"]

@@ -44,11 +44,11 @@ class Fault:
     names: Names
     """What a finding has to name: the faulty node, it and the next one, one of the two, or nothing in particular."""
     steering: Steering | None
-    """The only steering kind that it exists with."""
+    """The only steering kind with which it can exist; None: both."""
     needs: Callable[[Expectations], bool] | None
     """Whether a version is such that the fault means something; None: every version is."""
     seconds: float
-    """How long the injection takes of itself."""
+    """Seconds that the injection takes."""
     families: frozenset[IPFamily]
     """Families without which it means nothing."""
     devices: tuple[str, ...]
@@ -141,13 +141,13 @@ def fault(
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """A fault that was asked for, and where."""
+    """A fault to inject, and the node to inject it on."""
 
     fault: Fault
     node: str | None
 
     def apply(self, lab: Lab) -> None:
-        """Do it.
+        """Inject it.
 
         Raises:
             ProviderError: a command failed.

@@ -21,7 +21,7 @@ SMALL_MTU = 1300
 OFF_SECONDS = 0.1
 LOSS_SECONDS = 3.0
 TAIL_SECONDS = 0.1
-"""For how long a pod sends on that is forgotten already."""
+"""Seconds that a pod goes on sending after it was forgotten."""
 
 
 def _keeps_peers(expected: Expectations) -> bool:

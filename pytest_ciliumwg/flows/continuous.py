@@ -31,7 +31,7 @@ _KINDS = (
 def continuous_flows(pods: Sequence[Pod], families: Iterable[IPFamily], numbers: FlowNumbers) -> tuple[Flow, ...]:
     """Every directed pair × family × (ICMP, long-lived UDP and TCP, new UDP and TCP), between test pods."""
     return tuple(
-        replace(pod_flow(numbers, "lasting", source, destination, family, protocol, SIZE, ENDLESS), fresh=fresh)
+        replace(pod_flow(numbers, "continuous", source, destination, family, protocol, SIZE, ENDLESS), fresh=fresh)
         for source, destination in itertools.permutations(pods, 2)
         for family in _common(families, source, destination)
         for protocol, fresh in _KINDS

@@ -10,7 +10,7 @@ from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 
 Direction = Literal["request", "reply"]
 Path = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node", "pod-to-service"]
-Purpose = Literal["first", "pair", "size", "load", "path", "lasting", "churn"]
+Purpose = Literal["first", "pair", "size", "load", "path", "continuous", "churn"]
 
 
 class Protocol(enum.Enum):
@@ -32,8 +32,8 @@ class Flow:
     id: int
     purpose: Purpose
     """`first` opens the pair's WireGuard session, `pair` fills the matrix, `size` probes around the MTU, `load` lasts,
-    `path` takes another path than pod to pod, `lasting` goes on through a continuous watch, `churn` is what a pod sends
-    until it is deleted."""
+    `path` takes another path than pod to pod, `continuous` goes on through a continuous watch, `churn` is what a pod
+    sends until it is deleted."""
     source_node: str
     destination_node: str
     source_pod: str
@@ -54,7 +54,7 @@ class Flow:
     served_at: IPAddress | None = None
     """Where the server listens, if not at the destination: behind a Service."""
     fresh: bool = False
-    """Whether every message of a lasting flow has a connection or source port of its own."""
+    """Whether every message of a continuous flow has a connection or source port of its own."""
 
     @property
     def family(self) -> IPFamily:

@@ -57,7 +57,7 @@ class Settings:
     observe: float | None = None
     """Seconds."""
     rate: int = 20
-    """Messages a second of each lasting flow."""
+    """Messages a second of each continuous flow."""
 
     faults: tuple[str, ...] = ()
     selftest: bool = False

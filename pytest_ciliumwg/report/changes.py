@@ -15,6 +15,8 @@ from pytest_ciliumwg.verdict.spans import spans
 from pytest_ciliumwg.verdict.timeline import frames_in_clear, outages
 
 _PAIRS_SHOWN = 8
+_PURPOSES = {"continuous": "lasting"}
+"""Purpose of a flow → how report.json spells it, where that differs: its schema 1 is older than the name."""
 
 
 def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
@@ -110,6 +112,7 @@ def _flow(timeline: Timeline, number: int) -> dict[str, Any]:
     flow, totals = timeline.flows[number], timeline.totals.get(number)
     fields: dict[str, Any] = plain(asdict(flow))
     return fields | {
+        "purpose": _PURPOSES.get(flow.purpose, flow.purpose),
         "totals": asdict(totals) if totals else None,
         "spans": [[span.kind, span.first_at, span.last_at] for span in spans(timeline, number)],
     }

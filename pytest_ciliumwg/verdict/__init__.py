@@ -1,1 +1,1 @@
-"""Decide: from a measurement or a timeline to verdicts. Pure: no I/O, no clock."""
+"""Decide: from a measurement or a timeline to verdicts. Pure functions: no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""One flow's time, cut into what is known of it."""
+"""Cut a flow's time into spans by what is known of it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
 
 
 def _united(marks: Sequence[Span]) -> list[Span]:
-    """The same times with as few marks as possible: both ends of a pair see the same leak."""
+    """Merge marks of one kind that overlap: both ends of a pair see the same leak."""
     united: list[Span] = []
     for mark in sorted(marks, key=lambda span: (span.kind, span.first_at)):
         last = united[-1] if united else None

@@ -1,4 +1,4 @@
-"""What a timeline comes to: how much was in cleartext, what was lost, and where nothing can be concluded."""
+"""Conclude from a timeline how much was in cleartext, what was lost, and where nothing can be concluded."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def clock(at: float) -> str:
 
 
 def outages(timeline: Timeline) -> Iterator[tuple[Flow, Outage | None]]:
-    """Each lasting flow with its longest outage."""
+    """Each continuous flow with its longest outage."""
     for flow in timeline.flows.values():
-        if flow.purpose == "lasting":
+        if flow.purpose == "continuous":
             yield flow, longest_outage(timeline, flow.id)
 
 
@@ -37,7 +37,7 @@ def unwatchable(timeline: Timeline) -> Iterator[tuple[Place, str]]:
     """(Where, why) for whatever makes that nothing at all can be concluded, or nothing of a flow."""
     yield from ((Place.everywhere("all nodes"), why) for why in timeline.unsound)
     for flow in timeline.flows.values():
-        if flow.purpose != "lasting":
+        if flow.purpose != "continuous":
             continue
         totals = timeline.totals.get(flow.id)
         if totals is None or not totals.answered:

@@ -53,12 +53,12 @@ class Clocks:
         self._frames: _Least[tuple[str, str]] = _Least()
 
     def answered(self, node: str, asked: float, told: float, received: float) -> None:
-        """A request was answered: our clock before and after it, and the node's clock in the answer."""
+        """Take a request's times: our clock before and after it, and the node's clock in the answer."""
         ahead = told - (asked + received) / 2
         self._requests.add(node, received, (received - asked) / 2, ahead)
 
     def frame(self, now: float, sender: str, receiver: str, sent_at: float, received_at: float) -> None:
-        """A frame was stamped at both ends, each by its own clock."""
+        """Take a frame's time stamps at both ends, each by its own clock."""
         self._frames.add((sender, receiver), now, received_at - sent_at)
 
     def offsets(self, nodes: Iterable[str]) -> dict[str, Offset]:

@@ -1,4 +1,4 @@
-"""Looking at the cluster every second while it changes."""
+"""Observe the cluster every second while it changes."""
 
 from __future__ import annotations
 

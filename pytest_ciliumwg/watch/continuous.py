@@ -1,8 +1,8 @@
-"""One watch over all nodes that goes on while the cluster changes.
+"""The continuous watch: one over all nodes, which goes on while the cluster changes.
 
-Every watch stands and hears all others before the first flow starts, and no flow counts before each has been answered.
-From then on each agent is asked every second for what is new; one that was restarted is begun again, and the time in
-between is on record as blind.
+Every node's watch has started and hears all others before the first flow starts, and no flow counts before each has
+been answered. From then on each agent is asked every second for what is new. After a restart of an agent its job is
+started again, and the time in between is recorded as blind.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ PERIOD = 1.0
 NODES_ASKED_PER_SECOND = 5
 """In a real cluster a question is an exec into a pod: large ones are asked more slowly."""
 HASTE = 5
-"""So many times more often they are asked before the watch is steady."""
+"""How many times more often agents are asked before the watch is steady."""
 LATE_HEARTBEATS = 10
-"""A pulse may be so many periods late: then somebody else has had the node's processors."""
+"""How many periods a heartbeat may be late: on a busy node other processes have the processors."""
 NODES_PER_HEARTBEAT_SECOND = 20
-"""Larger clusters pulse more slowly: everybody hears everybody."""
+"""Larger clusters send heartbeats more slowly, because every node hears every other."""
 READY_SECONDS = 20.0
 """How long it may take until all watches hear each other and all flows are answered."""
 CHURN_RATE = 200.0
@@ -87,11 +87,11 @@ class ContinuousWatch:
         self._watches = self._follow_watches(port, heartbeat_period)
         self._streams = {pod.node: self._follow_stream(pod, rate) for pod in self._pods}
         self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes])
-        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg-lasting")
+        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg-continuous")
         self._moving = threading.Lock()
         self._sending = threading.Event()
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._poll_all, name="ciliumwg-lasting", daemon=True)
+        self._thread = threading.Thread(target=self._poll_all, name="ciliumwg-continuous", daemon=True)
         self.started = self._stopped = 0.0
         self.poll_seconds = max(PERIOD, len(self._nodes) / NODES_ASKED_PER_SECOND)
         """Seconds between two questions to an agent."""
@@ -118,8 +118,8 @@ class ContinuousWatch:
             run=self.run,
             ledger=self.ledger,
             pod=pod,
-            port_of=self.cluster.pod_agent,
-            flows=[flow for flow in self.flows.values() if flow.source_pod == pod.key and flow.purpose == "lasting"],
+            transport_of=self.cluster.pod_agent,
+            flows=[flow for flow in self.flows.values() if flow.source_pod == pod.key and flow.purpose == "continuous"],
             served=[flow for flow in self.flows.values() if flow.destination_pod == pod.key],
             rate=rate,
         )
@@ -185,7 +185,7 @@ class ContinuousWatch:
         return tuple(why for why in (*watches, *streams, *unanswered) if why)
 
     def stop(self) -> Timeline:
-        """End it and tell what it saw; a second call tells the same."""
+        """End the watch and return what it saw; a second call returns the same."""
         if not self._stopped:
             self._stopped = time.time()
             self._end(None)
@@ -211,7 +211,7 @@ class ContinuousWatch:
     # --- the rounds ---------------------------------------------------------------------------------------------
 
     def _poll_all(self) -> None:
-        """Ask every agent once in a while; one that does not answer keeps nobody else waiting."""
+        """Ask every agent periodically; one that does not answer does not delay the others."""
         tasks: list[Callable[[], None]] = [watch.poll for watch in self._watches.values()]
         tasks += [lambda stream=stream: self._poll_stream(stream) for stream in self._streams.values()]  # type: ignore[misc]
         tasks += [self._observer.look, self._observer.look_at_peers]
@@ -227,7 +227,7 @@ class ContinuousWatch:
                     running[number] = self._pool.submit(self._safely, task)
 
     def _safely(self, task: Callable[[], None]) -> None:
-        """Run a task; whatever goes wrong in it makes the watch unsound, and never passes unnoticed."""
+        """Run a task; an error in it is recorded and makes the watch unsound."""
         try:
             task()
         except Exception as error:
@@ -241,7 +241,7 @@ class ContinuousWatch:
             self._find_again(stream)
 
     def _find_again(self, stream: StreamFollower) -> None:
-        """A test pod that was made anew has another name, and perhaps other addresses."""
+        """Follow a test pod that was made anew: it has another name, and perhaps other addresses."""
         try:
             now = {pod.node: pod for pod in self.cluster.test_pods()}
         except ProviderError:
@@ -273,7 +273,7 @@ class ContinuousWatch:
             raise NotSteadyError(f"{what}: {failed[0]}")
 
     def _until(self, why_not: Callable[[], str]) -> None:
-        """Wait until there is no reason any more why it cannot go on."""
+        """Wait until nothing is missing any more."""
         seconds = READY_SECONDS + self.cluster.settle_seconds
         if why := wait_for(why_not, seconds=seconds, poll=_TICK, sleep=self._ending.wait):
             raise NotSteadyError(why)
@@ -293,7 +293,7 @@ class ContinuousWatch:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def _end(self, kind: type[BaseException] | None) -> None:
-        """Stop everything; after an error in haste, since agents end with the cluster."""
+        """Stop everything; after an error without waiting, because agents end with the cluster."""
         if self._ending.is_set():
             return
         self._ending.set()

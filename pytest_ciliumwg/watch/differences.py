@@ -1,4 +1,4 @@
-"""What happened in the cluster, told by the differences between two looks at it."""
+"""Find what happened in the cluster, by the differences between two snapshots of it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _pods(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Told]
 
 
 def peer_differences(before: Mapping[str, frozenset[str]], after: Mapping[str, frozenset[str]]) -> Iterator[Told]:
-    """What changed between two looks at the nodes' peers (node → names or keys of its peers)."""
+    """What changed between two observations of the nodes' peers (node → names or keys of its peers)."""
     for node in sorted(before.keys() & after.keys()):
         lost, won = sorted(before[node] - after[node]), sorted(after[node] - before[node])
         if lost or won:

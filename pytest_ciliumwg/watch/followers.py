@@ -1,4 +1,4 @@
-"""Following one agent: its job is begun, asked for what is new, and begun again when the agent was restarted."""
+"""Follow one agent: start its job, ask it for what is new, and start it again when the agent was restarted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from pytest_ciliumwg.watch.one_shot import FIRST_SECONDS, INTERVAL
 PATIENCE = 1.0
 """Seconds after which a message without an answer is lost."""
 _PULSES_SKIPPED = 1000
-"""A new life of a watch counts its pulses from well above the old one's, so that no two are taken for one."""
+"""A watch that is started again counts its heartbeats from far above the last one's numbers, so that none is used
+twice."""
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class WatchFollower:
     trouble: str = ""
     """Why it cannot be asked now."""
     _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
-    """What two requests took at once would count twice."""
+    """Held for each request: entries that two requests fetch at once would count twice."""
     _acknowledged: int = 0
     _seen_alive: float = 0.0
     _first_pulse: int = 0
@@ -116,7 +117,7 @@ class StreamFollower:
     run: Run
     ledger: Ledger
     pod: Pod
-    port_of: Callable[[Pod], AgentTransport]
+    transport_of: Callable[[Pod], AgentTransport]
     flows: list[Flow]
     """What it sends."""
     served: list[Flow]
@@ -125,7 +126,7 @@ class StreamFollower:
     trouble: str = ""
     errors: list[str] = field(default_factory=list)
     life: int = 0
-    """Counts its beginnings: each is a job of its own."""
+    """How often it was started: each time it is another job."""
     _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
     _acknowledged: int = 0
 
@@ -139,7 +140,7 @@ class StreamFollower:
         Raises:
             AgentError: the agent does not answer.
         """
-        refused = Agent(self.port_of(self.pod)).serve(self.run, self.served, part=self._job)
+        refused = Agent(self.transport_of(self.pod)).serve(self.run, self.served, part=self._job)
         self.errors += [f"{self.pod.key} cannot serve flow {flow}: {why}" for flow, why in refused.items()]
 
     def open_sessions(self) -> None:
@@ -155,7 +156,7 @@ class StreamFollower:
             for flow in self.flows
             if flow.protocol is Protocol.ICMP and flow.source_pod < flow.destination_pod
         }
-        agent = Agent(self.port_of(self.pod))
+        agent = Agent(self.transport_of(self.pod))
         agent.send(self.run, "first", pairs.values(), interval=INTERVAL, timeout=FIRST_SECONDS)
         agent.collect(self.run, "first", wait=FIRST_SECONDS)
 
@@ -165,7 +166,7 @@ class StreamFollower:
         Raises:
             AgentError: the agent does not answer.
         """
-        agent = Agent(self.port_of(self.pod))
+        agent = Agent(self.transport_of(self.pod))
         agent.start_stream(self.run, self._job, self.flows, lambda flow: interval(flow, self.rate), PATIENCE)
         self._acknowledged = 0
 
@@ -173,7 +174,7 @@ class StreamFollower:
         """Fetch what is new."""
         with self._one_at_a_time:
             try:
-                self._take(Agent(self.port_of(self.pod)).collect_stream(self.run, self._job, self._acknowledged))
+                self._take(Agent(self.transport_of(self.pod)).collect_stream(self.run, self._job, self._acknowledged))
             except JobGoneError:
                 self.begin_again()
             except (AgentError, ProviderError) as error:
@@ -200,7 +201,7 @@ class StreamFollower:
         try:
             more = True
             while more:
-                reply = Agent(self.port_of(self.pod)).stop_stream(self.run, self._job, self._acknowledged)
+                reply = Agent(self.transport_of(self.pod)).stop_stream(self.run, self._job, self._acknowledged)
                 self._take(reply)
                 more = bool(reply["entries"])
         except (AgentError, ProviderError) as error:
@@ -211,7 +212,7 @@ class StreamFollower:
     def stop_serving(self) -> None:
         """End serving."""
         try:
-            Agent(self.port_of(self.pod)).stop_serving(self.run, part=self._job)
+            Agent(self.transport_of(self.pod)).stop_serving(self.run, part=self._job)
         except (AgentError, ProviderError):
             return  # its account is not needed: what was answered the senders know
 

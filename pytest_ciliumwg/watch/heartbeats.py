@@ -1,8 +1,8 @@
-"""Control canaries that never stop: the standing proof of what a watch would have seen, and when it proves nothing.
+"""Heartbeats, control canaries sent all the time: they prove what a watch would have seen, and when it was deaf.
 
 Every node sends a numbered control canary at a steady pace, and every watch logs those that it sees: its own as they
-leave, the others' as they arrive. Where a number is missing the watch was deaf. A pulse that comes late proves nothing
-against it: on a busy node the sender had to wait, while the kernel went on capturing.
+leave, the others' as they arrive. Where a number is missing the watch was deaf. A heartbeat that comes late proves
+nothing against it: on a busy node the sender had to wait, while the kernel went on capturing.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 from pytest_ciliumwg.model.timeline import BlindInterval
 from pytest_ciliumwg.watch.clock_sync import Clocks
 
-_Way = tuple[str, str, str]
+_Direction = tuple[str, str, str]
 """Watch, sender, and the device on which a watch sees its own pulses; those of others may arrive on any: ''."""
 LONGEST_PAUSE = 10.0
-"""Seconds between two pulses, however busy a node is; more is a gap whatever their numbers."""
+"""Seconds between two heartbeats, however busy a node is; more is a gap whatever their numbers."""
 REMEMBERED = 64
-"""Pulses of each node that may still be on their way."""
+"""Heartbeats of each node that may still be on their way."""
 
 
 class Heartbeats:
-    """All pulses of a watch; bounded, however long it lasts. Not thread-safe."""
+    """All heartbeats of a watch, in bounded memory. Not thread-safe."""
 
     def __init__(self, nodes: Sequence[str], clocks: Clocks, longest_pause: float = LONGEST_PAUSE) -> None:
         self._nodes = nodes
@@ -32,12 +32,12 @@ class Heartbeats:
         """Sender → number → when it left, on the sender's clock."""
         self._arrived: dict[tuple[str, str], dict[int, float]] = {}
         """(Sender, receiver) → number → when it arrived, on the receiver's clock."""
-        self._last: dict[_Way, tuple[int, float]] = {}
-        """The last pulse of each way, and when it was, on our clock."""
-        self._gaps: list[tuple[_Way, float, float]] = []
+        self._last: dict[_Direction, tuple[int, float]] = {}
+        """The last heartbeat of each direction, and when it was, on our clock."""
+        self._gaps: list[tuple[_Direction, float, float]] = []
 
     def add(self, watcher: str, entry: Mapping[str, Any], ours: float) -> None:
-        """A watch saw a pulse; `ours` is when, on our clock."""
+        """Take note that a watch saw a heartbeat; `ours` is when, on our clock."""
         if entry["node"] >= len(self._nodes):
             return
         sender = self._nodes[entry["node"]]
@@ -54,7 +54,7 @@ class Heartbeats:
             if sent is not None and arrived is not None:
                 self._clocks.frame(ours, sender, receiver, sent, arrived)
 
-    def _note_gap(self, way: _Way, number: int, ours: float, *, missing: int) -> None:
+    def _note_gap(self, way: _Direction, number: int, ours: float, *, missing: int) -> None:
         known, before = self._last.get(way, (number, ours))
         if number < known or (number == known and way in self._last):
             return  # a second copy of it, on another device
@@ -63,7 +63,7 @@ class Heartbeats:
             self._gaps.append((way, before, ours))
 
     def heard(self, watcher: str, devices: Sequence[str]) -> bool:
-        """Whether a watch has seen its own pulses on all devices, and those of all others."""
+        """Whether a watch has seen its own heartbeats on all devices, and those of all others."""
         own = all((watcher, watcher, device) in self._last for device in devices)
         return own and all((watcher, node, "") in self._last for node in self._nodes if node != watcher)
 
@@ -91,7 +91,7 @@ class Heartbeats:
                 yield BlindInterval(node=node, first_at=first, last_at=last, why=why)
 
     def _gaps_of(
-        self, key: _Way, started: float, stopped: float, late: float | None = None
+        self, key: _Direction, started: float, stopped: float, late: float | None = None
     ) -> Iterator[tuple[float, float]]:
         found = [(first, last) for way, first, last in self._gaps if way == key]
         end = self._last[key][1] if key in self._last else started

@@ -1,4 +1,4 @@
-"""What the agents have told so far, on our clock and within bounds, however long it goes on."""
+"""What the agents have logged so far, with times on our clock, in bounded memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Totals:
 
 @dataclass(slots=True)
 class Ledger:
-    """Collects; may be used by many threads."""
+    """Collects what agents log; may be used by many threads."""
 
     nodes: Sequence[str]
     """In the order of their control canaries."""
@@ -176,7 +176,7 @@ class Ledger:
         self.keep("events", self.events, event)
 
     def keep(self, kind: str, kept: list[Any], item: Any) -> None:
-        """Keep something, as long as there is room."""
+        """Keep an item, as long as its kind has room."""
         with self.lock:
             if len(kept) < MOST:
                 kept.append(item)

@@ -1,6 +1,6 @@
-"""One watch over all nodes, with all flows inside it.
+"""The one-shot watch: one over all nodes, with all flows inside it.
 
-The order is what makes a silence mean something: every watch stands before the first control canary is sent, every
+The order makes a silence mean something: every watch has started before the first control canary is sent, every
 control canary has arrived before the first flow starts, and no watch ends before the control canaries sent after the
 last flow have arrived.
 """
@@ -144,7 +144,7 @@ def measure(
 ) -> Measurement:
     """Run all flows inside one watch on every native device of every node.
 
-    An agent that fails, wherever, makes its watch or flows unsound and says why; it never makes them good.
+    An agent that fails makes its watch or flows unsound, with the reason.
     """
     with _workers() as pool:
         watching = _Watching(cluster, states, pool)
@@ -180,7 +180,7 @@ def measure(
 
 @contextmanager
 def _workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads for concurrent requests; after Ctrl-C nobody waits for them: their agents end with the cluster."""
+    """Threads for concurrent requests; after Ctrl-C they are not waited for: their agents end with the cluster."""
     pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg")
     try:
         yield pool

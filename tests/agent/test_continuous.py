@@ -1,4 +1,4 @@
-"""The lasting watch against the real kernel."""
+"""The continuous watch against the real kernel."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def ask(agent: Agent, **request: Any) -> dict[str, Any]:
     return agent.handle(json.dumps(request).encode())
 
 
-def test_requests_of_a_lasting_watch() -> None:
+def test_requests_of_a_continuous_watch() -> None:
     agent = Agent()
     begin = dict(WATCH, pulse={"node": 3, "first": 0, "period": 0.2, "targets": ["127.0.0.1"]})
     first = ask(agent, **begin)

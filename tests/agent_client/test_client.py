@@ -11,7 +11,7 @@ from pytest_ciliumwg.agent_client.client import Agent, JobGoneError
 from pytest_ciliumwg.errors import AgentError
 
 
-class Port:
+class FixedTransport:
     """An agent that gives one answer to everything."""
 
     name = "n"
@@ -32,11 +32,11 @@ class Port:
 def test_a_job_that_is_gone_is_told_by_its_code(code: dict[str, str], error: type[AgentError]) -> None:
     refusal = {"ok": False, "error": "there is no job w here"} | code
     with pytest.raises(AgentError, match="the agent n says: there is no job w here") as raised:
-        Agent(Port(refusal)).ask("watch-peek")
+        Agent(FixedTransport(refusal)).ask("watch-peek")
     assert type(raised.value) is error
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, "x", 5])
 def test_what_is_no_reply(answer: Any) -> None:
     with pytest.raises(AgentError, match="something that is no reply"):
-        Agent(Port(answer)).ask("watch-peek")
+        Agent(FixedTransport(answer)).ask("watch-peek")

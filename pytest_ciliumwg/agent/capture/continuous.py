@@ -1,4 +1,4 @@
-"""A watch that lasts: what it sees goes into a log as it happens, with its time."""
+"""The continuous watch: what it sees goes into a log as it happens, with its time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .sightings import Intervals, key_of
 from .watch import send_control
 
 _TICK = 0.1
-"""Rings are read so often, not whenever a block is ready: a node must not notice that it is watched."""
+"""Seconds between two readings of the rings; reading each block when it is ready would load the node more."""
 _SAMPLE_SECONDS = 1.0
 _NODE_SHIFT = 20
 _NUMBERS = 1 << _NODE_SHIFT
@@ -31,20 +31,20 @@ class Heartbeat(NamedTuple):
     node: int
     """The node's index, below 4096."""
     first: int
-    """The number of the first one: an agent that was restarted goes on counting where the last one cannot have been."""
+    """The number of the first one: an agent that was restarted counts from above all numbers of the last one."""
     period: float
     targets: list[str]
     """The other nodes' addresses."""
 
 
 class ContinuousWatch(Capture):
-    """Watches devices from construction until `stop`, and sends pulses meanwhile.
+    """Watches devices from construction until `stop`, and sends heartbeats meanwhile.
 
     A device may go down, or go and come again: that is logged, and the watch goes on.
 
     Raises:
         OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
-        ValueError: the pulse makes no sense.
+        ValueError: the heartbeat makes no sense.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ContinuousWatch(Capture):
         self._sampled = dict.fromkeys(devices, (0, 0))
         self._sampled_at = self.started
         self._next_pulse = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="lasting watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="continuous watch", daemon=True)
         self._thread.start()
 
     def collect(self, acknowledged: int) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class ContinuousWatch(Capture):
         return dict(report, entries=self._log.after(acknowledged), overflow=self._log.overflow)
 
     def stop(self, acknowledged: int) -> dict[str, Any]:
-        """End the watch; what `collect` gives, with everything closed, and `stopped`. A second call gives the same."""
+        """End the watch; returns what `collect` does, and `stopped`. A second call returns the same."""
         self._stopping.set()
         self._thread.join()
         with self._lock:
@@ -131,7 +131,7 @@ class ContinuousWatch(Capture):
         return {"now": now, "started": self.started, "devices": self._devices()}
 
     def _beat(self) -> None:
-        """Send a pulse when its time has come; a problem is logged once, until that works again."""
+        """Send a heartbeat when its time has come; a problem is logged once, until it works again."""
         now = time.monotonic()
         if now < self._next_pulse:
             return
@@ -146,7 +146,7 @@ class ContinuousWatch(Capture):
         self._problems = problems
 
     def _follow(self, ring: Ring) -> None:
-        """Tell that a device went down or away, and take up one that came again under the same name."""
+        """Log that a device went down or away, and watch one that was made again under the same name."""
         error = self._error_of(ring)
         if error is not None:
             self._log.error(error)

@@ -34,7 +34,7 @@ _LIST_SEQUENCE = 0x77670001
 
 
 class KernelEvents:
-    """Hears what changes in this network namespace from construction until `close`.
+    """Listens to changes in this network namespace from construction until `close`.
 
     `devices` are the native devices that are watched. Equal sentences of one second are one entry.
     """
@@ -82,7 +82,7 @@ class KernelEvents:
         return entries
 
     def feed(self, data: bytes) -> None:
-        """Take one datagram of the kernel's; what makes no sense in it is passed over."""
+        """Take one datagram of the kernel's; a message that cannot be read is skipped."""
         for message in netlink.messages(data):
             reader = self._readers.get(message.kind)
             try:
@@ -92,7 +92,7 @@ class KernelEvents:
                 continue
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop listening."""
         self._socket.close()
 
     def _receive(self) -> None:
@@ -108,7 +108,7 @@ class KernelEvents:
                 self._list_links()
 
     def _list_links(self) -> None:
-        """Learn all links that there are; what the kernel tells meanwhile is heard as ever."""
+        """Learn all links; events that the kernel sends meanwhile are taken as usual."""
         self._links.clear()
         self._socket.send(netlink.ask_for_links(_LIST_SEQUENCE))
         self._socket.settimeout(_LIST_SECONDS)

@@ -1,4 +1,4 @@
-"""The rings of some devices, read and searched: what every kind of watch is made of."""
+"""The rings of some devices, read and searched; both kinds of watch build on it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Capture:
             at = match.start()
 
     def _look_at(self, frame: Frame, ring: Ring) -> None:
-        """Find what is ours in a frame; one that cannot be read is counted, and never ends the watch."""
+        """Find what is ours in a frame; a frame that cannot be read is counted, and does not end the watch."""
         data = ring.memory[frame.start : frame.end]
         try:
             for hit in self._index.find_all(data):
@@ -98,7 +98,7 @@ class Capture:
         return kernel.frames - kernel.drops - self._frames[ring.device]
 
     def _error_of(self, ring: Ring) -> str | None:
-        """The error that the kernel holds for a ring, in a sentence; asking takes it away."""
+        """The error that the kernel holds for a ring, in a sentence; reading it clears it."""
         code = ring.take_error()
         return f"{ring.device}: capture error {code} (device down or gone)" if code else None
 

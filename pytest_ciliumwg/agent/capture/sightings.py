@@ -13,9 +13,9 @@ from .ring import Frame
 GAP_SECONDS = 0.25
 """Frames that follow each other within this time are one interval."""
 LONGEST_SECONDS = 5.0
-"""An interval that lasts is told in pieces of so long, so that a leak is known while it goes on."""
+"""A long interval is logged in pieces of so many seconds, so that a leak is known while it goes on."""
 _SETTLE_SECONDS = 0.25
-"""A frame is read at most so long after the kernel saw it: a block's retirement and a reader's nap."""
+"""A frame is read at most so long after the kernel saw it: the time until its block is handed over and read."""
 _MOST_OPEN = 4096
 _FRAMES, _BYTES = 2, 512
 
@@ -58,7 +58,7 @@ class Seen:
 class Intervals:
     """Sightings in time: logs an entry `sighting` for each interval when it is over.
 
-    Times are the kernel's. What is open is bounded, whatever the network brings.
+    Times are the kernel's. The number of open intervals is bounded.
     """
 
     def __init__(self, log: Log) -> None:

@@ -44,7 +44,7 @@ class Watch(Capture):
         return sorted({k.flow for k in list(self._seen) if k.mark == canary.CONTROL and not k.outgoing})
 
     def stop(self) -> dict[str, Any]:
-        """End the watch and give its result; a second call gives the same again."""
+        """End the watch and return its result; a second call returns the same."""
         if not self._stopped:
             self._stopped = time.time()
             self._stopping.set()

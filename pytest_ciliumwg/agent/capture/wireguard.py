@@ -47,7 +47,7 @@ _Found = Optional[Tuple[_Message, int]]
 class MessageCounter:
     """Counts the WireGuard messages of one device as they come by.
 
-    The ring keeps only headers; where it overflows, or where somebody sends from endless addresses, counts are floors,
+    The ring keeps only headers; where it overflows, or packets come from too many addresses, counts are lower bounds,
     and `drops` says so.
     """
 
@@ -68,7 +68,7 @@ class MessageCounter:
         self._ring.attach()
 
     def take_error(self) -> None:
-        """Take the kernel's error away, which would wake poll for ever; the watch's own ring tells it."""
+        """Clear the kernel's error, which would wake poll for ever; the watch's own ring reports it."""
         self._ring.take_error()
 
     def read(self) -> None:

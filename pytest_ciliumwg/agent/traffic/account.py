@@ -1,4 +1,4 @@
-"""The account of a lasting flow: what was answered, what was lost, and the outages that lost messages in a row are."""
+"""The account of a continuous flow: what was answered, what was lost, and the outages: messages lost in a row."""
 
 from __future__ import annotations
 

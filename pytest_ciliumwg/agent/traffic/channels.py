@@ -1,4 +1,4 @@
-"""How the messages of a lasting flow travel: ICMP and UDP, over one socket or a new one for each message.
+"""How the messages of a continuous flow travel: ICMP and UDP, over one socket or a new one for each message.
 
 A channel takes numbers to send and reports answers and losses to the flow's account. An error never ends it: the
 message is lost with the kernel's words, and the next one is tried in its time.

@@ -1,4 +1,4 @@
-"""How the messages of a lasting flow travel over TCP: on one connection, or each on one of its own."""
+"""How the messages of a continuous flow travel over TCP: on one connection, or each on one of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that begin while traffic flows: all is well for a moment, and then it is not."""
+"""Faults that begin while traffic flows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small programs that faults start on a node: they end with the lab."""
+"""Start small programs on a node; they end with the lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Things that stand in the way to a node's agent: by them a fault knows when the watch begins and the flows end."""
+"""Transports in front of a node's agent: with them a fault acts when the watch begins or the flows end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from pytest_ciliumwg.providers.base import AgentTransport
 
 
-class Port:
-    """Passes everything on; its subclasses do one thing more."""
+class PassingTransport:
+    """Passes every request on; a subclass does one thing more."""
 
     def __init__(self, inner: AgentTransport) -> None:
         self.inner = inner
@@ -28,12 +28,12 @@ class Port:
         return self.pass_on(message if isinstance(message, dict) else {}, request, timeout)
 
     def pass_on(self, message: Mapping[str, Any], request: bytes, timeout: float) -> bytes:
-        """What becomes of one request; `message` is what it says."""
+        """Handle one request, decoded as `message`, and return the reply."""
         del message
         return self.inner.exchange(request, timeout=timeout)
 
 
-class LateTransport(Port):
+class LateTransport(PassingTransport):
     """Says that the watch has started, and starts it only for the last request of the measurement."""
 
     def __init__(self, inner: AgentTransport) -> None:
@@ -60,7 +60,7 @@ class LateTransport(Port):
         self._controls.clear()
 
 
-class EarlyTransport(Port):
+class EarlyTransport(PassingTransport):
     """Ends the watch a moment after the first control canary, while flows are on their way."""
 
     def __init__(self, inner: AgentTransport, seconds: float) -> None:
@@ -80,7 +80,7 @@ class EarlyTransport(Port):
         return self.inner.exchange(request, timeout=timeout)
 
 
-class RewritingTransport(Port):
+class RewritingTransport(PassingTransport):
     """Starts every watch in another way than it was asked for, and may do something right after."""
 
     def __init__(
@@ -101,7 +101,7 @@ class RewritingTransport(Port):
         return reply
 
 
-class AfterStartTransport(Port):
+class AfterStartTransport(PassingTransport):
     """Does something once, when the watch stands and before the first control canary."""
 
     def __init__(self, inner: AgentTransport, then: Callable[[], object]) -> None:
@@ -116,7 +116,7 @@ class AfterStartTransport(Port):
         return self.inner.exchange(request, timeout=timeout)
 
 
-class AfterFlowsTransport(Port):
+class AfterFlowsTransport(PassingTransport):
     """Does something once, when all flows have passed and before the last control canary."""
 
     def __init__(self, inner: AgentTransport, then: Callable[[], object]) -> None:

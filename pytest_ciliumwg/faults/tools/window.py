@@ -14,7 +14,7 @@ from pytest_ciliumwg.providers.lab.steering import nft_family
 
 _NUMBERS = itertools.count(1)
 _FOREVER = 1 << 30
-"""More packets than any lab sends: a counter that goes round has passed its first values once."""
+"""More packets than any lab sends, so that a counter modulo this number passes its first values only once."""
 _AFTER_MARKS = "mangle + 5"
 """The priority after that of Cilium's marks, which are taken from the chosen packets again."""
 _STEERING_MARKS = 0xF00
@@ -23,7 +23,7 @@ TABLES = "window"
 
 
 class Leak:
-    """Packets that are let out in cleartext; every trace of it goes with `close`."""
+    """Packets that are let out in cleartext; `close` removes every rule of it."""
 
     def __init__(self, lab: Lab, node: LabNode, matches: Sequence[str], condition: str) -> None:
         """Let them out from now on.
@@ -59,7 +59,7 @@ class Leak:
         return next(int(item["counter"]["packets"]) for item in shown["nftables"] if "counter" in item)
 
     def close(self) -> None:
-        """Let no more out, and remove all that did; safe to call twice."""
+        """Let no more packets out, and remove the rules; safe to call twice."""
         self._lab.run_in(
             self._node,
             f"nft 'add table inet {self._table}; delete table inet {self._table}'\n"

@@ -1,4 +1,4 @@
-"""Faults of the capture itself, made in the way to the node's agent: the watch must notice that it saw too little."""
+"""Faults of the capture itself, most of them made by changing requests to the node's agent."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def frames_cut(lab: Lab, node: LabNode) -> None:
 )
 def agent_dead(lab: Lab, node: LabNode) -> None:
     """Kill it."""
-    kill(lab, lab.port(node.name))
+    kill(lab, lab.transport(node.name))
 
 
 @fault(
@@ -179,9 +179,9 @@ def agent_dies(lab: Lab, node: LabNode) -> None:
     lab.wrap_transport(node, lambda inner: AfterFlowsTransport(inner, lambda: kill(lab, inner)))
 
 
-def kill(lab: Lab, port: AgentTransport) -> None:
+def kill(lab: Lab, transport: AgentTransport) -> None:
     """Kill an agent, which knows its own process id."""
-    pid = int(json.loads(port.exchange(b'{"op":"hello"}\n', timeout=5))["pid"])
+    pid = int(json.loads(transport.exchange(b'{"op":"hello"}\n', timeout=5))["pid"])
     lab.sandbox.run(f"kill -9 {pid}")
 
 

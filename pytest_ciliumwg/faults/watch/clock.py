@@ -50,22 +50,22 @@ def clock_jump(lab: Lab, node: LabNode) -> None:
     """Run the agents of the node and of its test pod by a clock of their own, and set that back."""
     offset = f"{node.directory}/clock"
     for place in (node.name, node.test_pod.netns):
-        port = lab.port(place)
-        kill(lab, port)
+        transport = lab.transport(place)
+        kill(lab, transport)
         start(lab, node, f"agent-{place}", _AGENT, ARCHIVE, f"/run/ciliumwg/{place}/agent.sock", offset, netns=place)
-        _wait_for(port)
+        _wait_for(transport)
     lab.wrap_transport(
         node, lambda inner: AfterStartTransport(inner, lambda: lab.run_in(node, f"echo {JUMP_SECONDS} >{offset}"))
     )
 
 
-def _wait_for(port: AgentTransport) -> None:
+def _wait_for(transport: AgentTransport) -> None:
     def missing() -> str:
         try:
-            port.exchange(b'{"op":"hello"}\n', timeout=1)
+            transport.exchange(b'{"op":"hello"}\n', timeout=1)
         except AgentError as error:
             return str(error)
         return ""
 
     if why := wait_for(missing, seconds=_START_SECONDS, poll=0.02):
-        raise ProviderError(f"the agent {port.name} did not start again: {why}")
+        raise ProviderError(f"the agent {transport.name} did not start again: {why}")

@@ -1,4 +1,4 @@
-"""Faults of the wire between the nodes, and of the ways that packets take over it."""
+"""Faults of the wire between the nodes, and of the routes that packets take over it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_ciliumwg.providers.lab.spec import DEVICES, UNDERLAY, LabNode
 from pytest_ciliumwg.providers.lab.topology import port_of
 
 SIDE = "side0"
-"""A way between two nodes that is no native device: nobody watches it."""
+"""A link between two nodes that is no native device, so that no watch sees it."""
 SIDE_TABLE = 77
 
 
@@ -134,7 +134,7 @@ def path_mtu(lab: Lab, node: LabNode) -> None:
 
 
 def _side_link(lab: Lab, node: LabNode) -> None:
-    """A cable between the node and the next one that nobody knows of."""
+    """Make a link between the node and the next one that is no native device."""
     peer = lab.next_to(node)
     lab.sandbox.run(f"ip link add {SIDE} netns {node.name} type veth peer name {SIDE} netns {peer.name}")
     for number, end in enumerate((node, peer), 1):

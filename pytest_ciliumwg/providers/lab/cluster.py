@@ -74,11 +74,11 @@ class LabCluster:
 
     def node_agent(self, node: str) -> AgentTransport:
         """The agent in a node's network namespace."""
-        return self.lab.port(self.lab.node(node).name)
+        return self.lab.transport(self.lab.node(node).name)
 
     def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod."""
-        return self.lab.port(pod.name)
+        return self.lab.transport(pod.name)
 
     def snapshot(self) -> Snapshot:
         """What the lab's API would show now of all that may change."""

@@ -249,13 +249,13 @@ class Lab:
         """Let Cilium's configuration say that encryption is disabled."""
         self.config = replace(self.config, encryption=False)
 
-    def port(self, place: str) -> AgentTransport:
+    def transport(self, place: str) -> AgentTransport:
         """The transport to the agent of a node or test pod, with what a fault put in between."""
         return self._wrapped.get(place) or self._ports[place]
 
     def wrap_transport(self, node: LabNode, wrapper: PortWrapper) -> None:
         """Wrap the transport to a node's agent."""
-        self._wrapped[node.name] = wrapper(self.port(node.name))
+        self._wrapped[node.name] = wrapper(self.transport(node.name))
 
     def close(self) -> None:
         """End the lab, unless its sandbox is kept; safe to call twice."""

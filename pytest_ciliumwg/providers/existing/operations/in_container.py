@@ -22,13 +22,13 @@ class NothingChangedError(ProviderError):
     """A script saw that it cannot work before it changed anything."""
 
 
-def device_of(context: ContainerContext) -> Switch:
+def device_switch_of(context: ContainerContext) -> Switch:
     """The switch for the WireGuard device, as the present version needs it."""
     config = context.config()
     return device_switch(expectations_for(config), config.families)
 
 
-def port_of(context: ContainerContext) -> Switch:
+def port_switch_of(context: ContainerContext) -> Switch:
     """The switch for WireGuard's UDP port."""
     config = context.config()
     return port_switch(expectations_for(config).listen_port, config.families)

@@ -53,24 +53,26 @@ class ExistingOperations:
 
     def device_down(self, node: str) -> None:
         """Set cilium_wg0 down; a process on the node sets it up after `dead_man` seconds if `device_up` does not."""
-        script = in_container.device_of(self._context).pull(self.dead_man)
+        script = in_container.device_switch_of(self._context).pull(self.dead_man)
         self._carry_out("device", node, lambda: self.device_up(node), script, "set the WireGuard device down")
 
     def device_up(self, node: str) -> None:
         """Set it up, with the routes through it."""
         in_container.run(
-            self._context, node, in_container.device_of(self._context).release(), "set the WireGuard device up"
+            self._context, node, in_container.device_switch_of(self._context).release(), "set the WireGuard device up"
         )
         self._undo_log.done(f"device of {node}")
 
     def block_port(self, node: str) -> None:
         """Drop WireGuard's packets in and out; a process on the node ends it after `dead_man` seconds at the latest."""
-        script = in_container.port_of(self._context).pull(self.dead_man)
+        script = in_container.port_switch_of(self._context).pull(self.dead_man)
         self._carry_out("port", node, lambda: self.unblock_port(node), script, "block WireGuard's port")
 
     def unblock_port(self, node: str) -> None:
         """Stop dropping them."""
-        in_container.run(self._context, node, in_container.port_of(self._context).release(), "unblock WireGuard's port")
+        in_container.run(
+            self._context, node, in_container.port_switch_of(self._context).release(), "unblock WireGuard's port"
+        )
         self._undo_log.done(f"port of {node}")
 
     def _carry_out(self, what: str, node: str, undo: Callable[[], None], script: str, doing: str) -> None:
