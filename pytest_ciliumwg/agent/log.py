@@ -1,4 +1,4 @@
-"""A bounded log: what happened since somebody asked last."""
+"""A bounded log of what happened, kept until the controller has acknowledged it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 LIMIT = 20000
-"""Entries kept. A controller asks every few seconds; this lasts for minutes of the worst day."""
+"""Entries kept. A controller asks every few seconds; this holds minutes of a busy watch."""
 AT_ONCE = 5000
 """Entries of one reply, so that a reply stays a few megabytes."""
 UNSENT, BLIND = "unsent", "blind"

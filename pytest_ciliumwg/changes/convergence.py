@@ -16,7 +16,7 @@ from pytest_ciliumwg.watch.continuous import ContinuousWatch
 from pytest_ciliumwg.watch.followers import PATIENCE
 
 SETTLE_FACTOR = 3
-"""A cluster has three times as long as usual to settle after a change; nobody promises a limit."""
+"""A cluster has three times as long as usual to settle after a change: no limit is documented."""
 _PAUSE = 0.2
 
 

@@ -13,7 +13,7 @@ from pytest_ciliumwg.model.traffic import Flow, Protocol
 NO_LOSS = 0.25
 """Seconds: fewer than five messages in a row, which any network may lose."""
 RESTART_SECONDS = 30.0
-"""How long a flow may be unanswered where an agent's start or another key interrupts it. Nobody promises a limit; live
+"""How long a flow may be unanswered where an agent's start or another key interrupts it. No limit is documented; live
 upgrades from 1.13 to 1.15 took 12 s (recordings), and WireGuard's sessions live for three minutes."""
 CHURN_SECONDS = 1.0
 RECOVERY_SECONDS = 10.0
@@ -29,7 +29,8 @@ class Tolerance:
     other_outage: float
     """Longest outage in seconds of all other flows."""
     clear_reported: bool
-    """Whether cleartext is reported only: nobody promised that what cannot be encrypted is not sent."""
+    """Whether cleartext is reported only: without strict mode Cilium does not promise to drop what it cannot
+    encrypt."""
     away: bool = False
     """Whether the hit node is away for a time, so that it cannot be watched then."""
     reason: str = ""

@@ -18,7 +18,7 @@ SIZE = 128
 CONNECTION_PACKETS = 10
 """About so many packets a TCP connection with one message takes: flows of new connections have so many times fewer."""
 ENDLESS = 0
-"""As the count of a flow's messages: nobody counts them."""
+"""As the count of a flow's messages: it sends until it is stopped."""
 _KINDS = (
     (Protocol.ICMP, False),
     (Protocol.UDP, False),

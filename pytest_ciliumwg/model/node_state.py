@@ -76,7 +76,7 @@ class Rule:
     """The mask under which the mark is compared; None without a mark."""
     source: str = "all"
     conditions: tuple[str, ...] = ()
-    """Whatever else a packet must meet, such as `iif eth0`, or `not`, which turns the whole rule round."""
+    """Further conditions of the rule, such as `iif eth0`, or `not`, which inverts the whole rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

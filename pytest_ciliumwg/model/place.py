@@ -13,7 +13,7 @@ from pytest_ciliumwg.model.traffic import Flow, Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a requirement holds or not. Its text is for people; whoever decides by it takes the fields."""
+    """Where a requirement holds or not. Its text is for people; code reads its fields."""
 
     extent: str = ""
     """What is not one node, pair or flow, such as `all nodes`."""

@@ -59,7 +59,7 @@ class AgentPod:
     """The pod's name: another name is another agent."""
     ready: bool
     started_at: float | None = None
-    """When its container started, on the node's clock; None where nobody tells."""
+    """When its container started, on the node's clock; None where it is not known."""
     image: str = ""
     """What tells its version."""
 
@@ -77,7 +77,7 @@ class Snapshot:
     pods: Mapping[str, str]
     """Key of each pod with addresses of its own → its node."""
     revision: str = ""
-    """The installation's revision, such as Helm's; empty where nobody tells."""
+    """The installation's revision, such as Helm's; empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """Messages of one flow that nobody answered, from the first to the last in a row."""
+    """Messages in a row of one flow that were not answered."""
 
     flow: int
     first_at: float

@@ -85,7 +85,7 @@ class Delivery:
     received: int
     """Distinct answers that came back."""
     served: int
-    """Requests that reached the server; -1 where nobody counts them (the kernel answers ICMP)."""
+    """Requests that reached the server; -1 where they are not counted (the kernel answers ICMP)."""
     payload_bytes: int
     """Payload bytes of all requests that left, repeated ones included."""
     repeated: int = 0
@@ -99,7 +99,7 @@ class Delivery:
     """First send and last receive at the sender, seconds since the epoch on its node's clock."""
     served_first: float = 0.0
     served_last: float = 0.0
-    """First request and last answer at the server, on its node's clock; 0 where nobody counts."""
+    """First request and last answer at the server, on its node's clock; 0 where they are not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ def _routing_mode(data: Mapping[str, str]) -> RoutingMode:
     mode, old = _entry(data, "routing-mode"), _entry(data, "tunnel")
     if mode == "native" or (not mode and old == "disabled"):
         return "native"
-    # To 1.13 the key `tunnel` names both; whoever names nothing gets VXLAN.
+    # To 1.13 the key `tunnel` names both; without it Cilium uses VXLAN.
     protocol = _entry(data, "tunnel-protocol") or (old if old != "disabled" else "") or "vxlan"
     if mode not in {"", "tunnel"} or protocol not in _TUNNELS:
         message = f"{_PLACE} has the routing mode {mode or old!r} with {protocol!r}, which is not understood"

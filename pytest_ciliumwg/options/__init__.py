@@ -35,7 +35,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def is_enabled(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether `--ciliumwg` was given, in whatever way."""
+    """Whether `--ciliumwg` was given: as an option, environment variable or ini setting."""
     return bool(_value(ENABLE, *_text(ENABLE, config, environ)))
 
 

@@ -59,7 +59,7 @@ class Operations(Protocol):
         ...
 
     def delete_pod(self, pod: Pod) -> None:
-        """Delete a pod of `create_pod` with grace period 0, whatever it is doing."""
+        """Delete a pod of `create_pod` with grace period 0, also while it sends."""
         ...
 
     def device_down(self, node: str) -> None:

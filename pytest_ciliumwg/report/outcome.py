@@ -27,7 +27,7 @@ class Tally:
     expected: int
     """All of the chosen profiles, in all stages."""
     ran: int
-    """Those with a result of their own: not skipped by somebody else, not expected to fail."""
+    """Those with a result of their own: not skipped by a marker or plugin, not expected to fail."""
     passed: int
     failed: int
     inconclusive: int

@@ -19,7 +19,7 @@ Frames = dict[tuple[str, str], list[EvidenceFrame]]
 
 
 def evidence_of(judge: Judge) -> Frames:
-    """The frames of leaks that were kept; nothing of flows that nobody promised to encrypt."""
+    """The frames of leaks that were kept; nothing of flows that are not promised to be encrypted."""
     unpromised = {flow.id for flow in judge.measurement.flows if not flow.promised}
     frames: Frames = {}
     for watch in judge.measurement.watches.values():

@@ -18,7 +18,7 @@ from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 Pair = tuple[str, str]
 Identity = tuple[str, tuple[tuple[str, str], ...]]
-"""A check's id and its parameters: what tells apart the tests of the suite, whatever their node ids."""
+"""A check's id and its parameters: what tells apart the tests of the suite, independent of node ids."""
 _WORST_FIRST = ("fail", "inconclusive", "skip", "pass")
 
 
@@ -44,7 +44,8 @@ class CheckResult:
     unmeasured: tuple[Remark, ...] = ()
     unsupported: tuple[Remark, ...] = ()
     waived: str = ""
-    """Why it counts as not run: somebody else skipped it, or expects it to fail; empty when it counts."""
+    """Why it counts as not run: a marker, conftest or plugin skipped it, or expects it to fail; empty when it
+    counts."""
     doubt: str = ""
     """Why it is inconclusive, without the word; empty for other outcomes. Not in report.json, which has `message`."""
     about_a_change: bool = False
@@ -98,7 +99,7 @@ class RunRecord:
         self.nodes = [node.name for node in cluster.nodes()]
 
     def add(self, result: CheckResult) -> None:
-        """Keep one check's result: the worst of the phases of its test, and of its tries if somebody runs it again."""
+        """Keep one check's result: the worst of the phases of its test, and of its tries if a plugin repeats it."""
         known = next((earlier for earlier in self.results if earlier.identity == result.identity), None)
         if known is None:
             self.results.append(result)

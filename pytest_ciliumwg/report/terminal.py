@@ -47,7 +47,7 @@ def summarize(writer: Any, record: RunRecord) -> None:
 
 
 def _by_design(writer: Any, record: RunRecord) -> None:
-    """What became of the paths that nobody promised to encrypt."""
+    """Write the verdicts of the paths that are not promised to be encrypted."""
     seen: dict[str, Counter[str]] = {}
     for judgement in record.judgements():
         if not judgement.flow.promised:

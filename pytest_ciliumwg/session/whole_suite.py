@@ -1,4 +1,4 @@
-"""All checks that the suite has, whatever was selected: only a run of all of them can be conformant."""
+"""All checks that the suite has, selected or not: only a run of all of them can be conformant."""
 
 from __future__ import annotations
 

@@ -81,6 +81,6 @@ def _joined(found: Sequence[Span]) -> list[Span]:
 
 
 def longest_outage(timeline: Timeline, flow_id: int) -> Outage | None:
-    """The longest time in which nobody answered a flow."""
+    """The longest time in which a flow was not answered."""
     found = [outage for outage in timeline.outages if outage.flow == flow_id]
     return max(found, key=lambda outage: outage.seconds, default=None)

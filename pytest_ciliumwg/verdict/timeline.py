@@ -34,7 +34,7 @@ def outages(timeline: Timeline) -> Iterator[tuple[Flow, Outage | None]]:
 
 
 def unwatchable(timeline: Timeline) -> Iterator[tuple[Place, str]]:
-    """(Where, why) for whatever makes that nothing at all can be concluded, or nothing of a flow."""
+    """(Where, why) for each reason why nothing can be concluded, of the whole timeline or of one flow."""
     yield from ((Place.everywhere("all nodes"), why) for why in timeline.unsound)
     for flow in timeline.flows.values():
         if flow.purpose != "continuous":
@@ -67,7 +67,7 @@ def sounding(timeline: Timeline) -> Iterator[Flow]:
 
 
 def answered_without_tunnel(timeline: Timeline) -> Iterator[tuple[Place, str]]:
-    """(Pair, why) where less passed through the tunnel than was delivered: then it went where nobody watched.
+    """(Pair, why) where less passed through the tunnel than was delivered: it left by another device.
 
     A node whose watch was interrupted has lost what it counted, so nothing is said of it.
     """

@@ -172,7 +172,7 @@ class ContinuousWatch:
             for address in [pod.address(flow.family)]
             if address is not None
         ]
-        # Nobody follows it: its account ends in the middle of a sentence.
+        # No follower collects it: the pod is deleted while it sends.
         agent = Agent(self.cluster.pod_agent(pod))
         agent.start_stream(self.run, "churn", mine, lambda flow: interval(flow, CHURN_RATE), PATIENCE)
 
@@ -222,7 +222,7 @@ class ContinuousWatch:
                 if number in running and not running[number].done():
                     continue
                 if time.monotonic() >= due[number]:
-                    # Until all is steady somebody waits for every answer.
+                    # Until the watch is steady, `start` waits for every answer.
                     due[number] = time.monotonic() + self.poll_seconds / (1 if self.started else HASTE)
                     running[number] = self._pool.submit(self._safely, task)
 

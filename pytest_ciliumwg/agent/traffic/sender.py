@@ -220,7 +220,7 @@ class _Tcp(_Conversation):
             self._end(None)
 
     def _end(self, error: str | None) -> None:
-        """Close in order, with FIN: an open socket that nobody reads would wake the selector for ever."""
+        """Close in order, with FIN: an open socket that is not read would wake the selector for ever."""
         self.error = error
         self._selector.unregister(self._socket)
         self._socket.close()

@@ -31,7 +31,7 @@ SESSION = (*LOST, "peers.endpoint")
 """The tunnel between two nodes does not come up."""
 
 PARTNERS = ("allowed-ips.*", "peers.*", "handshake.*", "wire.counters")
-"""A peer that is not what its node publishes: whatever is asked of that peer has no answer."""
+"""A peer that is not what its node publishes: every check that looks that peer up fails or is inconclusive."""
 
 BLIND = ("?wire.*", "?size.no-cleartext", "?handshake.*", "capture.*")
 """A watch that saw too little: nothing that it did not see counts."""

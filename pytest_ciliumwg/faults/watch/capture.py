@@ -32,7 +32,7 @@ PORTS_TAKEN = 60
 """The first ports of flows, as the plan of flows numbers them."""
 DROPPED = "no cleartext seen, because nobody looked: silence that proves nothing"
 
-# Local experimental EtherType 2, so that nobody takes the frames for traffic of his.
+# Local experimental EtherType 2, so that no program takes the frames for its own.
 _BURST = """
 import socket, sys
 for port in sys.argv[2:]:

@@ -16,7 +16,7 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import DEVICES, LabNode
 
-# The kernel gives frames as the pod sent them; checksums that it would have computed later matter to nobody here.
+# The kernel gives frames as the pod sent them; checksums that it would have computed later do not matter here.
 _PROGRAM = """
 import socket, struct, sys
 ready, mode, inside, outside, own_mac, peer_mac, own_ip, peer_ip, port, mark = sys.argv[1:11]

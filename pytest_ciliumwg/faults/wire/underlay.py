@@ -51,7 +51,7 @@ def _on_the_wire(lab: Lab, node: LabNode, *rules: str) -> None:
     names="pair",
 )
 def blackhole_pair(lab: Lab, node: LabNode) -> None:
-    """Drop by the addresses of both, whatever the protocol."""
+    """Drop by the addresses of both, for every protocol."""
     peer = lab.next_to(node)
     for receiver, sender in ((node, peer), (peer, node)):
         rules = [f"{'ip' if ip.version == 4 else 'ip6'} daddr {ip}" for ip in sender.addresses]

@@ -129,7 +129,7 @@ class Cilium:
 
 
 def find_cilium(kube: Kube) -> Cilium:
-    """Find Cilium's agents, in whatever namespace they are.
+    """Find Cilium's agents in any namespace.
 
     Raises:
         ProviderError: there are none, or they are in several namespaces.

@@ -75,7 +75,7 @@ class ExistingCluster:
 
     @property
     def description(self) -> Sequence[str]:
-        """What cluster this is, and what of the expectation nobody declared."""
+        """What cluster this is, and which expected settings were not declared but taken from it."""
         assumed = ", ".join(f"{name} {_shown(getattr(self._config, name))}" for name in self._declared.assumed())
         namespace = self._installation.run.namespace
         lines = [
@@ -86,7 +86,7 @@ class ExistingCluster:
 
     @property
     def declared(self) -> CiliumConfig:
-        """The configuration that the run expects to find: encryption is on, whatever the cluster says."""
+        """The configuration that the run expects to find: encryption is on, even if the cluster says otherwise."""
         return self._declared.over(self._config)
 
     @property

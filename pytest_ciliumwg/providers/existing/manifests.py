@@ -55,7 +55,7 @@ class Manifests:
         return self._object("v1", "Secret", PULL_SECRET) | copied
 
     def daemon_set(self, role: Role, nodes: Sequence[str]) -> dict[str, Any]:
-        """One pod of a role on each of these nodes, whatever their taints."""
+        """One pod of a role on each of these nodes; it tolerates all taints."""
         labels = {**self.run.labels, ROLE_LABEL: role}
         made = self._object("apps/v1", "DaemonSet", role)
         made["metadata"]["labels"] = labels

@@ -50,7 +50,7 @@ class Declared:
         return {name: value for name, value in values.items() if value is not None}
 
     def assumed(self) -> tuple[str, ...]:
-        """The names of the settings that nobody declared."""
+        """The names of the settings that were not declared."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) is None)
 
 

@@ -57,7 +57,7 @@ class KindProvider:
 
     @property
     def declared(self) -> CiliumConfig:
-        """The configuration that was asked for, whatever Helm made of it."""
+        """The configuration that was asked for, not what Helm made of it."""
         return self._inner.declared
 
     def actual_config(self) -> CiliumConfig:

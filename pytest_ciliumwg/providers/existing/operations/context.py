@@ -30,7 +30,7 @@ class ContainerContext:
     config: Callable[[], CiliumConfig]
     """What Cilium was configured to do when it was looked at last."""
     follow: Callable[[str | None], None]
-    """Told the version that Cilium was brought to, or None for whatever others have made of it."""
+    """Told the version that Cilium was brought to, or None after others may have changed it."""
 
     def wait(self, missing: Callable[[], str], failing: str) -> None:
         """Wait until nothing is missing, at most the time that agents have to get ready.
