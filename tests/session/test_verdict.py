@@ -202,6 +202,14 @@ def test_a_path_runs_beside_the_suite(pytester: pytest.Pytester, monkeypatch: py
     assert len(listed) - own == (6 if way == "node id" else 90)
 
 
+def test_a_test_of_the_user_s_may_have_a_fixture_called_change(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_mine="import pytest\n\n@pytest.fixture\ndef change(): return 1\n\ndef test_mine(change): assert change"
+    )
+    run = pytester.runpytest_inprocess("--ciliumwg", "--ciliumwg-provider=lab", "--collect-only", "-q", "test_mine.py")
+    assert "test_mine.py::test_mine" in run.stdout.str()
+
+
 def test_cleartext_counts_whatever_was_selected(run_lab: Run) -> None:
     run = run_lab("--ciliumwg-fault=leak-udp-pair", "--ciliumwg-nodes=2", "-k", "test_delivered")
     assert set(run.report["summary"]) == {"pass"}
