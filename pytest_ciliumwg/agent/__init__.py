@@ -6,8 +6,6 @@ modules of this folder travel as one file, a zip archive that `python3` runs as 
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
 PACKAGE = "ciliumwg_agent"
@@ -19,22 +17,24 @@ def bundle() -> bytes:
 
     The bytes depend on the sources alone, so the same agent always has the same digest.
     """
+    import io
+    import zipfile  # which takes longer to load than all of the agent, and the agent needs it not
+
+    def add(name: str, text: str) -> None:
+        entry = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = 0o644 << 16
+        out.writestr(entry, text)
+
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
         folder = Path(__file__).parent
         for path in sorted(folder.rglob("*.py")):
-            _add(out, f"{PACKAGE}/{path.relative_to(folder).as_posix()}", path.read_text(encoding="utf-8"))
-        _add(out, "__main__.py", _MAIN)
+            add(f"{PACKAGE}/{path.relative_to(folder).as_posix()}", path.read_text(encoding="utf-8"))
+        add("__main__.py", _MAIN)
     return archive.getvalue()
 
 
 def caller_script() -> bytes:
     """A program that does what `agent.pyz call` does, and starts faster: `python3 call.py PATH`."""
     return Path(__file__).with_name("caller.py").read_bytes()
-
-
-def _add(out: zipfile.ZipFile, name: str, text: str) -> None:
-    entry = zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0))
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o644 << 16
-    out.writestr(entry, text)

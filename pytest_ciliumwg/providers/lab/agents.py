@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import marshal
 import os
 import select
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
+from importlib.machinery import SourceFileLoader
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
+from pytest_ciliumwg import agent
 from pytest_ciliumwg.agent import bundle
 from pytest_ciliumwg.errors import AgentError, ProviderError
 from pytest_ciliumwg.providers.lab.sandbox import Sandbox
@@ -19,7 +25,7 @@ from pytest_ciliumwg.providers.lab.sandbox import Sandbox
 START_TIMEOUT = 30.0
 ARCHIVE = "/run/ciliumwg/agent.pyz"
 
-# Read and compiled once, then forked into each network namespace that is asked for: an agent starts in no time. A line
+# Read once, then forked into each network namespace that is asked for: an agent starts in no time. A line
 # `NUMBER PLACE…` starts agents, and is answered by `NUMBER` and the places whose agent died before it was ready.
 _LAUNCHER = """
 import ctypes, os, signal, sys
@@ -103,7 +109,7 @@ class Launcher:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._batches = 0
-        sandbox.put(ARCHIVE, bundle())
+        sandbox.put(ARCHIVE, _compiled(bundle()))
         python = sys.executable or "python3"
         self._process = sandbox.popen([python, "-I", "-S", "-c", _LAUNCHER, ARCHIVE], stdin=subprocess.PIPE)
 
@@ -151,6 +157,29 @@ class Launcher:
                     stream.close()
         self._process.kill()  # nsenter, which stops for ever if somebody stopped the launcher
         self._process.wait()
+
+
+def _compiled(archive: bytes) -> bytes:
+    """The agent's archive with the modules as this Python has compiled them, which the launcher need not do again."""
+    compiled = io.BytesIO()
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(compiled, "w") as target:
+            for name in source.namelist():
+                target.writestr(f"{name}c", _bytecode(name, source.read(name)))
+    except zipfile.BadZipFile:
+        return archive  # the launcher says what is wrong with it
+    return compiled.getvalue()
+
+
+def _bytecode(name: str, source: bytes) -> bytes:
+    """A module in the form of a file `.pyc`: from Python's cache where that is of this source."""
+    path = Path(agent.__file__).parents[1] / name.replace(agent.PACKAGE, "agent", 1)
+    if path.exists() and path.read_bytes() == source:
+        code = SourceFileLoader(name, str(path)).get_code(name)
+    else:
+        code = compile(source, name, "exec", dont_inherit=True)
+    unchecked = (1).to_bytes(4, "little") + bytes(8)  # nobody has to compare it with its source (PEP 552)
+    return MAGIC_NUMBER + unchecked + marshal.dumps(code)
 
 
 def kill_script(places: Iterable[str]) -> str:
