@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import tests.loaded  # noqa: F401 - it is its import that counts
 from pytest_ciliumwg.faults import create_faulty_lab
 from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, RetryPolicy, connect_existing
 from pytest_ciliumwg.providers.lab import LabSpec

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import tests.loaded  # noqa: F401 - it is its import that counts
 from pytest_ciliumwg.options import OPTIONS
 
 
