@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from pytest_ciliumwg.faults import create_faulty_lab
 from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, RetryPolicy, connect_existing
 from pytest_ciliumwg.providers.lab import LabSpec
 from tests.apidouble import ApiDouble, LabBackend, RecordedBackend
+from tests.kind import standin
 
-STANDIN = Path(__file__).parents[1] / "kind" / "standin.py"
 HASTY = RetryPolicy(attempts=4, pause=0.01, longest_pause=0.05, request=0.5, poll=0.02, pull=0.3, gone=1.5)
 MakeDouble = Callable[..., ApiDouble]
 Connect = Callable[..., ExistingCluster]
@@ -27,9 +26,7 @@ def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the stand-in for helm, first on PATH."""
     folder = tmp_path / "standin"
     folder.joinpath("bin").mkdir(parents=True)
-    program = folder / "bin" / "helm"
-    program.write_text(f"#!{sys.executable} -IS\n{STANDIN.read_text('utf-8')}", "utf-8")
-    program.chmod(0o755)
+    standin.install(folder / "bin", "helm")
     folder.joinpath("scenario.json").write_text("{}")
     monkeypatch.setenv("STANDIN", str(folder))
     monkeypatch.setenv("PATH", f"{folder}/bin:/usr/bin:/bin:/usr/sbin:/sbin")

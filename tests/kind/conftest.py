@@ -7,9 +7,8 @@ import json
 import os
 import shlex
 import signal
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,14 @@ import pytest
 
 import tests.loaded  # noqa: F401 - it is its import that counts
 from pytest_ciliumwg.options import OPTIONS
-from pytest_ciliumwg.providers.existing import ExistingSpec
+from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
 from pytest_ciliumwg.providers.kind import KindProvider, KindSpec, cluster, create_kind
 from pytest_ciliumwg.providers.kind.name_lock import home
+from tests.apidouble import ApiDouble
+from tests.kind import standin
+from tests.kind.on_lab import VERSION, Make
 
 PROGRAMS = ("docker", "kind", "helm", "kubectl")
-STANDIN = Path(__file__).with_name("standin.py")
 
 
 @contextlib.contextmanager
@@ -102,13 +103,10 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine of the test's own; the current folder is empty, and nothing else is on PATH."""
     made = Machine(tmp_path / "machine")
-    source = STANDIN.read_text("utf-8")
     for folder in (made.bin, made.folder / "clusters", tmp_path / "here", tmp_path / "tmp"):
         folder.mkdir(parents=True)
     for program in PROGRAMS:
-        path = made.bin / program
-        path.write_text(f"#!{sys.executable} -IS\n{source}", "utf-8")
-        path.chmod(0o755)
+        standin.install(made.bin, program)
     made.scenario()
     for option in OPTIONS:
         monkeypatch.delenv(option.env, raising=False)
@@ -131,6 +129,29 @@ def stubbed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     monkeypatch.setattr(cluster, "connect_existing", connect)
     return machine
+
+
+@pytest.fixture
+def make(double: ApiDouble, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
+    """Makes kind clusters whose API is that of the module's `double`."""
+    config = double.kubeconfig(tmp_path / "kubeconfig").read_text()
+    machine.scenario(kubeconfig=config, double=double.url)
+    monkeypatch.setenv("PATH", f"{machine.bin}:{os.defpath}:/usr/sbin:/sbin")
+    made: list[KindProvider] = []
+
+    def connect(spec: ExistingSpec, progress: Any) -> Any:
+        return connect_existing(replace(spec, timeout=20, retry_policy=RetryPolicy(poll=0.05)), progress)
+
+    monkeypatch.setattr(cluster, "connect_existing", connect)
+
+    def create(**spec: Any) -> KindProvider:
+        made.append(machine.create(**{"cilium_version": VERSION} | spec))
+        machine.scenario(kubeconfig=config, double=double.url)
+        return made[-1]
+
+    yield create
+    for provider in made:
+        provider.close()
 
 
 @pytest.fixture(autouse=True)

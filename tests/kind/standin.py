@@ -1,24 +1,67 @@
 """kind, helm, kubectl and docker in one: it says and does what they do, as far as this package uses them.
 
-Copied to a folder on PATH under each name. `$STANDIN` is its folder: `scenario.json` says what goes wrong, `journal`
-holds a line for each call, `clusters/` a file with the node names of each cluster. Standard library only, no site.
+A folder on PATH has it under each name (see `install`). `$STANDIN` is its folder: `scenario.json` says what goes wrong,
+`journal` holds a line for each call, `clusters/` a file with the node names of each cluster. It is started a thousand
+times: no site, and of the library only what Python has loaded already, for json and pathlib take longer than all else.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import pathlib
 import sys
 import time
 
-TYPE_CHECKING = False  # importing typing takes a sixth of the time that a call takes
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any, NoReturn
 
-HOME = pathlib.Path(os.environ["STANDIN"])
-SCENARIO: dict[str, Any] = json.loads((HOME / "scenario.json").read_text())
-CLUSTERS = HOME / "clusters"
+
+def install(folder: Path, program: str) -> None:
+    """Put it into a folder under a program's name, to be compiled once for all."""
+    text = f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+    path = folder / program
+    path.write_text(f"{text}from standin import main\nmain()\n", "utf-8")
+    path.chmod(0o755)
+
+
+def read(*path: str) -> str:
+    with open(os.path.join(HOME, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def write(text: str, *path: str, mode: str = "w") -> None:
+    with open(os.path.join(HOME, *path), mode, encoding="utf-8") as file:
+        file.write(text)
+
+
+def remove(*path: str) -> None:
+    if there(*path):
+        os.unlink(os.path.join(HOME, *path))
+
+
+def there(*path: str) -> bool:
+    return os.path.exists(os.path.join(HOME, *path))
+
+
+def from_json(text: str) -> Any:
+    return eval(text, {"true": True, "false": False, "null": None})
+
+
+def to_json(value: Any) -> str:
+    from _json import encode_basestring_ascii as quoted
+
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{quoted(key)}: {to_json(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(to_json, value)) + "]"
+    return quoted(value) if isinstance(value, str) else repr(value)
+
+
+HOME = os.environ.get("STANDIN", "")
+SCENARIO: dict[str, Any] = from_json(read("scenario.json")) if HOME else {}
 KUBECONFIG = """apiVersion: v1
 kind: Config
 clusters: [{name: kind-NAME, cluster: {server: "https://127.0.0.1:1"}}]
@@ -47,11 +90,10 @@ def complain(text: str) -> None:
 
 
 def note(program: str, arguments: list[str]) -> None:
-    entry: dict[str, Any] = {"program": program, "argv": arguments, "folder": str(pathlib.Path.cwd())}
+    entry: dict[str, Any] = {"program": program, "argv": arguments, "folder": os.getcwd()}
     for option in ("--config", "--values"):
-        entry[option] = [json.loads(pathlib.Path(value).read_text()) for value in options(arguments, option)]
-    with (HOME / "journal").open("a") as journal:
-        journal.write(json.dumps(entry) + "\n")
+        entry[option] = [from_json(read(value)) for value in options(arguments, option)]
+    write(to_json(entry) + "\n", "journal", mode="a")
 
 
 def options(arguments: list[str], name: str) -> list[str]:
@@ -66,53 +108,52 @@ def fail(text: str) -> NoReturn:
 
 def kind(arguments: list[str]) -> None:
     name = (options(arguments, "--name") or ["kind"])[0]
-    file = CLUSTERS / name
+    file = ("clusters", name)
     match arguments[:2]:
         case ["version", *_]:
             say(f"kind v{SCENARIO.get('kind', '0.33.0')} go1.25.1 linux/amd64")
         case ["get", "clusters"]:
-            found = sorted(path.name for path in CLUSTERS.iterdir())
+            found = sorted(os.listdir(os.path.join(HOME, "clusters")))
             say("\n".join(found)) if found else complain("No kind clusters found.")
         case ["get", "nodes"]:
-            say(file.read_text().strip()) if file.exists() else complain(f'No kind nodes found for cluster "{name}".')
+            say(read(*file).strip()) if there(*file) else complain(f'No kind nodes found for cluster "{name}".')
         case ["create", "cluster"]:
-            create(name, file, arguments)
+            create(name, arguments)
         case ["delete", "cluster"]:
             complain(f'Deleting cluster "{name}" ...')
             if SCENARIO.get("delete") == "fails":
                 fail(f'ERROR: failed to delete cluster "{name}": error deleting nodes: permission denied')
-            file.unlink(missing_ok=True)
+            remove(*file)
         case ["export", "logs"]:
-            folder = pathlib.Path(arguments[2])
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "kind-version.txt").write_text("kind v0.33.0\n")
+            os.makedirs(arguments[2], exist_ok=True)
+            write("kind v0.33.0\n", arguments[2], "kind-version.txt")
         case ["load", *_]:
             pass
         case _:
             fail(f'ERROR: unknown command "{" ".join(arguments)}" for "kind"')
 
 
-def create(name: str, file: pathlib.Path, arguments: list[str]) -> None:
-    if file.exists() or SCENARIO.get("create") == "raced":
-        file.write_text(f"{name}-control-plane\n")
+def create(name: str, arguments: list[str]) -> None:
+    if there("clusters", name) or SCENARIO.get("create") == "raced":
+        write(f"{name}-control-plane\n", "clusters", name)
         fail(f'ERROR: failed to create cluster: node(s) already exist for a cluster with the name "{name}"')
-    config = json.loads(pathlib.Path(options(arguments, "--config")[0]).read_text())
+    config = from_json(read(options(arguments, "--config")[0]))
     complain(f'Creating cluster "{name}" ...\n • Ensuring node image ({config["nodes"][0]["image"]}) 🖼  ...')
     workers = [f"{name}-worker{number or ''}" for number in (0, *range(2, 99))]
     nodes = [f"{name}-control-plane", *workers[: len(config["nodes"]) - 1]]
-    file.write_text("\n".join(nodes) + "\n")
+    write("\n".join(nodes) + "\n", "clusters", name)
     how = SCENARIO.get("create", "works")
     if how == "hangs":
-        (HOME / "hanging").touch()
+        write("", "hanging")
         time.sleep(60)
     if how in CREATE_FAILS:
         complain(" ✗ Preparing nodes 📦 📦 📦")
         if how != "half":  # where it fails half-way, what it deletes itself fails too
-            file.unlink()
-            complain(f"Deleted nodes: {json.dumps(nodes)}")
+            remove("clusters", name)
+            complain(f"Deleted nodes: {to_json(nodes)}")
         fail("ERROR: " + CREATE_FAILS[how].replace("NODE", nodes[0]))
     text = SCENARIO.get("kubeconfig") or KUBECONFIG.replace("NAME", name)
-    pathlib.Path(options(arguments, "--kubeconfig")[0]).write_text(text)
+    write(text, options(arguments, "--kubeconfig")[0])
     complain(f' ✓ Joining worker nodes 🚜\nSet kubectl context to "kind-{name}"')
 
 
@@ -120,9 +161,9 @@ def helm(arguments: list[str]) -> None:
     if arguments[0] == "version":
         say(f"v{SCENARIO.get('helm', '3.19.0')}+g3d8990f")
     elif arguments[:2] == ["get", "values"]:
-        say(json.dumps(json.loads((HOME / "values.json").read_text()) if (HOME / "values.json").exists() else None))
+        say(read("values.json") if there("values.json") else "null")
     elif SCENARIO.get("install") == "hangs":
-        (HOME / "hanging").touch()
+        write("", "hanging")
         time.sleep(60)
     elif SCENARIO.get("install") == "fails":
         fail(
@@ -138,7 +179,7 @@ def roll_out(wanted: str) -> None:
     """Do to the API double what Helm does to a cluster: another image, another revision."""
     version = SCENARIO.get("patches", {}).get(wanted, wanted.removeprefix("~"))
     found = ask("GET", "/apis/apps/v1/namespaces/kube-system/daemonsets/cilium")
-    if f":v{version}@" not in json.dumps(found):
+    if f":v{version}@" not in to_json(found):
         image = f"quay.io/cilium/cilium:v{version}@sha256:{'0' * 64}"
         containers = [{"name": "cilium-agent", "image": image}]
         change = {"spec": {"template": {"spec": {"containers": containers}}}}
@@ -154,9 +195,9 @@ def ask(method: str, path: str, body: Any = None) -> Any:
     from urllib.request import Request, urlopen
 
     headers = {"Authorization": "Bearer double-token", "Content-Type": "application/merge-patch+json"}
-    data = None if body is None else json.dumps(body).encode()
+    data = None if body is None else to_json(body).encode()
     with urlopen(Request(SCENARIO["double"] + path, data, headers, method=method), timeout=30) as answer:  # noqa: S310
-        return json.load(answer)
+        return from_json(answer.read().decode())
 
 
 def docker(arguments: list[str]) -> None:
@@ -177,11 +218,9 @@ def docker(arguments: list[str]) -> None:
 def kubectl(arguments: list[str]) -> None:
     if SCENARIO.get("api") == "silent":
         fail("Unable to connect to the server: x509: certificate signed by unknown authority")
-    looks = HOME / "looks"
-    with looks.open("a") as journal:
-        journal.write(".")
-    nodes = next(CLUSTERS.iterdir()).read_text().split()
-    early = looks.stat().st_size <= SCENARIO.get("early_looks", 0)
+    write(".", "looks", mode="a")
+    nodes = read("clusters", os.listdir(os.path.join(HOME, "clusters"))[0]).split()
+    early = len(read("looks")) <= SCENARIO.get("early_looks", 0)
     if "exec" in arguments:
         mode = SCENARIO.get("mode", "Wireguard")
         peers = len(nodes) - 1 - SCENARIO.get("missing_peers", 0)
@@ -189,13 +228,13 @@ def kubectl(arguments: list[str]) -> None:
         status: dict[str, Any] = {"mode": mode} | (
             {"wireguard": {"interfaces": [interface]}} if mode == "Wireguard" else {}
         )
-        say(json.dumps({"encryption": status}))
+        say(to_json({"encryption": status}))
     elif "logs" in arguments:
         say('level=info msg="x"\nlevel=fatal msg="failed to initialize wireguard: operation not supported"')
     elif "pods" in arguments:
-        say(json.dumps({"items": [pod(node, early) for node in nodes]}))
+        say(to_json({"items": [pod(node, early) for node in nodes]}))
     elif "json" in arguments:
-        say(json.dumps({"items": [node_object(node) for node in nodes]}))
+        say(to_json({"items": [node_object(node) for node in nodes]}))
     else:
         say("NAME   STATUS")
 
@@ -224,7 +263,11 @@ def node_object(node: str) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    program = pathlib.Path(sys.argv[0]).name
+def main() -> None:
+    program = os.path.basename(sys.argv[0])
     note(program, sys.argv[1:])
     globals()[program](sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.expect.helm import default_node_image_for
-from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
-from pytest_ciliumwg.providers.kind import KindProvider, KindSpec, cluster
-from pytest_ciliumwg.providers.lab import LabSpec, create_lab
-from tests.apidouble import ApiDouble, LabBackend, refuse
-from tests.apidouble.trouble import ALWAYS
+from pytest_ciliumwg.providers.kind import KindProvider
+from tests.apidouble import ApiDouble
 
 from .conftest import Machine, interrupted_after
+from .on_lab import CONTROL, NODE, VERSION, Make, lab_behind_kind
 
 pytestmark = pytest.mark.slow
-
-VERSION = "1.15.10"
-CONTROL, NODE = "lab-control-plane", "lab-worker"
-Make = Callable[..., KindProvider]
 
 
 @pytest.fixture
 def double() -> Iterator[ApiDouble]:
-    lab = create_lab(LabSpec(cilium_version=VERSION, nodes=3), lambda _: None)
-    try:
-        with ApiDouble(LabBackend(lab.lab)) as made:
-            made.store.merge(
-                "nodes", None, CONTROL, {"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}}
-            )
-            yield made
-    finally:
-        lab.close()
-
-
-@pytest.fixture
-def make(double: ApiDouble, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Make]:
-    """Makes kind clusters whose API is the double's."""
-    config = double.kubeconfig(tmp_path / "kubeconfig").read_text()
-    machine.scenario(kubeconfig=config, double=double.url)
-    monkeypatch.setenv("PATH", f"{machine.bin}:{os.defpath}:/usr/sbin:/sbin")
-    made: list[KindProvider] = []
-
-    def connect(spec: ExistingSpec, progress: Any) -> Any:
-        return connect_existing(replace(spec, timeout=20, retry_policy=RetryPolicy(poll=0.05)), progress)
-
-    monkeypatch.setattr(cluster, "connect_existing", connect)
-
-    def create(**spec: Any) -> KindProvider:
-        made.append(machine.create(**{"cilium_version": VERSION} | spec))
-        machine.scenario(kubeconfig=config, double=double.url)
-        return made[-1]
-
-    yield create
-    for provider in made:
-        provider.close()
-
-
-def rig(machine: Machine, double: ApiDouble, **what: Any) -> None:
-    machine.scenario(double=double.url, **what)
+    with lab_behind_kind() as made:
+        yield made
 
 
 def test_a_node_leaves_and_comes_back(make: Make, machine: Machine, double: ApiDouble) -> None:
@@ -98,16 +53,6 @@ def test_a_node_leaves_and_comes_back(make: Make, machine: Machine, double: ApiD
     ]
 
 
-def test_a_node_is_drained_and_restored(make: Make, double: ApiDouble) -> None:
-    kind = make()
-    kind.operations.drain_node(NODE)
-    assert double.store.get("nodes", None, NODE)["spec"]["unschedulable"] is True
-    assert len(kind.test_pods()) == 3
-    kind.operations.restore()
-    assert not double.store.get("nodes", None, NODE)["spec"].get("unschedulable")
-    kind.operations.restore()
-
-
 def test_a_node_restarts(make: Make, machine: Machine, double: ApiDouble) -> None:
     kind = make()
     before = kind.snapshot().keys[NODE]
@@ -117,41 +62,6 @@ def test_a_node_restarts(make: Make, machine: Machine, double: ApiDouble) -> Non
     for pod in kind.test_pods():
         assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
     assert b"ok" in kind.node_agent(NODE).exchange(b'{"op":"hello"}\n', timeout=5)
-
-
-@pytest.mark.parametrize("operation", ["drain_node", "remove_node", "restart_node"])
-def test_the_control_plane_and_strangers_are_left_alone(
-    make: Make, machine: Machine, double: ApiDouble, operation: str
-) -> None:
-    operations = make().operations
-    with pytest.raises(ProviderError, match="node lab-control-plane is the control plane of this cluster, which has"):
-        getattr(operations, operation)(CONTROL)
-    with pytest.raises(ProviderError, match="there is no node database in this cluster, only lab-control-plane, lab-"):
-        getattr(operations, operation)("database")
-    assert not [line for line in machine.commands() if line.startswith(("docker stop", "docker restart"))]
-    assert not [line for line in double.journal if line.startswith("PATCH")]
-
-
-def test_docker_that_refuses_is_told_and_undone(make: Make, machine: Machine, double: ApiDouble) -> None:
-    kind = make()
-    rig(machine, double, docker="stop")
-    with pytest.raises(ProviderError, match=r"`docker stop lab-worker` failed: .*permission denied"):
-        kind.operations.remove_node(NODE)
-    rig(machine, double)
-    kind.operations.restore()
-    assert len(kind.test_pods()) == 3
-    assert not double.store.get("nodes", None, NODE)["spec"].get("unschedulable")
-
-
-def test_who_may_not_evict_is_told(make: Make, double: ApiDouble) -> None:
-    kind = make()
-    double.store.put(
-        "pods",
-        {"metadata": {"name": "stray", "namespace": "default"}, "spec": {"nodeName": NODE}, "status": {}},
-    )
-    double.trouble(r"POST .*/eviction", refuse(403, "Forbidden"), times=ALWAYS)
-    with pytest.raises(ProviderError, match="cannot evict pod default/stray"):
-        kind.operations.drain_node(NODE)
 
 
 def picture(kind: KindProvider, double: ApiDouble) -> dict[str, Any]:
@@ -197,36 +107,3 @@ def test_an_upgrade_installs_the_values_of_the_version(make: Make, machine: Mach
     installs = [call for call in machine.journal() if call["argv"][:2] == ["upgrade", "--install"]]
     assert [call["argv"][call["argv"].index("--version") + 1] for call in installs] == [VERSION, "1.16.4"]
     assert kind._spec.cilium_version == "1.16.4"
-
-
-@pytest.mark.parametrize(
-    ("spec", "versions", "sentence"),
-    [
-        ({}, (VERSION, "1.19"), "Cilium 1.19 is tested with Kubernetes 1.31 to 1.34, but the cluster has 1.29: make"),
-        ({}, ("1.14.0", "1.15.0"), f"Cilium {VERSION} runs, not 1.14.0"),
-        ({"node_encryption": True}, (VERSION, "1.14", "1.13"), "node encryption with WireGuard exists from Cilium"),
-        ({"strict_mode": True}, (VERSION, "1.14"), "the strict mode exists from Cilium 1.15"),
-        ({"userspace_fallback": True}, (VERSION, "1.16", "1.17"), "the userspace fallback exists in Cilium 1.11 to"),
-    ],
-)
-def test_a_path_that_the_cluster_cannot_go_is_refused(
-    make: Make, machine: Machine, spec: dict[str, Any], versions: tuple[str, ...], sentence: str
-) -> None:
-    kind = make(**spec)
-    with pytest.raises(ProviderError) as caught:
-        kind.operations.check_upgrade(versions)
-    assert sentence in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_named_node_image_is_taken_as_it_is(make: Make) -> None:
-    make(node_image="kindest/node:v1.29.14").operations.check_upgrade([VERSION, "1.16", "1.17", "1.18", "1.19"])
-
-
-def test_the_node_image_suits_the_whole_path() -> None:
-    spec = KindSpec(cilium_version="1.16", upgrade_path=("1.17",))
-    spec.check()
-    assert spec.image.startswith("kindest/node:v1.30.")
-    assert spec.image == default_node_image_for(["1.16", "1.17"])
-    with pytest.raises(ProviderError, match="no pinned node image has a Kubernetes that all of these versions were"):
-        KindSpec(cilium_version="1.13", upgrade_path=("1.14", "1.15", "1.16")).check()
