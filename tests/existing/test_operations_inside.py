@@ -138,6 +138,16 @@ def test_a_container_without_the_tools_is_told(stopped: Any, tool: str) -> None:
         cluster.operations.block_port(NODE)
 
 
+def test_without_bpftool_redirects_are_read_from_tc(stopped: Any) -> None:
+    double, cluster = stopped("redirect")
+    before = cluster.state(NODE)
+    assert before.redirects
+    take_away(double, "bpftool")
+    after = cluster.state(NODE)
+    assert {redirect.device for redirect in after.redirects} == {redirect.device for redirect in before.redirects}
+    assert "redirects" not in after.unread
+
+
 SCRIPT = """
 import sys, time
 from pathlib import Path

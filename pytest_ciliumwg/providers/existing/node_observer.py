@@ -32,9 +32,11 @@ agent() {
 
 _TC = """
 filters() {
-    for device in /sys/class/net/*; do
-        echo "== ${device##*/}"
-        tc -j filter show dev "${device##*/}" egress || return
+    qdiscs=$(tc qdisc show) || return
+    echo "$qdiscs" | while read -r _ kind _ _ device _; do
+        [ "$kind" = clsact ] || continue  # no other has filters for what leaves
+        echo "== $device"
+        tc -j filter show dev "$device" egress || exit
     done
 }
 """
