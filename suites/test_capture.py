@@ -10,14 +10,15 @@ from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.place import Place
-from pytest_ciliumwg.model.watch import DeviceReport
-from pytest_ciliumwg.verdict.judge import PHASES, Judge
+from pytest_ciliumwg.model.watch import PHASES, DeviceReport
+from pytest_ciliumwg.observe.wireguard import DEVICE
+from pytest_ciliumwg.verdict.judge import Judge
 
 DESIGN = "design: a negative needs a positive"
 BLIND = "Cleartext may have passed unseen, so nothing that was not seen counts."
 
 
-@pytest.mark.ciliumwg_check("capture.devices", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.devices", source=DESIGN, about="measurement")
 def test_native_devices_are_known(observed: Observed, judge: Judge, verify: Verify) -> None:
     """Every native device of every node is watched."""
     for state in observed.states("native_devices"):
@@ -32,7 +33,7 @@ def test_native_devices_are_known(observed: Observed, judge: Judge, verify: Veri
         )
 
 
-@pytest.mark.ciliumwg_check("capture.alive", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.alive", source=DESIGN, about="measurement")
 def test_watches_ran(judge: Judge, verify: Verify) -> None:
     """Every watch ran from its start to its end."""
     for node, watch in judge.measurement.watches.items():
@@ -45,7 +46,7 @@ def test_watches_ran(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN, about="measurement")
 def test_no_frame_was_dropped(judge: Judge, verify: Verify) -> None:
     """The kernel dropped no frame that a watch should have searched."""
     for node, device, report in _devices(judge, verify):
@@ -58,7 +59,7 @@ def test_no_frame_was_dropped(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.all-read", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.all-read", source=DESIGN, about="measurement")
 def test_every_frame_was_searched(judge: Judge, verify: Verify) -> None:
     """Every frame that the kernel counted for a watch was searched."""
     for node, device, report in _devices(judge, verify):
@@ -71,7 +72,7 @@ def test_every_frame_was_searched(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.whole-frames", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.whole-frames", source=DESIGN, about="measurement")
 def test_no_frame_was_cut(judge: Judge, verify: Verify) -> None:
     """No frame was cut off in the capture."""
     for node, device, report in _devices(judge, verify):
@@ -84,7 +85,7 @@ def test_no_frame_was_cut(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.control-sent", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.control-sent", source=DESIGN, about="measurement")
 def test_control_canary_was_seen_where_it_was_sent(judge: Judge, verify: Verify) -> None:
     """Each node's watch saw the node's own control canary on every native device, before and after the flows."""
     for node, device, _ in _devices(judge, verify):
@@ -104,7 +105,7 @@ def test_control_canary_was_seen_where_it_was_sent(judge: Judge, verify: Verify)
             )
 
 
-@pytest.mark.ciliumwg_check("capture.control-received", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.control-received", source=DESIGN, about="measurement")
 def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) -> None:
     """Each node's watch saw the control canaries of all other nodes arrive, before and after the flows."""
     watches = judge.measurement.watches
@@ -124,7 +125,24 @@ def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) 
                 )
 
 
-@pytest.mark.ciliumwg_check("capture.window", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.inside", source=DESIGN, about="measurement")
+def test_the_inside_of_the_tunnel_was_watched(judge: Judge, verify: Verify) -> None:
+    """Each node's watch saw its own control canary in cilium_wg0, before and after the flows, and missed no packet."""
+    for node, watch in judge.measurement.watches.items():
+        if watch.inside is None or not watch.inside.present:
+            verify.unmeasured(Place.of_node(node), judge.custody.deafness[node])
+            continue
+        why = judge.custody.deafness.get(node)
+        verify(
+            why is None,
+            where=Place.of_node(node, DEVICE),
+            expected="its own control canaries, and no packet missed",
+            seen=why,
+            meaning="What passes inside the tunnel is not known, so no flow counts as encrypted.",
+        )
+
+
+@pytest.mark.ciliumwg_check("capture.window", source=DESIGN, about="measurement")
 def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
     """Every flow began after the watches of its two nodes and ended before them."""
     for flow in judge.measurement.flows:
@@ -141,7 +159,7 @@ def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.agents", source=DESIGN)
+@pytest.mark.ciliumwg_check("capture.agents", source=DESIGN, about="measurement")
 def test_nothing_went_wrong_on_the_way(judge: Judge, states: Mapping[str, NodeState], verify: Verify) -> None:
     """All agents did what they were asked: control canaries left, flows were served and accounted for."""
     problems = judge.measurement.problems

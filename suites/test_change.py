@@ -7,10 +7,11 @@ import pytest
 from pytest_ciliumwg.changes.apply import ChangeResult, Observation
 from pytest_ciliumwg.changes.fingerprint import differences, place_of
 from pytest_ciliumwg.changes.proof import proof_of
-from pytest_ciliumwg.checks.helpers import LEAK
+from pytest_ciliumwg.checks.helpers import ANOTHER_WAY, LEAK
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
 from pytest_ciliumwg.model.place import Place
+from pytest_ciliumwg.verdict.custody_over_time import bypasses, unproven
 from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
 
 
@@ -65,6 +66,24 @@ def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
     if not found:
         for flow in sounding(timeline):
             verify(True, where=Place.of_flow(flow), expected="encrypted all the time", seen="nothing in cleartext")
+
+
+@pytest.mark.ciliumwg_check(
+    "change.custody", profile="disruptive", source="design: a chain of custody for every flow, at every moment"
+)
+def test_custody(change: ChangeResult, verify: Verify) -> None:
+    """As much of each flow as was answered went into cilium_wg0 on the one node and came out of it on the other."""
+    if (seen := watched(change, verify)) is None:
+        return
+    timeline = seen.timeline
+    another_way = dict(bypasses(timeline))
+    for where, why in another_way.items():
+        verify(False, where=where, expected="all that was answered passes the tunnel", seen=why, meaning=ANOTHER_WAY)
+    for where, why in unproven(timeline, frozenset({change.node}) if seen.tolerance.away else frozenset()):
+        verify.unmeasured(where, why)
+    for flow in sounding(timeline):
+        if (where := Place.of_flow(flow)) not in another_way:
+            verify(True, where=where, expected="all that was answered passes the tunnel", seen="it did")
 
 
 @pytest.mark.ciliumwg_check(

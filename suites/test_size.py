@@ -66,13 +66,7 @@ def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datag
     """A packet of exactly the route's MTU, which must not be fragmented, gets through."""
     for judgement in judged(judge, "size", family, datagram):
         if judgement.flow.dont_fragment:
-            verify(
-                judgement.delivery.received >= judgement.flow.count,
-                where=Place.of_flow(judgement.flow),
-                expected="answered without a fragment",
-                seen=judgement.delivery.error or f"{judgement.delivery.received} answers",
-                meaning="The route promises an MTU that the tunnel does not have.",
-            )
+            assert_delivered(verify, judgement, "The route promises an MTU that the tunnel does not have.")
 
 
 @pytest.mark.ciliumwg_check(

@@ -11,6 +11,7 @@ from pytest_ciliumwg.checks.helpers import (
     LEAK,
     assert_delivered,
     assert_encrypted,
+    assert_in_the_tunnel,
     judged,
     peer_names,
     seen_in_clear,
@@ -39,6 +40,16 @@ def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: 
     """No request and no reply between pods on two nodes is seen in cleartext on any native device."""
     for judgement in judged(judge, "pair", family, protocol):
         assert_encrypted(verify, judgement)
+
+
+@pytest.mark.ciliumwg_check("wire.custody", source="design: a chain of custody for every flow")
+def test_chain_of_custody(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
+    """What is delivered goes into cilium_wg0 on the sender's node and comes out on the receiver's; so do replies."""
+    for judgement in judge.judgements:
+        flow = judgement.flow
+        lost_size = flow.purpose == "size" and judgement.verdict is Verdict.UNREACHABLE  # size.delivered tells
+        if flow.promised and (flow.family, flow.protocol) == (family, protocol) and not lost_size:
+            assert_in_the_tunnel(verify, judgement)
 
 
 @pytest.mark.ciliumwg_check(

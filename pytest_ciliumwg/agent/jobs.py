@@ -12,13 +12,14 @@ from typing import Any, Callable, Dict, TypeVar
 from . import canary
 from .capture.continuous import ContinuousWatch, Heartbeat
 from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
+from .capture.inside import Tunnel, send_inside
 from .capture.watch import Watch, send_control
 from .traffic.sender import Sender
 from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 3
+VERSION = 4
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
@@ -75,10 +76,11 @@ class Jobs:
         with self._lock:
             if "pulse" in request:
                 if job not in self._continuous:
-                    self._continuous[job] = ContinuousWatch(*_watch_arguments(request), _pulse(request["pulse"]))
+                    pulse, inside = _pulse(request["pulse"]), _inside(request)
+                    self._continuous[job] = ContinuousWatch(*_watch_arguments(request), pulse, inside)
                 return {"started": self._continuous[job].started}
             if job not in self._watches:
-                self._watches[job] = Watch(*_watch_arguments(request))
+                self._watches[job] = Watch(*_watch_arguments(request), _inside(request))
             return {"started": self._watches[job].started}
 
     def _watch_peek(self, request: Request) -> Reply:
@@ -95,7 +97,10 @@ class Jobs:
 
     def _control(self, request: Request) -> Reply:
         token = canary.make(bytes.fromhex(request["prefix"]), int(request["number"]), canary.CONTROL)
-        return {"problems": send_control(list(request["devices"]), token, list(request["targets"]))}
+        problems = send_control(list(request["devices"]), token, list(request["targets"]))
+        # A device that is not there is told by the watch: nothing can be inside it.
+        send_inside(str(request["inside"]), token)
+        return {"problems": problems}
 
     def _serve(self, request: Request) -> Reply:
         with self._lock:
@@ -108,7 +113,7 @@ class Jobs:
         with self._lock:
             server = _named(self._servers, request)
             server.stop()
-            return {"flows": server.counts()}
+            return {"flows": server.counts(), "stalled": server.stalled}
 
     def _send(self, request: Request) -> Reply:
         with self._lock:
@@ -120,7 +125,7 @@ class Jobs:
     def _collect(self, request: Request) -> Reply:
         sender = _named(self._senders, request)
         done = sender.finished.wait(min(float(request["wait"]), _LONGEST_WAIT))
-        return {"done": done, "flows": sender.results() if done else []}
+        return {"done": done, "flows": sender.results() if done else [], "stalled": sender.stalled}
 
     def _stream_start(self, request: Request) -> Reply:
         with self._lock:
@@ -150,6 +155,11 @@ def _watch_arguments(request: Request) -> tuple[list[str], FlowIndex, int, int, 
     index = FlowIndex(bytes.fromhex(request["prefix"]), flows, exclusive)
     devices = [str(device) for device in request["devices"]]
     return devices, index, int(ring["block_size"]), int(ring["blocks"]), int(request["wireguard_port"])
+
+
+def _inside(request: Request) -> Tunnel | None:
+    fields = request["inside"]
+    return None if fields is None else Tunnel(str(fields["device"]), bool(fields["headers"]))
 
 
 def _pulse(fields: dict[str, Any]) -> Heartbeat:

@@ -12,6 +12,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.traffic import Flow, Protocol
+from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.base import AgentTransport
 
 Reply = dict[str, Any]
@@ -139,9 +140,14 @@ class Agent:
         return self.ask("watch-stop", job=run.job)
 
     def send_control(self, run: Run, number: int, devices: Sequence[str], targets: Sequence[str]) -> list[str]:
-        """Send a control canary; returns what went wrong, a sentence each."""
+        """Send a control canary, inside the tunnel too; returns what went wrong outside, a sentence each."""
         reply = self.ask(
-            "control", prefix=run.prefix.hex(), number=number, devices=list(devices), targets=list(targets)
+            "control",
+            prefix=run.prefix.hex(),
+            number=number,
+            devices=list(devices),
+            targets=list(targets),
+            inside=DEVICE,
         )
         return [str(problem) for problem in reply["problems"]]
 
@@ -164,8 +170,8 @@ class Agent:
         }
 
     def stop_serving(self, run: Run, part: str = "serve") -> list[Reply]:
-        """Close the listeners and fetch what they counted."""
-        return list(self.ask("serve-stop", job=f"{run.job}-{part}")["flows"])
+        """Close the listeners and fetch what they counted, with the seconds for which they were not run."""
+        return _accounts(self.ask("serve-stop", job=f"{run.job}-{part}"))
 
     def send(self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float) -> None:
         """Begin to send flows; `part` tells several sendings of one run apart."""
@@ -183,9 +189,13 @@ class Agent:
         self.ask("send", job=f"{run.job}-{part}", flows=rows, timeout=timeout)
 
     def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
-        """The accounts of a sending, None while it goes on after `wait` seconds."""
+        """The accounts of a sending, with the seconds for which it was not run; None while it goes on after `wait`."""
         reply = self.ask("collect", takes=wait, wait=wait, job=f"{run.job}-{part}")
-        return list(reply["flows"]) if reply["done"] else None
+        return _accounts(reply) if reply["done"] else None
+
+
+def _accounts(reply: Reply) -> list[Reply]:
+    return [dict(row, stalled=reply["stalled"]) for row in reply["flows"]]
 
 
 def _sent(run: Run, flow: Flow) -> dict[str, Any]:
@@ -215,5 +225,6 @@ def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_po
         "flows": [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows],
         "exclusive": sorted(ours),
         "ring": RING,
+        "inside": {"device": DEVICE, "headers": any(f.payload_size < canary.WHOLE_WITHIN for f in flows)},
         "wireguard_port": wireguard_port,
     }

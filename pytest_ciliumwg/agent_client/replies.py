@@ -15,7 +15,9 @@ from pytest_ciliumwg.model.traffic import Delivery, Direction, EvidenceFrame, Fl
 from pytest_ciliumwg.model.watch import (
     ControlSeen,
     DeviceReport,
+    InsideReport,
     MessageKind,
+    Passage,
     WatchReport,
     WireGuardMessages,
 )
@@ -25,8 +27,19 @@ Row = Mapping[str, Any]
 _FAMILIES = {"IPv4": IPFamily.V4, "IPv6": IPFamily.V6}
 
 
-def delivery(sent: Row, served: Row | None) -> Delivery:
-    """A flow's delivery, from its sender's account and its server's (None: the kernel answered)."""
+STALLED_SECONDS = 1.0
+"""An agent that was not run for so long has kept others waiting: what was lost meanwhile is no loss of the cluster."""
+
+
+def delivery(flow: Flow, sent: Row, served: Row | None, not_served: str | None) -> Delivery:
+    """A flow's delivery.
+
+    Args:
+        flow: The flow.
+        sent: Its sender's account.
+        served: Its server's; None where the kernel answers.
+        not_served: Why our own agent could not serve it; None where it could.
+    """
     return Delivery(
         flow=int(sent["id"]),
         sent=sent["sent"],
@@ -41,13 +54,24 @@ def delivery(sent: Row, served: Row | None) -> Delivery:
         finished=sent["finished"],
         served_first=0.0 if served is None else served["first"],
         served_last=0.0 if served is None else served["last"],
+        unmeasured=not_served or _unmeasured(flow, sent, served),
     )
+
+
+def _unmeasured(flow: Flow, sent: Row, served: Row | None) -> str | None:
+    """Why answers that are missing may be missing by our own doing."""
+    if sent["refused"]:
+        return f"the agent in {flow.source_pod} may not send it: {sent['error']}"
+    for pod, account in ((flow.source_pod, sent), (flow.destination_pod, served or {"stalled": 0.0})):
+        if account["stalled"] >= STALLED_SECONDS:
+            return f"the agent in {pod} was not run for {account['stalled']:.1f} s: the machine has too much else to do"
+    return None
 
 
 def failed_delivery(flow: Flow) -> Delivery:
     """The delivery of a flow whose sender's account never came."""
     error = f"the agent in {flow.source_pod} gave no account of it"
-    return Delivery(flow=flow.id, sent=0, received=0, served=-1, payload_bytes=0, error=error)
+    return Delivery(flow=flow.id, sent=0, received=0, served=-1, payload_bytes=0, error=error, unmeasured=error)
 
 
 def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: Sequence[str]) -> WatchReport:
@@ -64,6 +88,7 @@ def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: S
         devices=device_reports(reply["devices"]),
         controls=frozenset(_control(row, nodes) for row in reply["seen"] if row["mark"] == canary.CONTROL),
         sightings=tuple(sighting(node, row) for row in reply["seen"] if row["mark"] != canary.CONTROL),
+        inside=_inside(reply["inside"], first_control=2 * nodes.index(node)),
         errors=(*([blind] if blind else []), *reply["errors"]),
     )
 
@@ -121,6 +146,37 @@ def device_reports(devices: Row) -> dict[str, DeviceReport]:
         )
         for name, report in devices.items()
     }
+
+
+def passages(row: Row) -> dict[tuple[int, bool], Passage]:
+    """What passed inside the tunnel, as a watch tells of it: by flow and by whether it went in."""
+    kinds: dict[tuple[int, bool], dict[str, Sequence[Any]]] = {}
+    for flow, outgoing, how, *counts in row["passages"]:
+        kinds.setdefault((flow, outgoing), {})[how] = counts
+    return {key: _passage(by_kind) for key, by_kind in kinds.items()}
+
+
+def _inside(row: Row, first_control: int) -> InsideReport:
+    return InsideReport(
+        present=row["present"],
+        missed=row["missed"],
+        controls=frozenset(number - first_control for number in row["controls"] if number - first_control in (0, 1)),
+        passages=passages(row),
+    )
+
+
+def _passage(by_kind: Mapping[str, Sequence[Any]]) -> Passage:
+    nothing = (0, 0, None, None)
+    frames, size, *_ = by_kind.get("canary", nothing)
+    short, *_ = by_kind.get("header", nothing)
+    times = [(first, last) for _, _, first, last in by_kind.values()]
+    return Passage(
+        frames=frames,
+        bytes=size,
+        short=short,
+        first_at=min(first for first, _ in times),
+        last_at=max(last for _, last in times),
+    )
 
 
 def _messages(row: Row) -> WireGuardMessages:

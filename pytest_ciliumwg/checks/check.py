@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import pytest
 
+Subject = Literal["cluster", "measurement"]
 MARKER = "ciliumwg_check"
-MARKER_SIGNATURE = 'ciliumwg_check(id, source, profile="core")'
+MARKER_SIGNATURE = 'ciliumwg_check(id, source, profile="core", about="cluster")'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,8 @@ class Check:
     id: str
     source: str
     profile: str
+    about: Subject
+    """Of the measurement itself nothing fails: what does not hold there makes the check inconclusive."""
     statement: str
     about_a_change: bool = False
     """Whether it asserts something about the change before its stage, so that the first stage does not have it."""
@@ -33,10 +37,12 @@ class Check:
             return None
         fields = dict(zip(("id", "source", "profile"), mark.args, strict=False)) | dict(mark.kwargs)
         statement = " ".join((getattr(getattr(item, "function", None), "__doc__", None) or "").split())
-        if not {"id", "source"} <= fields.keys() <= {"id", "source", "profile"} or not statement:
+        fields = {"profile": "core", "about": "cluster"} | fields
+        known = fields.keys() == {"id", "source", "profile", "about"} and fields["about"] in get_args(Subject)
+        if not known or not statement:
             raise pytest.UsageError(f"{item.nodeid}: write the marker as {MARKER_SIGNATURE}, and a docstring")
         about_a_change = "change" in getattr(item, "fixturenames", ())
-        return cls(statement=statement, about_a_change=about_a_change, **({"profile": "core"} | fields))
+        return cls(statement=statement, about_a_change=about_a_change, **fields)
 
 
 def params_of(item: pytest.Item) -> dict[str, str]:

@@ -10,8 +10,10 @@ from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
 from pytest_ciliumwg.model.watch import WireGuardMessages
+from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
+ANOTHER_WAY = "WireGuard did not encrypt it, and whoever can read that way can read it."
 LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
 
 
@@ -60,7 +62,10 @@ def peer_names(nodes: Sequence[Node]) -> Mapping[str, str]:
 
 def assert_encrypted(verify: Verify, judgement: Judgement) -> None:
     """Verify one flow's verdict: what was not measured is no pass."""
-    if judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
+    if judgement.verdict is Verdict.BYPASS:
+        why = "it went another way than through the tunnel (see wire.custody)"
+        verify.unmeasured(Place.of_flow(judgement.flow), why)
+    elif judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
         verify.unmeasured(Place.of_flow(judgement.flow), f"{judgement.verdict.value}: {judgement.reason}")
     else:
         verify(
@@ -72,13 +77,32 @@ def assert_encrypted(verify: Verify, judgement: Judgement) -> None:
         )
 
 
+def assert_in_the_tunnel(verify: Verify, judgement: Judgement) -> None:
+    """Verify that a flow that was delivered, and not seen in cleartext, went through the tunnel."""
+    flow = judgement.flow
+    if judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
+        verify.unmeasured(Place.of_flow(flow), f"{judgement.verdict.value}: {judgement.reason}")
+    elif judgement.verdict is not Verdict.CLEARTEXT:  # which wire.no-cleartext tells
+        verify(
+            judgement.verdict is Verdict.ENCRYPTED,
+            where=Place.of_flow(flow),
+            expected=f"into {DEVICE} on {flow.source_node}, out of it on {flow.destination_node}, and back",
+            seen=judgement.reason,
+            meaning=ANOTHER_WAY,
+        )
+
+
 def assert_delivered(verify: Verify, judgement: Judgement, meaning: str) -> None:
-    """Verify that every message of a flow was answered."""
+    """Verify that every message of a flow was answered; where our own agents are why not, that is not measured."""
+    delivery, flow = judgement.delivery, judgement.flow
+    if delivery.received < flow.count and delivery.unmeasured:
+        verify.unmeasured(Place.of_flow(flow), delivery.unmeasured)
+        return
     verify(
-        judgement.delivery.received >= judgement.flow.count,
-        where=Place.of_flow(judgement.flow),
-        expected=f"{judgement.flow.count} answers",
-        seen=f"{judgement.delivery.received} ({judgement.delivery.error or 'no error'})",
+        delivery.received >= flow.count,
+        where=Place.of_flow(flow),
+        expected=f"{flow.count} answers",
+        seen=f"{delivery.received} ({delivery.error or 'no error'})",
         meaning=meaning,
     )
 

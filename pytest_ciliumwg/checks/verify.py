@@ -24,6 +24,8 @@ class InconclusiveError(CiliumwgError):
 class Verify:
     """Collects what one check verified; a check that verified nothing is inconclusive, never a pass."""
 
+    of_measurement: bool = False
+    """Whether the check is about the measurement: what does not hold there is no fault of the cluster."""
     verified: int = 0
     findings: list[Finding] = field(default_factory=list)
     not_measured: list[Remark] = field(default_factory=list)
@@ -56,6 +58,8 @@ class Verify:
 
     def conclude(self, heading: str) -> None:
         """Turn what was collected into the test's outcome; `heading` says what had to hold."""
+        if self.findings and self.of_measurement:
+            raise InconclusiveError(f"{heading}\n{_lines([*self.findings, *self.not_measured])}")
         if self.findings:
             pytest.fail(f"{heading}\n{_lines(self.findings)}", pytrace=False)
         if self.not_measured:

@@ -9,6 +9,7 @@ from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.faults.catalogue import BOTH, fault
 from pytest_ciliumwg.faults.state.allowed_ips import healthy, set_allowed
 from pytest_ciliumwg.faults.tools.window import leak_all_from
+from pytest_ciliumwg.faults.wire.another_way import no_other_way, over_the_side, side_link
 from pytest_ciliumwg.providers.lab.agents import kill_script
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.operations.agents import rebuild_script
@@ -85,6 +86,23 @@ def restart_leak(lab: Lab, node: LabNode) -> None:
         _steering_on(lab, node)
 
     _when(lab, "agent-gone", node.name, act)
+
+
+@fault(
+    "restart-bypass",
+    description="while the node's agent restarts, its test pod's packets to the next node take a second network",
+    shows="nothing lost and nothing in cleartext on the native devices; the tunnel carries less than was answered",
+    source="a CNI chained behind Cilium, or a mesh, that takes over while the agent is away",
+    catcher="change.custody",
+    names="pair",
+    during="restart_agents",
+)
+def restart_bypass(lab: Lab, node: LabNode) -> None:
+    """Lay a side link; lead the packets over it as long as the agent is away."""
+    peer = lab.next_to(node)
+    side_link(lab, node, peer)
+    _when(lab, "agent-gone", node.name, lambda: over_the_side(lab, node, peer, 2))
+    _when(lab, "agent-started", node.name, lambda: no_other_way(lab, node, peer))
 
 
 @fault(

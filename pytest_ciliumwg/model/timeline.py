@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 from pytest_ciliumwg.model.traffic import Flow, Sighting
-from pytest_ciliumwg.model.watch import DeviceReport
+from pytest_ciliumwg.model.watch import DeviceReport, Passage
 
 EventKind = Literal[
     "change",
@@ -141,6 +141,18 @@ class BlindInterval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A time in which nothing of a flow passed inside the tunnel on one node, though before it something did."""
+
+    flow: int
+    node: str
+    outgoing: bool
+    """Whether nothing went in to be encrypted (true), or nothing came out decrypted (false)."""
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowTotals:
     """One flow's messages over the whole time."""
 
@@ -171,6 +183,11 @@ class Timeline:
     """Node → device → what was counted from the beginning to the end; nodes whose watch was interrupted are missing."""
     addresses: Mapping[str, frozenset[IPAddress]] = field(default_factory=dict)
     """Node → the addresses at which its tunnel may end."""
+    inside: Mapping[str, Mapping[tuple[int, bool], Passage]] = field(default_factory=dict)
+    """Node → what passed inside the tunnel, by flow and by whether it went in; nodes that never told are missing."""
+    inside_blind: tuple[BlindInterval, ...] = ()
+    """Times in which something may have passed there without being counted."""
+    gaps: tuple[Gap, ...] = ()
     unsound: tuple[str, ...] = ()
     """Why nothing at all can be concluded, such as a log that had no room; a sentence each."""
     offsets: Mapping[str, float] = field(default_factory=dict)

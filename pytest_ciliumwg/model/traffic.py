@@ -99,7 +99,9 @@ class Delivery:
     """First send and last receive at the sender, seconds since the epoch on its node's clock."""
     served_first: float = 0.0
     served_last: float = 0.0
-    """First request and last answer at the server, on its node's clock; 0 where they are not counted."""
+    """First request and last answer at the server, on its node's clock; 0 where nobody counts."""
+    unmeasured: str | None = None
+    """Why answers that are missing say nothing of the cluster: an agent of ours did not do its part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,5 +150,7 @@ class Verdict(enum.Enum):
 
     ENCRYPTED = "encrypted"
     CLEARTEXT = "cleartext"
+    BYPASS = "bypass"
+    """Delivered, and not through the tunnel: it went another way, which no watch saw."""
     UNREACHABLE = "unreachable"
     INCONCLUSIVE = "inconclusive"

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.traffic import Sighting
 
+PHASES = {0: "before the flows", 1: "after the flows"}
+"""When control canaries are sent around the flows of one watch."""
+
 
 class MessageKind(enum.Enum):
     """WireGuard's message types, as on the wire; OTHER is a datagram on its port without its framing."""
@@ -80,6 +83,45 @@ class ControlSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """Packets of one flow in one direction, seen inside the tunnel on one node: on `cilium_wg0`."""
+
+    frames: int
+    """Packets that held a canary; segments and fragments that were merged or not yet cut count as one."""
+    bytes: int
+    """Their bytes from the first canary on."""
+    short: int
+    """Packets too short for a canary, known by their addresses and ports."""
+    first_at: float
+    last_at: float
+    """Seconds since the epoch, on the node's clock."""
+
+    def __add__(self, other: Passage) -> Passage:
+        """Both together."""
+        return Passage(
+            frames=self.frames + other.frames,
+            bytes=self.bytes + other.bytes,
+            short=self.short + other.short,
+            first_at=min(self.first_at, other.first_at),
+            last_at=max(self.last_at, other.last_at),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsideReport:
+    """What passed inside the tunnel on one node during a watch."""
+
+    present: bool
+    """Whether the WireGuard device was there."""
+    missed: int
+    """Packets that were not counted; where not 0, all counts are floors."""
+    controls: frozenset[int]
+    """The phases whose control canary of this node was seen there."""
+    passages: Mapping[tuple[int, bool], Passage]
+    """By flow and direction: whether it went in to be encrypted (true), or came out decrypted (false)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchReport:
     """One node's watch."""
 
@@ -90,5 +132,7 @@ class WatchReport:
     devices: Mapping[str, DeviceReport]
     controls: frozenset[ControlSeen]
     sightings: tuple[Sighting, ...]
+    inside: InsideReport | None = None
+    """None where the watch failed."""
     errors: tuple[str, ...] = ()
     """Why the watch was blind, or never began."""

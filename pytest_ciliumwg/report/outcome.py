@@ -32,7 +32,7 @@ class Tally:
     failed: int
     inconclusive: int
     clear: int = 0
-    """Flows that must be encrypted and were seen in cleartext."""
+    """Flows that must be encrypted, and were seen in cleartext or passed the tunnel by."""
     unfinished: int = 0
     """Checks that were selected and have no result at all."""
     nodes: int = 0

@@ -18,7 +18,14 @@ from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 Pair = tuple[str, str]
 Identity = tuple[str, tuple[tuple[str, str], ...]]
-"""A check's id and its parameters: what tells apart the tests of the suite, independent of node ids."""
+"""A check's id and its parameters: what tells apart the tests of the suite, whatever their node ids."""
+_WORST_VERDICT_FIRST = (
+    Verdict.CLEARTEXT,
+    Verdict.BYPASS,
+    Verdict.UNREACHABLE,
+    Verdict.INCONCLUSIVE,
+    Verdict.ENCRYPTED,
+)
 _WORST_FIRST = ("fail", "inconclusive", "skip", "pass")
 
 
@@ -120,16 +127,15 @@ class RunRecord:
 
     def matrix(self) -> dict[Pair, Verdict]:
         """The worst verdict of each directed node pair, of the flows that must be encrypted."""
-        order = (Verdict.CLEARTEXT, Verdict.UNREACHABLE, Verdict.INCONCLUSIVE, Verdict.ENCRYPTED)
         worst: dict[Pair, Verdict] = {}
         for judgement in self.promised():
             known = worst.get(judgement.flow.pair, Verdict.ENCRYPTED)
-            worst[judgement.flow.pair] = min(known, judgement.verdict, key=order.index)
+            worst[judgement.flow.pair] = min(known, judgement.verdict, key=_WORST_VERDICT_FIRST.index)
         return worst
 
     def flows_in_clear(self) -> int:
-        """How many flows that must be encrypted were seen in cleartext, in whatever stage or change."""
-        clear = sum(judgement.verdict is Verdict.CLEARTEXT for judgement in self.promised())
+        """How many flows that must be encrypted were in cleartext or passed the tunnel by, in any stage or change."""
+        clear = sum(judgement.verdict in (Verdict.CLEARTEXT, Verdict.BYPASS) for judgement in self.promised())
         watched = [made.watched for made in self.changes if made.watched]
         strict = [seen.timeline for seen in watched if not seen.tolerance.clear_reported]
         return clear + sum(len({sighting.flow for sighting in timeline.clear}) for timeline in strict)

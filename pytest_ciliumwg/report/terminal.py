@@ -13,6 +13,7 @@ from pytest_ciliumwg.report.record import RunRecord
 _CELLS = {
     Verdict.ENCRYPTED: ("ok", {"green": True}),
     Verdict.CLEARTEXT: ("CLEAR", {"red": True, "bold": True}),
+    Verdict.BYPASS: ("BYPASS", {"red": True, "bold": True}),
     Verdict.UNREACHABLE: ("lost", {"red": True}),
     Verdict.INCONCLUSIVE: ("?", {"yellow": True}),
 }

@@ -60,7 +60,8 @@ def line(ran: Ran) -> str:
     outcome = ran.outcome
     by = f" by {', '.join(outcome.caught_by)}" if outcome.caught_by else ""
     word = ("clean" if outcome.good else "NOT CLEAN") if ran.run.declared is None else outcome.word + by
-    return f"{ran.run.version:8} {ran.run.name:26} {word}  ({ran.seconds:.1f} s)"
+    again = ", run again: the machine had too much else to do" if ran.again else ""
+    return f"{ran.run.version:8} {ran.run.name:26} {word}  ({ran.seconds:.1f} s{again})"
 
 
 def problems(ran: Ran) -> Iterator[str]:
@@ -112,6 +113,7 @@ def document(summary: Summary) -> dict[str, Any]:
                 "clear_flows": ran.outcome.clear_flows,
                 "reason": ran.outcome.reason,
                 "seconds": round(ran.seconds, 1),
+                "again": ran.again,
             }
             for ran in sorted(summary.ran, key=lambda ran: (ran.run.version, ran.run.name))
         ],

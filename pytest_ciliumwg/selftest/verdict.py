@@ -60,6 +60,11 @@ class Row:
     outcome: str
     findings: Sequence[Blame]
 
+    @property
+    def doubts_itself(self) -> bool:
+        """Whether it found a fault of the measurement: then it is inconclusive, and says where."""
+        return self.outcome == "inconclusive" and bool(self.findings)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -74,6 +79,8 @@ class Outcome:
     wrong: tuple[str, ...] = ()
     """Wrong blames, a sentence each."""
     clear_flows: int = 0
+    disturbed: bool = False
+    """Whether the measurement itself went wrong, which was not declared: the machine had too much else to do."""
     reason: str = ""
     """Why the run is broken."""
 
@@ -102,7 +109,7 @@ def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> 
     rows = [row for row in _rows(report) if row.id not in without]
     bad = [row for row in rows if row.outcome in ("fail", "inconclusive")]
     catchers = [row for row in rows if declared.catcher in (row.id, row.title)]
-    caught = tuple(row.title for row in catchers if row.outcome == "fail")
+    caught = tuple(row.title for row in catchers if row.outcome == "fail" or row.doubts_itself)
     flows = [flow for flow in _promised(report) if flow["verdict"] != "encrypted"]
     if caught:
         result = Result.CAUGHT
@@ -116,6 +123,7 @@ def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> 
         inconclusive=tuple(row for row in bad if row.outcome == "inconclusive"),
         wrong=(*_wrong_rows(declared, bad), *_wrong_flows(declared, flows)),
         clear_flows=sum(flow["verdict"] == "cleartext" for flow in flows),
+        disturbed=any(row.doubts_itself and row not in catchers and not _may(declared, row) for row in bad),
     )
 
 
@@ -130,7 +138,7 @@ def judge_healthy(report: Report) -> Outcome:
     wrong += [f"flow {flow['id']} is {flow['verdict']}" for flow in _promised(report) if flow["verdict"] != "encrypted"]
     if not rows:
         wrong.append("no check ran")
-    return Outcome(result=Result.CAUGHT, wrong=tuple(wrong))
+    return Outcome(result=Result.CAUGHT, wrong=tuple(wrong), disturbed=any(row.doubts_itself for row in rows))
 
 
 def _promised(report: Report) -> list[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_ciliumwg.agent_client.client import Agent
 from pytest_ciliumwg.changes.apply import ChangeResult
+from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, expectations_for
@@ -152,7 +153,8 @@ def judge(
 @pytest.fixture
 def verify(request: pytest.FixtureRequest) -> Verify:
     """Collects what the check verifies, place by place; it alone decides the outcome."""
-    verify = Verify()
+    check = Check.of(request.node)
+    verify = Verify(of_measurement=check is not None and check.about == "measurement")
     request.node.stash[VERIFY] = verify
     return verify
 

@@ -9,9 +9,12 @@ from functools import cached_property
 from pytest_ciliumwg.model.cluster import IPAddress, Node
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
-from pytest_ciliumwg.model.watch import WatchReport, WireGuardMessages, data_packets
+from pytest_ciliumwg.model.watch import PHASES, MessageKind, WatchReport, WireGuardMessages
+from pytest_ciliumwg.verdict.custody import Custody
 
-PHASES = {0: "before the flows", 1: "after the flows"}
+LEAST_OVERHEAD = 60
+"""Bytes that a packet has at least in front of its canary and around it: IP and UDP or ICMP headers, and WireGuard's
+own 32. Where the kernel shows several WireGuard messages as one frame, the bytes tell that they are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class Judge:
 
     def __init__(self, measurement: Measurement, nodes: Sequence[Node]) -> None:
         self.measurement = measurement
+        self.custody = Custody(measurement)
         self._nodes = {node.name: node for node in nodes}
+        self._homes = {address: node.name for node in nodes for address in node.tunnel_addresses}
 
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:
@@ -88,8 +93,21 @@ class Judge:
 
     def data_messages(self, node: str, source: str, destination: str) -> tuple[int, int]:
         """(count, bytes) of the packets in WireGuard that `node` saw from one node's addresses to another's."""
-        messages = (messages for _, messages in self.messages(node))
-        return data_packets(messages, self.addresses(source), self.addresses(destination))
+        return self._data[node].get((source, destination), (0, 0))
+
+    @cached_property
+    def _data(self) -> Mapping[str, Mapping[tuple[str, str], tuple[int, int]]]:
+        """Watching node → directed node pair → (count, bytes) of the packets in WireGuard; keepalives carry none."""
+        return {node: self._count_data(node) for node in self.measurement.watches}
+
+    def _count_data(self, node: str) -> Mapping[tuple[str, str], tuple[int, int]]:
+        counted: dict[tuple[str, str], tuple[int, int]] = {}
+        for _, messages in self.messages(node):
+            pair = (self._homes.get(messages.source, ""), self._homes.get(messages.destination, ""))
+            if messages.kind is MessageKind.DATA and not messages.keepalive and all(pair):
+                count, size = counted.get(pair, (0, 0))
+                counted[pair] = (count + messages.count, size + messages.bytes)
+        return counted
 
     def addresses(self, node: str) -> frozenset[IPAddress]:
         """The addresses at which a node's tunnel may end."""
@@ -113,30 +131,44 @@ class Judge:
         if sightings:
             frames = sum(seen.frames for seen in sightings)
             return Judgement(flow, delivery, Verdict.CLEARTEXT, f"{frames} frames in cleartext", sightings)
+        if delivery.received < flow.count and delivery.unmeasured:
+            return Judgement(flow, delivery, Verdict.INCONCLUSIVE, delivery.unmeasured)
         if delivery.received < flow.count:
             reason = delivery.error or f"{delivery.received} of {flow.count} messages answered"
             return Judgement(flow, delivery, Verdict.UNREACHABLE, reason)
+        # What is shown not to have been in the tunnel needs no other proof.
+        another_way = self.custody.bypass(flow)
+        if another_way is not None:
+            return Judgement(flow, delivery, Verdict.BYPASS, another_way)
         doubt = self._doubt(flow)
         if doubt is not None:
             return Judgement(flow, delivery, Verdict.INCONCLUSIVE, doubt)
-        return Judgement(flow, delivery, Verdict.ENCRYPTED, "delivered, and in WireGuard alone")
+        return Judgement(flow, delivery, Verdict.ENCRYPTED, "delivered through the tunnel, and in WireGuard alone")
 
     def _doubt(self, flow: Flow) -> str | None:
         for node in flow.pair:
             if node in self.blindness:
                 return self.blindness[node][0]
         one, other = flow.pair
-        return self.unheard(one, other) or self.unheard(other, one) or self.uncovered(flow) or self._untunnelled(flow)
+        return (
+            self.unheard(one, other)
+            or self.unheard(other, one)
+            or self.uncovered(flow)
+            or self.custody.doubt(flow)
+            or self._not_on_the_wire(flow)
+        )
 
-    def _untunnelled(self, flow: Flow) -> str | None:
-        """Delivered, not in cleartext, and no packet in the tunnel: then it went where nobody watched."""
+    def _not_on_the_wire(self, flow: Flow) -> str | None:
+        """More came out of the tunnel than WireGuard carried where it is watched: then it was carried elsewhere."""
         one, other = flow.pair
         for source, destination in ((one, other), (other, one)):
+            packets, size = self.custody.carried.get((source, destination), (0, 0))
             for node in flow.pair:
-                if self.data_messages(node, source, destination)[0] == 0:
+                count, total = self.data_messages(node, source, destination)
+                if count < packets and total < size + packets * LEAST_OVERHEAD:
                     return (
-                        f"it was delivered, but {node} saw no WireGuard data from {source} to {destination}: "
-                        "it went a way that is not watched"
+                        f"{packets} packets of ours came through the tunnel from {source} to {destination}, but {node} "
+                        f"saw only {count} WireGuard data messages on its native devices"
                     )
         return None
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pytest_ciliumwg.model.timeline import Outage, Timeline
 
-SpanKind = Literal["encrypted", "cleartext", "lost", "unwatched"]
-_WORST_FIRST: tuple[SpanKind, ...] = ("cleartext", "lost", "unwatched", "encrypted")
+SpanKind = Literal["encrypted", "cleartext", "lost", "unwatched", "unproven"]
+_WORST_FIRST: tuple[SpanKind, ...] = ("cleartext", "lost", "unwatched", "unproven", "encrypted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,19 @@ class Span:
 def spans(timeline: Timeline, flow_id: int) -> tuple[Span, ...]:
     """A flow's whole time without gaps: where several things hold, the worst of them counts.
 
-    `encrypted` was delivered under two sound watches and not in cleartext; `unwatched` where one of them was blind.
+    `encrypted` was delivered under two sound watches, went through the tunnel, and was not in cleartext; `unwatched`
+    where a watch was blind; `unproven` where nothing of it passed the tunnel, as when its sender was held up.
     """
     flow = timeline.flows[flow_id]
     marks: list[Span] = [
         Span("cleartext", seen.first_at, seen.last_at) for seen in timeline.clear if seen.flow == flow_id
     ]
     marks += [Span("lost", outage.first_at, outage.last_at) for outage in timeline.outages if outage.flow == flow_id]
-    marks += [Span("unwatched", blind.first_at, blind.last_at) for blind in timeline.blind if blind.node in flow.pair]
+    blind = (*timeline.blind, *timeline.inside_blind)
+    marks += [
+        Span("unwatched", interval.first_at, interval.last_at) for interval in blind if interval.node in flow.pair
+    ]
+    marks += [Span("unproven", gap.first_at, gap.last_at) for gap in timeline.gaps if gap.flow == flow_id]
     if flow_id not in timeline.totals:
         marks.append(Span("unwatched", timeline.started, timeline.stopped))
     inside = [

@@ -6,15 +6,15 @@ import heapq
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_ciliumwg.agent.log import UNSENT
-from pytest_ciliumwg.agent_client.replies import device_reports, kernel_event, sighting
-from pytest_ciliumwg.model.timeline import BlindInterval, Event, EventKind, FlowTotals, Outage
+from pytest_ciliumwg.agent_client.replies import device_reports, kernel_event, passages, sighting
+from pytest_ciliumwg.model.timeline import BlindInterval, Event, EventKind, FlowTotals, Gap, Outage
 from pytest_ciliumwg.model.traffic import Sighting
-from pytest_ciliumwg.model.watch import DeviceReport
+from pytest_ciliumwg.model.watch import DeviceReport, Passage
 from pytest_ciliumwg.watch.clock_sync import Clocks, Offset
 from pytest_ciliumwg.watch.heartbeats import LONGEST_PAUSE, Heartbeats
 
@@ -52,6 +52,8 @@ class Ledger:
     clear: list[Sighting] = field(default_factory=list)
     blind: list[BlindInterval] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    inside_blind: list[BlindInterval] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     overflowed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """What was not kept → how many of it."""
     clocks: Clocks = field(default_factory=Clocks)
@@ -67,6 +69,9 @@ class Ledger:
     """Node → when its watches began: one, and one more each time that it had to begin again."""
     _ended: dict[str, Row] = field(default_factory=dict)
     """Node → what its watch had counted at its end."""
+
+    _inside: dict[str, dict[float, Row]] = field(default_factory=lambda: defaultdict(dict))
+    """Node → beginning of each of its watches → what that had counted inside the tunnel when it told last."""
 
     def __post_init__(self) -> None:
         self.heartbeats = Heartbeats(self.nodes, self.clocks, self.longest_pause)
@@ -95,6 +100,8 @@ class Ledger:
             if reply["overflow"]:
                 self.overflowed[f"entries of the watch on {node} for which it had no room"] = int(reply["overflow"])
             self._begun[node].add(reply["started"])
+            if reply["inside"] is not None:
+                self._inside[node][reply["started"]] = reply["inside"]
             if "stopped" in reply:
                 self._ended[node] = reply["devices"]
 
@@ -109,6 +116,12 @@ class Ledger:
             what = f"{entry['drops']} frames dropped and {entry['truncated']} cut off on {entry['device']}"
             first, last = self.ours(node, entry["first"]), self.ours(node, entry["last"])
             self.keep("drops", self.blind, BlindInterval(node=node, first_at=first, last_at=last, why=what))
+        elif kind == "inside-gap":
+            self.keep("gaps inside the tunnel", self.gaps, self._gap(node, entry))
+        elif kind == "inside-blind":
+            first, last = self.ours(node, entry["first"]), self.ours(node, entry["last"])
+            blind = BlindInterval(node=node, first_at=first, last_at=last, why=entry["what"])
+            self.keep("blind intervals", self.inside_blind, blind)
         elif kind == "kernel":
             at = self.ours(node, entry["at"])
             self.keep_event(kernel_event(node, entry, at - KERNEL_DELAY, at))
@@ -116,6 +129,15 @@ class Ledger:
             # Which control canaries are missing the watches tell themselves.
             at = self.ours(node, entry["at"])
             self.keep("errors", self.blind, BlindInterval(node=node, first_at=at, last_at=at, why=entry["what"]))
+
+    def _gap(self, node: str, entry: Row) -> Gap:
+        return Gap(
+            flow=entry["flow"],
+            node=node,
+            outgoing=entry["outgoing"],
+            first_at=self.ours(node, entry["first"]),
+            last_at=self.ours(node, entry["last"]),
+        )
 
     def _sighting(self, node: str, entry: Row) -> Sighting:
         seen = sighting(node, entry)
@@ -193,6 +215,11 @@ class Ledger:
         with self.lock:
             return {node: device_reports(row) for node, row in self._ended.items() if len(self._begun[node]) == 1}
 
+    def inside(self) -> dict[str, dict[tuple[int, bool], Passage]]:
+        """Node → what passed inside the tunnel there, in all of its watches together."""
+        with self.lock:
+            return {node: _together(passages(row) for row in lives.values()) for node, lives in self._inside.items()}
+
     def totals(self) -> dict[int, FlowTotals]:
         """Every flow's account."""
         with self.lock:
@@ -212,3 +239,12 @@ class Ledger:
         """The flows that are not answered now."""
         with self.lock:
             return tuple(self._open.values())
+
+
+def _together(lives: Iterable[Mapping[tuple[int, bool], Passage]]) -> dict[tuple[int, bool], Passage]:
+    together: dict[tuple[int, bool], Passage] = {}
+    for life in lives:
+        for key, passage in life.items():
+            known = together.get(key)
+            together[key] = passage if known is None else known + passage
+    return together

@@ -20,7 +20,7 @@ from pytest_ciliumwg.flows.plan import host_key
 from pytest_ciliumwg.model.cluster import Node, Pod
 from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState
-from pytest_ciliumwg.model.traffic import Flow
+from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.waiting import wait_for
@@ -52,6 +52,8 @@ class _Watching:
         self.talkers |= {host_key(name): agent for name, agent in self.watchers.items()}
         self.homes = {pod.key: pod.node for pod in self.pods} | {host_key(name): name for name in self.watchers}
         self.problems: list[Problem] = []
+        self.not_served: dict[int, str] = {}
+        """Flow → why our own agent could not serve it."""
         self.blind: dict[str, str] = {}
         self._pool = pool
 
@@ -104,8 +106,9 @@ class _Watching:
             else:
                 # A node's port may be somebody else's: then the flow stays unanswered, and nobody has done wrong.
                 refused = answer.items() if not key.startswith("host/") else ()
-                told = (f"test pod {key} cannot serve flow {flow}: {why}" for flow, why in refused)
-                self.problems.extend(Problem(self.homes[key], why) for why in told)
+                told = {flow: f"test pod {key} cannot serve flow {flow}: {why}" for flow, why in refused}
+                self.not_served |= told
+                self.problems.extend(Problem(self.homes[key], why) for why in told.values())
 
     def send(self, part: str, flows: Sequence[Flow], seconds: float) -> list[dict[str, Any]]:
         """Send flows from all their pods at once and wait for the accounts."""
@@ -133,6 +136,22 @@ class _Watching:
         answers = self.each(self.talkers, lambda _, agent: agent.stop_serving(self.run))
         return [row for answer in answers.values() if not isinstance(answer, AgentError) for row in answer]
 
+    def deliveries(
+        self, flows: Sequence[Flow], sent: Sequence[Mapping[str, Any]], served: Sequence[Mapping[str, Any]]
+    ) -> dict[int, Delivery]:
+        """Each flow's delivery, from the accounts of both ends; where an agent was not run, that is a problem."""
+        senders, servers = ({int(row["id"]): row for row in rows} for rows in (sent, served))
+        deliveries: dict[int, Delivery] = {}
+        for flow in flows:
+            if flow.id not in senders:
+                deliveries[flow.id] = failed_delivery(flow)
+                continue
+            not_served = self.not_served.get(flow.id)
+            made = deliveries[flow.id] = delivery(flow, senders[flow.id], servers.get(flow.id), not_served)
+            if made.unmeasured and not not_served and made.received < flow.count:
+                self.problems.append(Problem(flow.source_node, made.unmeasured))
+        return deliveries
+
     def reports(self) -> dict[str, WatchReport]:
         raw = self.each(self.watchers, lambda _, agent: agent.stop_watch(self.run))
         names = [node.name for node in self.nodes]
@@ -159,18 +178,13 @@ def measure(
         progress(f"opening {len(first)} WireGuard sessions, then sending {len(rest)} flows")
         sent = watching.send("first", first, FIRST_SECONDS) + watching.send("rest", rest, FLOW_SECONDS)
         # Nothing may still be served when the watches end: a late repetition would pass behind their back.
-        served = {int(row["id"]): row for row in watching.stop_serving()}
+        served = watching.stop_serving()
         watching.exchange_controls(1)
         reports = watching.reports()
         after = dict(zip(states, pool.map(cluster.state, states), strict=True))
-    accounts = {int(row["id"]): row for row in sent}
-    deliveries = {
-        flow.id: delivery(accounts[flow.id], served.get(flow.id)) if flow.id in accounts else failed_delivery(flow)
-        for flow in flows
-    }
     return Measurement(
         flows=tuple(flows),
-        deliveries=deliveries,
+        deliveries=watching.deliveries(flows, sent, served),
         watches=reports,
         before=before,
         after=after,

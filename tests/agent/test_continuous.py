@@ -247,7 +247,7 @@ def test_requests_of_a_continuous_watch() -> None:
     assert ask(agent, **begin) == first
     reader = Reader(lambda seen: ask(agent, op="watch-collect", job="w", acknowledged=seen))
     reader.until(bool, "pulse")
-    assert set(reader.read()) == {"ok", "now", "started", "entries", "overflow", "devices"}
+    assert set(reader.read()) == {"ok", "now", "started", "entries", "overflow", "devices", "inside"}
     end = ask(agent, op="watch-stop", job="w", acknowledged=0)
     assert end["stopped"] == end["now"]
     assert ask(agent, op="watch-stop", job="w", acknowledged=0) == end

@@ -26,6 +26,7 @@ WATCH = {
     "op": "watch-start", "job": "w", "prefix": make.PREFIX.hex(), "devices": ["left"], "wireguard_port": 51871,
     "flows": [[3, "udp", make.A4, make.B4, 20003], [4, "icmp", make.A6, make.B6, 20004]],
     "exclusive": [make.A4, make.A6], "ring": {"block_size": 1 << 20, "blocks": 4},
+    "inside": {"device": "cilium_wg0", "headers": True},
 }  # fmt: skip
 
 
@@ -38,7 +39,8 @@ def test_a_repeated_request_finds_the_job_that_it_began() -> None:
     agent = Agent()
     first = ask(agent, **WATCH)
     assert ask(agent, **WATCH) == first
-    control = {"op": "control", "prefix": make.PREFIX.hex(), "number": 6, "devices": ["right"], "targets": []}
+    control = {"op": "control", "prefix": make.PREFIX.hex(), "number": 6, "devices": ["right"], "targets": [],
+               "inside": "cilium_wg0"}  # fmt: skip
     assert ask(agent, **control) == {"ok": True, "problems": []}
     deadline = 200
     while not ask(agent, op="watch-peek", job="w")["controls"] and deadline:

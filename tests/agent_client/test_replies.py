@@ -14,14 +14,25 @@ from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import pod_flow
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
-from pytest_ciliumwg.model.traffic import Protocol
-from pytest_ciliumwg.model.watch import ControlSeen
+from pytest_ciliumwg.model.traffic import Flow, Protocol
+from pytest_ciliumwg.model.watch import ControlSeen, Passage
 
 NODES = ["one", "two"]
 SENT = {
-    "id": 7, "sent": 5, "received": 4, "bytes": 640, "repeated": 1, "duplicates": 2, "reordered": 3,
-    "error": "Network is unreachable", "started": 10.5, "finished": 11.5,
-}  # fmt: skip
+    "id": 7,
+    "sent": 5,
+    "received": 4,
+    "bytes": 640,
+    "repeated": 1,
+    "duplicates": 2,
+    "reordered": 3,
+    "error": "Network is unreachable",
+    "started": 10.5,
+    "finished": 11.5,
+    "refused": False,
+    "stalled": 0.0,
+}
+SERVED = {"served": 5, "first": 10.6, "last": 11.4, "stalled": 0.0}  # fmt: skip
 
 
 def seen(mark: int, **fields: Any) -> dict[str, Any]:
@@ -29,6 +40,15 @@ def seen(mark: int, **fields: Any) -> dict[str, Any]:
         "flow": 3, "mark": mark, "device": "eth0", "outgoing": True, "how": "canary", "count": 2, "first": 1.0,
         "last": 2.0, "layers": "eth/ipv4/icmp", "frames": [[1.0, base64.b64encode(b"frame").decode(), 60]],
     } | fields  # fmt: skip
+
+
+INSIDE = {
+    "device": "cilium_wg0", "present": True, "frames": 99, "missed": 3, "controls": [2, 3, 0],
+    "passages": [
+        [3, True, "canary", 4, 900, 10.0, 11.0], [3, True, "header", 2, 0, 9.5, 10.5],
+        [4, False, "header", 1, 0, 12.0, 12.0],
+    ],
+}  # fmt: skip
 
 
 def reply(*rows: dict[str, Any]) -> dict[str, Any]:
@@ -41,25 +61,30 @@ def reply(*rows: dict[str, Any]) -> dict[str, Any]:
         "devices": {"eth0": device},
         "seen": list(rows),
         "errors": ["it was cut off"],
+        "inside": INSIDE,
     }
 
 
+def flow() -> Flow:
+    source = Pod(name="one", namespace="test", node="one", addresses=(ip_address("10.0.0.1"),))
+    destination = Pod(name="two", namespace="test", node="two", addresses=(ip_address("10.0.1.1"),))
+    return pod_flow(FlowNumbers(), "pair", source, destination, IPFamily.V4, Protocol.UDP, 100, 5)
+
+
 def test_a_delivery_with_and_without_a_server_that_counts() -> None:
-    counted = delivery(SENT, {"served": 5, "first": 10.6, "last": 11.4})
+    counted = delivery(flow(), SENT, SERVED, None)
     assert (counted.flow, counted.sent, counted.received, counted.served) == (7, 5, 4, 5)
     assert (counted.payload_bytes, counted.repeated, counted.duplicates, counted.reordered) == (640, 1, 2, 3)
     assert (counted.started, counted.finished, counted.served_first, counted.served_last) == (10.5, 11.5, 10.6, 11.4)
     assert counted.error == "Network is unreachable"
-    kernel = delivery(SENT, None)
+    assert counted.unmeasured is None
+    kernel = delivery(flow(), SENT, None, None)
     assert (kernel.served, kernel.served_first, kernel.served_last) == (-1, 0.0, 0.0)
 
 
 def test_a_sender_that_gave_no_account_delivered_nothing() -> None:
-    source = Pod(name="one", namespace="test", node="one", addresses=(ip_address("10.0.0.1"),))
-    destination = Pod(name="two", namespace="test", node="two", addresses=(ip_address("10.0.1.1"),))
-    flow = pod_flow(FlowNumbers(), "pair", source, destination, IPFamily.V4, Protocol.UDP, 100, 5)
-    failed = failed_delivery(flow)
-    assert (failed.flow, failed.sent, failed.received) == (flow.id, 0, 0)
+    failed = failed_delivery(flow())
+    assert (failed.flow, failed.sent, failed.received) == (0, 0, 0)
     assert failed.error == "the agent in test/one gave no account of it"
 
 
@@ -94,3 +119,35 @@ def test_a_control_of_an_unknown_node_is_nobody_s() -> None:
 
 def test_a_request_is_a_request() -> None:
     assert sighting("one", seen(canary.REQUEST)).direction == "request"
+
+
+@pytest.mark.parametrize(
+    ("sent", "served", "not_served", "why"),
+    [
+        ({"stalled": 1.5}, {}, None, "the agent in test/one was not run for 1.5 s"),
+        ({}, {"stalled": 2.0}, None, "the agent in test/two was not run for 2.0 s"),
+        ({"refused": True, "error": "Operation not permitted"}, {}, None, "may not send it: Operation not permitted"),
+        ({}, {}, "the port is taken", "the port is taken"),
+        ({"stalled": 0.9}, {"stalled": 0.9}, None, None),
+    ],
+)
+def test_what_our_own_agents_did_not_do(
+    sent: dict[str, Any], served: dict[str, Any], not_served: str | None, why: str | None
+) -> None:
+    unmeasured = delivery(flow(), SENT | sent, SERVED | served, not_served).unmeasured
+    assert (unmeasured is None) if why is None else (why in (unmeasured or ""))
+
+
+def test_what_passed_inside_by_flow_and_direction() -> None:
+    inside = watch_report("two", reply(), None, NODES).inside
+    assert inside is not None
+    assert (inside.present, inside.missed) == (True, 3)
+    assert inside.controls == {0, 1}, "numbers 2 and 3 are those of the second node, 0 is the first node's"
+    assert inside.passages == {
+        (3, True): Passage(frames=4, bytes=900, short=2, first_at=9.5, last_at=11.0),
+        (4, False): Passage(frames=0, bytes=0, short=1, first_at=12.0, last_at=12.0),
+    }
+
+
+def test_a_watch_without_an_answer_saw_nothing_inside() -> None:
+    assert watch_report("two", AgentError("gone"), None, NODES).inside is None

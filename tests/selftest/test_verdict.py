@@ -74,6 +74,27 @@ def test_what_could_not_be_measured_is_not_caught() -> None:
     assert not outcome.good
 
 
+def doubt(check: str, place: Place = FAULTY) -> dict[str, Any]:
+    """A check of the measurement that found something wrong: inconclusive, with its place."""
+    return row(check, "inconclusive") | {"findings": [Finding(place=place, expected="0", seen="1").fields()]}
+
+
+def test_a_check_of_the_measurement_catches_by_its_doubt() -> None:
+    wanted = declared(catcher="capture.no-drops")
+    assert judge(wanted, report(doubt("capture.no-drops"))).good
+    assert not judge(wanted, report(doubt("capture.no-drops", Place.of_node("lab-worker2")))).good
+    assert judge(wanted, report(row("capture.no-drops", "inconclusive"))).result is Result.INCONCLUSIVE
+
+
+def test_a_measurement_that_went_wrong_by_itself_is_disturbed() -> None:
+    caught, drops = row("peers.count", "fail"), doubt("capture.no-drops")
+    assert judge(declared(), report(caught, drops)).disturbed
+    assert not judge(declared(also=("capture.*",)), report(caught, drops)).disturbed
+    assert not judge(declared(catcher="capture.no-drops"), report(drops)).disturbed
+    assert judge_healthy(report(drops)).disturbed
+    assert not judge_healthy(report(row("capture.no-drops", "inconclusive"))).disturbed
+
+
 def test_a_catcher_may_be_one_of_its_tests() -> None:
     wanted = declared(catcher="wire.delivered[v6-udp]", check_id="wire.delivered")
     other = row("wire.delivered", "fail", params="[v4-udp]")

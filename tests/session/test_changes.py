@@ -100,6 +100,7 @@ UPGRADE = "--ciliumwg-upgrade=1.13.18,1.15.10"
 FAULTY: dict[tuple[str, ...], dict[str, str]] = {
     (DISRUPTIVE, "--ciliumwg-change=agent-restart,pod-churn,key-replaced"): {
         "change.loss[agent-restart]": "restart-loses@lab-worker2",
+        "change.custody[agent-restart]": "restart-bypass@lab-worker2",
         "change.no-cleartext[pod-churn]": "churn-leak",
         "change.settled[key-replaced]": "key-stale",
     },

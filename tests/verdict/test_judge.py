@@ -12,7 +12,15 @@ import pytest
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Protocol, Verdict
-from pytest_ciliumwg.model.watch import ControlSeen, DeviceReport, MessageKind, WatchReport, WireGuardMessages
+from pytest_ciliumwg.model.watch import (
+    ControlSeen,
+    DeviceReport,
+    InsideReport,
+    MessageKind,
+    Passage,
+    WatchReport,
+    WireGuardMessages,
+)
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 from tests.watch.made import clear
 
@@ -57,8 +65,22 @@ def watch(node: str, peer: str) -> WatchReport:
         for phase in (0, 1)
     }
     return WatchReport(
-        node=node, started=100.0, stopped=200.0, devices={"eth0": device}, controls=frozenset(controls), sightings=()
+        node=node,
+        started=100.0,
+        stopped=200.0,
+        devices={"eth0": device},
+        controls=frozenset(controls),
+        sightings=(),
+        inside=inside(),
     )
+
+
+def inside(**parts: Any) -> InsideReport:
+    """A sound watch inside the tunnel, where the flow's three messages went in and came out."""
+    passage = Passage(frames=3, bytes=180, short=0, first_at=110.0, last_at=120.0)
+    given: dict[str, Any] = {"present": True, "missed": 0, "controls": frozenset({0, 1})}
+    given |= {"passages": {(0, True): passage, (0, False): passage}}
+    return InsideReport(**given | parts)
 
 
 def sound() -> Measurement:
@@ -73,6 +95,11 @@ def sound() -> Measurement:
 def watched(node: str, **parts: Any) -> Edit:
     """The measurement with parts of a node's watch."""
     return lambda made: replace(made, watches={**made.watches, node: replace(made.watches[node], **parts)})
+
+
+def within(node: str, **parts: Any) -> Edit:
+    """The measurement with parts of what passed inside the tunnel on a node."""
+    return watched(node, inside=inside(**parts))
 
 
 def counted(node: str, **parts: Any) -> Edit:
@@ -113,6 +140,8 @@ def test_delivered_and_seen_in_wireguard_alone_is_encrypted() -> None:
 
 
 SIGHTED = watched("two", sightings=(clear(frames=2), clear(frames=5)))
+FEW = (data("one", "two", outgoing=False, count=2), data("two", "one", outgoing=True))
+MERGED = (data("one", "two", outgoing=False, count=1, bytes=900), data("two", "one", outgoing=True))
 KEEPALIVES = (data("one", "two", outgoing=True), data("two", "one", outgoing=False, keepalive=True))
 HANDSHAKES = (data("one", "two", outgoing=True), data("two", "one", outgoing=False, kind=MessageKind.INITIATION))
 CASES: list[tuple[Edit, str, str]] = [
@@ -131,10 +160,18 @@ CASES: list[tuple[Edit, str, str]] = [
     (watched("two", started=110.5), "inconclusive", "began 0.500 s before the watch on two"),
     (watched("one", stopped=119.0), "inconclusive", "ended 1.000 s after the watch on one"),
     (watched("two", stopped=119.0), "inconclusive", "ended 1.000 s after the watch on two"),
-    (counted("one", wireguard=()), "inconclusive", "one saw no WireGuard data from one to two"),
-    (counted("two", wireguard=()), "inconclusive", "two saw no WireGuard data from one to two"),
-    (counted("one", wireguard=KEEPALIVES), "inconclusive", "one saw no WireGuard data from two to one"),
-    (counted("two", wireguard=HANDSHAKES), "inconclusive", "two saw no WireGuard data from two to one"),
+    (counted("one", wireguard=()), "inconclusive", "one to two, but one saw only 0 WireGuard data messages"),
+    (counted("two", wireguard=()), "inconclusive", "one to two, but two saw only 0 WireGuard data messages"),
+    (counted("one", wireguard=KEEPALIVES), "inconclusive", "two to one, but one saw only 0 WireGuard data messages"),
+    (counted("two", wireguard=HANDSHAKES), "inconclusive", "two to one, but two saw only 0 WireGuard data messages"),
+    (counted("two", wireguard=FEW), "inconclusive", "3 packets of ours came through the tunnel from one to two, but"),
+    (delivered(received=2, unmeasured="it was not run"), "inconclusive", "it was not run"),
+    (within("one", missed=2), "inconclusive", "2 packets inside the tunnel on one were not read"),
+    (within("two", controls=frozenset({0})), "inconclusive", "did not see its own control canary after the flows"),
+    (within("two", present=False), "inconclusive", "there is no device cilium_wg0 on two"),
+    (watched("one", inside=None), "inconclusive", "the inside of the tunnel was not watched on one"),
+    (within("one", passages={}), "bypass", "its requests never entered cilium_wg0 on one"),
+    (within("two", passages={}), "bypass", "its requests never came out of cilium_wg0 on two"),
 ]
 
 
@@ -143,6 +180,18 @@ def test_what_is_wrong_and_the_verdict(edit: Edit, verdict: str, reason: str) ->
     judgement = judged(edit)
     assert judgement.verdict is Verdict(verdict)
     assert reason in judgement.reason
+
+
+def test_messages_that_the_kernel_merged_count_by_their_bytes() -> None:
+    assert judged(counted("two", wireguard=MERGED)).verdict is Verdict.ENCRYPTED
+
+
+def test_what_was_not_in_the_tunnel_needs_no_other_proof() -> None:
+    assert judged(within("one", passages={}), watched("two", errors=("it broke",))).verdict is Verdict.BYPASS
+
+
+def test_what_was_seen_in_cleartext_is_not_called_another_way() -> None:
+    assert judged(within("one", passages={}), SIGHTED).verdict is Verdict.CLEARTEXT
 
 
 def test_cleartext_counts_whatever_else_is_wrong() -> None:

@@ -20,7 +20,7 @@ def outage(first: float, last: float, flow: int = 1) -> dict[str, Any]:
 
 
 def watched(*entries: dict[str, Any], overflow: int = 0) -> dict[str, Any]:
-    return {"entries": list(entries), "overflow": overflow, "started": 1.0, "devices": {}}
+    return {"entries": list(entries), "overflow": overflow, "started": 1.0, "devices": {}, "inside": None}
 
 
 def sighting(at: float) -> dict[str, Any]:

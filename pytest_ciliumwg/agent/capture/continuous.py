@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from .. import canary
 from ..log import UNSENT, Log
 from .frames import FlowIndex, Hit
+from .inside import Tunnel
+from .inside_log import InsideLog
 from .kernel_events import KernelEvents
 from .ring import Frame, Ring
 from .rings import Capture
@@ -48,12 +50,20 @@ class ContinuousWatch(Capture):
     """
 
     def __init__(
-        self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int, pulse: Heartbeat
+        self,
+        devices: list[str],
+        index: FlowIndex,
+        block_size: int,
+        blocks: int,
+        wireguard_port: int,
+        pulse: Heartbeat,
+        inside: Tunnel | None = None,
     ) -> None:
         if not (0 <= pulse.node < 1 << (32 - _NODE_SHIFT) and 0.05 <= pulse.period <= 3600):
             raise ValueError("a pulse needs a node from 0 to 4095 and a period from 0.05 to 3600 seconds")
-        super().__init__(devices, index, block_size, blocks, wireguard_port)
+        super().__init__(devices, index, block_size, blocks, wireguard_port, inside)
         self._log = Log()
+        self._inside_log = None if self._inside is None else InsideLog(self._inside, self._log)
         self._intervals = Intervals(self._log)
         self._pulse = pulse
         self._pulses = pulse.first
@@ -105,6 +115,8 @@ class ContinuousWatch(Capture):
             self._read(ring)
         for counter in self._counters.values():
             counter.read()
+        if self._inside_log is not None:
+            self._inside_log.step()
         for entry in self._kernel.read():
             self._log.add(entry)
         now = time.time()
@@ -128,7 +140,8 @@ class ContinuousWatch(Capture):
         self._close()
 
     def _report(self, now: float) -> dict[str, Any]:
-        return {"now": now, "started": self.started, "devices": self._devices()}
+        inside = None if self._inside is None else self._inside.report()
+        return {"now": now, "started": self.started, "devices": self._devices(), "inside": inside}
 
     def _beat(self) -> None:
         """Send a heartbeat when its time has come; a problem is logged once, until it works again."""
@@ -141,6 +154,8 @@ class ContinuousWatch(Capture):
         self._pulses += 1
         token = canary.make(self._index.prefix, number, canary.CONTROL)
         problems = set(send_control([ring.device for ring in self._rings], token, self._pulse.targets))
+        if self._inside_log is not None:
+            self._inside_log.beat(number, token)
         for problem in sorted(problems - self._problems):
             self._log.error(problem, UNSENT)
         self._problems = problems

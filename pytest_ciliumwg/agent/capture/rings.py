@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
+import threading
 import time
 from typing import Any
 
 from .frames import FlowIndex, Hit
+from .inside import Inside, Tunnel
 from .ring import RETIRE_MS, Frame, OversizeCounter, Ring
 from .wireguard import MessageCounter
 
 _DRAIN_SECONDS = 5.0
+_NICE = -10
+
+
+def before_others() -> None:
+    """Let this thread run before others where that is allowed: a ring that nobody reads overflows."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 class Capture:
-    """All frames of some devices from construction until `close`; a subclass says what becomes of a hit.
+    """All frames of some devices, and what passes inside the tunnel; a subclass says what becomes of a hit.
 
     Raises:
         OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
     """
 
-    def __init__(self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int) -> None:
+    def __init__(
+        self,
+        devices: list[str],
+        index: FlowIndex,
+        block_size: int,
+        blocks: int,
+        wireguard_port: int,
+        inside: Tunnel | None = None,
+    ) -> None:
         self._index = index
+        self._inside: Inside | None = None
         self._frames: dict[str, int] = dict.fromkeys(devices, 0)
         self._unreadable: dict[str, int] = dict.fromkeys(devices, 0)
         self._rings: list[Ring] = []
@@ -32,6 +52,8 @@ class Capture:
                 self._counters[device] = MessageCounter(device, wireguard_port)
                 self._oversize[device] = OversizeCounter(device, block_size)
                 self._rings.append(Ring(device, block_size, blocks))
+            if inside is not None:
+                self._inside = Inside(inside, index, block_size, blocks)
         except BaseException:
             self._close()
             raise
@@ -76,6 +98,8 @@ class Capture:
         Returns a sentence for each device of which frames were left.
         """
         problems: list[str] = []
+        if self._inside is not None:
+            self._inside.drain(time.time())
         for ring in self._rings:
             ring.freeze()
         deadline = time.monotonic() + _DRAIN_SECONDS
@@ -124,3 +148,5 @@ class Capture:
             counter.close()
         for oversize in self._oversize.values():
             oversize.close()
+        if self._inside is not None:
+            self._inside.close()

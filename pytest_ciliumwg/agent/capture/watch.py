@@ -6,13 +6,15 @@ import select
 import socket
 import threading
 import time
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from .. import canary
 from .frames import FlowIndex, Hit
+from .inside import Tunnel
 from .layers import describe
 from .ring import Frame
-from .rings import Capture
+from .rings import Capture, before_others
 from .sightings import Key, Seen, key_of
 
 FRAMES_KEPT = 4
@@ -20,6 +22,7 @@ FRAMES_KEPT = 4
 BYTES_KEPT = 16384
 CONTROL_ETHERTYPE = 0x88B5
 _TICK = 0.2
+_EVENTS = select.POLLIN | select.POLLERR
 
 
 class Watch(Capture):
@@ -29,8 +32,16 @@ class Watch(Capture):
         OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
     """
 
-    def __init__(self, devices: list[str], index: FlowIndex, block_size: int, blocks: int, wireguard_port: int) -> None:
-        super().__init__(devices, index, block_size, blocks, wireguard_port)
+    def __init__(
+        self,
+        devices: list[str],
+        index: FlowIndex,
+        block_size: int,
+        blocks: int,
+        wireguard_port: int,
+        inside: Tunnel | None = None,
+    ) -> None:
+        super().__init__(devices, index, block_size, blocks, wireguard_port, inside)
         self._seen: dict[Key, Seen] = {}
         self._errors: list[str] = []
         self._stopping = threading.Event()
@@ -54,16 +65,18 @@ class Watch(Capture):
         return self._result
 
     def _run(self) -> None:
+        before_others()
         poller = select.poll()
-        readers: dict[int, Any] = {}
+        readers: dict[int, Callable[[], None]] = {}
         for ring in self._rings:
-            readers[ring.fileno()] = lambda ring=ring: self._read(ring)
+            readers[ring.fileno()] = partial(self._read, ring)
         for counter in self._counters.values():
             readers[counter.fileno()] = counter.read
         for fileno in readers:
-            poller.register(fileno, select.POLLIN | select.POLLERR)
+            poller.register(fileno, _EVENTS)
         try:
             while not self._stopping.is_set():
+                self._follow_inside(poller, readers)
                 for fileno, event in poller.poll(_TICK * 1000):
                     if event & select.POLLERR:
                         self._note_error(fileno)
@@ -72,6 +85,16 @@ class Watch(Capture):
         except Exception as error:  # whatever it is, the result must say that the watch went blind
             self._errors.append(f"the watch stopped reading: {error!r}")
 
+    def _follow_inside(self, poller: select.poll, readers: dict[int, Callable[[], None]]) -> None:
+        """Read the inside of the tunnel too, as soon as there is one."""
+        if self._inside is None:
+            return
+        self._inside.follow()
+        for ring in self._inside.rings:
+            if ring.fileno() not in readers:
+                readers[ring.fileno()] = self._inside.read
+                poller.register(ring.fileno(), _EVENTS)
+
     def _note_error(self, fileno: int) -> None:
         for ring in self._rings:
             error = self._error_of(ring) if ring.fileno() == fileno else None
@@ -79,6 +102,8 @@ class Watch(Capture):
                 self._errors.append(error)
         for counter in self._counters.values():
             counter.take_error()
+        if self._inside is not None:
+            self._inside.take_error()
 
     def _found(self, hit: Hit, device: str, frame: Frame, data: bytes) -> None:
         key = key_of(hit, device, frame)
@@ -94,6 +119,7 @@ class Watch(Capture):
             "devices": self._devices(),
             "errors": sorted(set(self._errors)),
             "seen": [seen.row(key) for key, seen in self._seen.items()],
+            "inside": None if self._inside is None else self._inside.report(),
         }
 
 

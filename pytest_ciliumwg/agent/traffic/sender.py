@@ -12,7 +12,7 @@ from typing import Any
 
 from . import echo, payload
 from .payload import LARGEST_MESSAGE
-from .sockets import bound_socket, fragmenting, reason
+from .sockets import Stalls, bound_socket, fragmenting, reason
 
 _TICK = 0.05
 _ROUNDS = 3
@@ -105,6 +105,7 @@ class _Conversation:
             "duplicates": self.duplicates,
             "reordered": self.reordered,
             "error": error,
+            "refused": False,
             "started": self.started,
             "finished": self.finished or time.time(),
         }
@@ -235,6 +236,7 @@ class Sender:
     def __init__(self, flows: list[dict[str, Any]], timeout: float) -> None:
         self.finished = threading.Event()
         self._stopping = threading.Event()
+        self._stalls = Stalls(_TICK)
         self._selector = selectors.DefaultSelector()
         self._icmp: dict[tuple[int, bool], socket.socket] = {}
         self._by_identifier: dict[tuple[int, int, str], _Icmp] = {}
@@ -250,6 +252,11 @@ class Sender:
         """One account for each flow; whole once `finished` is set."""
         return self._failed + [conversation.row() for conversation in self._conversations]
 
+    @property
+    def stalled(self) -> float:
+        """Seconds for which it could neither send nor receive at the longest, because it was not run."""
+        return self._stalls.longest
+
     def stop(self) -> None:
         """Give up what is not done."""
         self._stopping.set()
@@ -264,9 +271,10 @@ class Sender:
             else:
                 self._conversations.append(_Tcp(flow, self._selector))
         except OSError as error:
-            hint = f" ({_ICMP_SOCKETS_HINT})" if isinstance(error, PermissionError) else ""
-            row = _Conversation(flow).row()
-            row["error"] = reason(error) + hint
+            refused = isinstance(error, PermissionError)
+            row = dict(_Conversation(flow).row(), error=reason(error), refused=refused)
+            if refused:
+                row["error"] += f" ({_ICMP_SOCKETS_HINT})"
             self._failed.append(row)
 
     def _icmp_conversation(self, flow: dict[str, Any]) -> _Icmp:
@@ -297,6 +305,7 @@ class Sender:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set() and time.monotonic() < self._deadline:
+                self._stalls.round()
                 now = time.monotonic()
                 waiting = [conversation for conversation in self._conversations if not conversation.done]
                 if not waiting:

@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from . import payload
 from .payload import LARGEST_MESSAGE
-from .sockets import end_when_silent, send_any_size
+from .sockets import Stalls, end_when_silent, send_any_size
 
 _BACKLOG = 64
 _TICK = 0.2
@@ -46,6 +46,7 @@ class Server:
         self._served: list[_Served] = []
         self._selector = selectors.DefaultSelector()
         self._stopping = threading.Event()
+        self._stalls = Stalls(_TICK)
         for flow in flows:
             served = _Served(flow)
             self._served.append(served)
@@ -59,6 +60,11 @@ class Server:
     def counts(self) -> list[dict[str, Any]]:
         """Rows of `{id, served, first, last}`; times are seconds since the epoch, 0 where nothing came."""
         return [served.row() for served in self._served]
+
+    @property
+    def stalled(self) -> float:
+        """Seconds for which it could not answer at the longest, because it was not run."""
+        return self._stalls.longest
 
     def stop(self) -> None:
         """Close every socket; safe to call twice."""
@@ -90,6 +96,7 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._stalls.round()
             for key, _ in self._selector.select(_TICK):
                 handle: Callable[[], None] = key.data
                 handle()

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 _BIND_ADDRESS_NO_PORT = 24
 _SILENT_SECONDS, _PROBE_SECONDS, _PROBES = 30, 10, 3
+
+
+class Stalls:
+    """How long a thread that comes round at least every so many seconds was kept from it, at the longest."""
+
+    def __init__(self, tick: float) -> None:
+        self.longest = 0.0
+        self._tick = tick
+        self._last = time.monotonic()
+
+    def round(self) -> None:
+        """Note that it came round."""
+        now = time.monotonic()
+        self.longest = max(self.longest, now - self._last - self._tick)
+        self._last = now
 
 
 def bound_socket(kind: int, source: str) -> socket.socket:

@@ -21,6 +21,7 @@ BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*")
 
 LOST = (
     *BYPASSED,
+    "?wire.custody",
     "wire.delivered",
     "size.delivered",
     "size.dont-fragment",
@@ -36,5 +37,5 @@ PARTNERS = ("allowed-ips.*", "peers.*", "handshake.*", "wire.counters")
 BLIND = ("?wire.*", "?size.no-cleartext", "?handshake.*", "capture.*")
 """A watch that saw too little: nothing that it did not see counts."""
 
-DEVICE = ("device.*", *PARTNERS)
+DEVICE = ("device.*", *PARTNERS, "?capture.inside", "?wire.custody")
 """There is no WireGuard device to ask."""

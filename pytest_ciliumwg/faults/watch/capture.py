@@ -220,6 +220,24 @@ def control_canary_unsent(lab: Lab, node: LabNode) -> None:
         )
 
 
+@fault(
+    "inside-deaf",
+    description="the node's control canaries do not get into cilium_wg0: something drops them in front of it",
+    shows="nothing wrong with the cluster; but that the watch sees what passes inside the tunnel is not proven",
+    source="a tc or nftables program at cilium_wg0's egress that drops what it does not know",
+    catcher="capture.inside",
+    also=BLIND,
+)
+def inside_deaf(lab: Lab, node: LabNode) -> None:
+    """Drop what goes to documentation addresses at the device's egress, before a capture sees it."""
+    lab.run_in(
+        node,
+        f"nft -f - <<'END'\nadd table netdev deaf\n"
+        f'add chain netdev deaf inside {{ type filter hook egress device "{lab.device}" priority 0; }}\n'
+        f"add rule netdev deaf inside ip daddr 192.0.2.0/24 drop\nEND",
+    )
+
+
 # A program that has bound the ports on which the agent wants to serve.
 _SQUATTER = """
 import socket, sys, time

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pytest_ciliumwg.faults.catalogue import fault
 from pytest_ciliumwg.faults.tools.consequences import BLIND, BYPASSED, CLEAR, LOST
-from pytest_ciliumwg.faults.wire.bypass import bypass
+from pytest_ciliumwg.faults.wire.another_way import SIDE, side_link
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import DEVICES, UNDERLAY, LabNode
 from pytest_ciliumwg.providers.lab.topology import port_of
 
-SIDE = "side0"
-"""A link between two nodes that is no native device, so that no watch sees it."""
 SIDE_TABLE = 77
 
 
@@ -133,58 +131,6 @@ def path_mtu(lab: Lab, node: LabNode) -> None:
         lab.run_in(node, "\n".join(f"ip -{family.value[1]} route {way} mtu lock 1300" for way in ways))
 
 
-def _side_link(lab: Lab, node: LabNode) -> None:
-    """Make a link between the node and the next one that is no native device."""
-    peer = lab.next_to(node)
-    lab.sandbox.run(f"ip link add {SIDE} netns {node.name} type veth peer name {SIDE} netns {peer.name}")
-    for number, end in enumerate((node, peer), 1):
-        lab.run_in(
-            end,
-            f"ip addr add 192.0.2.{number}/24 dev {SIDE}\nip link set {SIDE} up\n"
-            f"ip -6 addr add 2001:db8::{number}/64 dev {SIDE} nodad",
-        )
-
-
-@fault(
-    "path-unwatched",
-    description="pods of the node reach the next node's test pod in cleartext, over a way that no watch knows",
-    shows="all delivered, nothing in cleartext on the native devices, and no WireGuard packets between the two",
-    source="a second network (storage, SR-IOV, a VPN) that Cilium's `devices` does not name",
-    catcher="wire.tunnelled",
-    also=BYPASSED,
-    names="pair",
-)
-def path_unwatched(lab: Lab, node: LabNode) -> None:
-    """Route both test pods over the side link, each to the other."""
-    _side_link(lab, node)
-    peer = lab.next_to(node)
-    _over_the_side(lab, node, peer, gateway=2)
-    _over_the_side(lab, peer, node, gateway=1)
-
-
-@fault(
-    "path-asymmetric",
-    description="packets to the next node's test pod take a way that no watch knows, in cleartext; replies the tunnel",
-    shows="all delivered, and WireGuard packets between the two in one direction only",
-    source="asymmetric routing over a second network; a one-sided leak keeps ping at 0 % loss",
-    catcher="wire.tunnelled",
-    also=BYPASSED,
-    names="pair",
-)
-def path_asymmetric(lab: Lab, node: LabNode) -> None:
-    """Route the node's test pod over the side link, and not the next node's."""
-    _side_link(lab, node)
-    _over_the_side(lab, node, lab.next_to(node), gateway=2)
-
-
-def _over_the_side(lab: Lab, node: LabNode, peer: LabNode, *, gateway: int) -> None:
-    if lab.expected.steering == "rule":
-        bypass(lab, node, to=peer)
-    for pod in peer.test_pod.pod.addresses:
-        way = f"192.0.2.{gateway}" if pod.version == 4 else f"2001:db8::{gateway}"
-        lab.run_in(node, f"ip route add {pod} via {way} dev {SIDE}")
-
-
 @fault(
     "handshake-elsewhere",
     description="handshake messages between the node and the next one take a way that no watch knows",
@@ -195,8 +141,27 @@ def _over_the_side(lab: Lab, node: LabNode, peer: LabNode, *, gateway: int) -> N
     names="pair",
 )
 def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
-    """Route messages of a handshake's sizes over the side link, by a mark of their own."""
-    _side_link(lab, node)
+    """Route messages of a handshake's sizes over the side link."""
+    _carry_elsewhere(lab, node, "udp length { 156, 100 }")
+
+
+@fault(
+    "tunnel-elsewhere",
+    description="all WireGuard packets between the node and the next one take a way that no watch knows",
+    shows="all goes into the tunnel and comes out of it, and no WireGuard packet is on the native devices",
+    source="a second network between nodes that neither Cilium's `devices` nor the default route names",
+    catcher="wire.tunnelled",
+    also=(*CLEAR, "?wire.custody", "handshake.*"),
+    names="pair",
+)
+def tunnel_elsewhere(lab: Lab, node: LabNode) -> None:
+    """Route them over the side link."""
+    _carry_elsewhere(lab, node)
+
+
+def _carry_elsewhere(lab: Lab, node: LabNode, condition: str = "") -> None:
+    """Route WireGuard messages over a side link, by a mark of their own."""
+    side_link(lab, node, lab.next_to(node))
     peer = lab.next_to(node)
     for end, far, gateway in ((node, peer, 2), (peer, node, 1)):
         lab.run_in(
@@ -206,7 +171,7 @@ def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
             f"nft -f - <<'END'\nadd table inet elsewhere\n"
             f"add chain inet elsewhere output {{ type route hook output priority mangle; }}\n"
             f"add rule inet elsewhere output ip daddr {far.addresses[0]} udp dport {lab.expected.listen_port} "
-            f"udp length {{ 156, 100 }} meta mark set {SIDE_TABLE:#x}\nEND",
+            f"{condition} meta mark set {SIDE_TABLE:#x}\nEND",
         )
 
 

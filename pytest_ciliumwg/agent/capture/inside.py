@@ -1,0 +1,275 @@
+"""The inside of the tunnel: what goes into the WireGuard device to be encrypted, and what comes out of it decrypted.
+
+A packet socket on `cilium_wg0` sees each packet before WireGuard encrypts it and after WireGuard decrypted it, with the
+kernel's WireGuard and wireguard-go alike. So a flow's canary that leaves here on one node and arrives here on another
+was carried by the tunnel. Packets are counted, never kept: most of them are other people's.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import socket
+import struct
+import time
+from typing import Any, Callable, NamedTuple
+
+from .. import canary
+from .frames import FlowIndex
+from .ring import RETIRE_MS, Frame, OversizeCounter, Ring
+
+QUIET_SECONDS = 1.0
+"""A flow of which nothing passes for so long has a gap."""
+_MOST_PASSAGES = 1 << 16
+_TOKENS_REMEMBERED = 1 << 14
+_CONTROLS_REMEMBERED = 512
+_DRAIN_SECONDS = 5.0
+_AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
+_UDP, _TTL, _PORT = 17, 1, 9
+_FROM, _TO = socket.inet_aton("192.0.2.1"), socket.inet_aton("192.0.2.2")
+"""Documentation addresses (RFC 5737): no peer's allowed IPs hold them, so that WireGuard drops such a packet."""
+
+Gap = Callable[[int, bool, float, float], None]
+"""Told of a flow's number, direction (whether it went in), and the times of the packets before and after a gap."""
+
+
+class Tunnel(NamedTuple):
+    """The inside that a watch is asked for."""
+
+    device: str
+    """The WireGuard device."""
+    headers: bool
+    """Whether packets without a canary are looked at too, for flows whose payload is too short for one."""
+
+
+class _Key(NamedTuple):
+    flow: int
+    outgoing: bool
+    """Whether it went in to be encrypted (true), or came out decrypted (false)."""
+    how: str
+    """`canary`, or `header` for a packet too short to hold one."""
+
+
+class _Passage:
+    """Packets of one flow in one direction."""
+
+    def __init__(self, at: float) -> None:
+        self.frames = self.bytes = 0
+        self.first = self.last = at
+
+
+class Inside:
+    """Counts the packets of flows on the WireGuard device from construction until `close`.
+
+    A device that is not there has nothing inside; it is taken up when `follow` finds it.
+
+    Raises:
+        OSError: CAP_NET_RAW is missing, or there is no memory for the ring.
+    """
+
+    def __init__(self, tunnel: Tunnel, index: FlowIndex, block_size: int, blocks: int) -> None:
+        self.device = tunnel.device
+        self._index = index
+        self._size = (block_size, blocks)
+        self._headers = tunnel.headers
+        self._gap: Gap | None = None
+        self._passages: dict[_Key, _Passage] = {}
+        self._controls: dict[int, None] = {}
+        self._tokens: dict[bytes, tuple[int, int] | None] = {}
+        self._frames = 0
+        self._unread = 0
+        self._forgotten = 0
+        self._attached = 0
+        self._ring: Ring | None = None
+        self._oversize: OversizeCounter | None = None
+        self.follow()
+
+    def on_gap(self, gap: Gap) -> None:
+        """Call this for each time of QUIET_SECONDS or more in which nothing of a flow passed."""
+        self._gap = gap
+
+    @property
+    def rings(self) -> list[Ring]:
+        """The ring to poll; none while the device is not there."""
+        return [self._ring] if self._ring is not None else []
+
+    def follow(self) -> bool:
+        """Take up the device that has the name now; returns whether another one was taken up than before."""
+        try:
+            number = socket.if_nametoindex(self.device)
+        except OSError:
+            number = 0
+        if number == self._attached:
+            return False
+        self._attached = number if number and self._attach() else 0
+        return bool(self._attached)
+
+    def _attach(self) -> bool:
+        try:
+            if self._ring is None:
+                self._oversize = OversizeCounter(self.device, self._size[0])
+                self._ring = Ring(self.device, *self._size)
+            else:
+                for socket_ in (self._ring, self._oversize):
+                    if socket_ is not None:
+                        socket_.attach()
+        except OSError as error:
+            if error.errno in _AWAY:
+                return False  # it went away again in between
+            self.close()
+            raise
+        return True
+
+    def heard(self, number: int) -> bool:
+        """Whether the control canary with this number was seen."""
+        return number in self._controls
+
+    @property
+    def present(self) -> bool:
+        """Whether the device is there."""
+        return bool(self._attached)
+
+    def take_error(self) -> None:
+        """Take the kernel's error away, which would wake poll for ever: a device that went away has nothing inside."""
+        for ring in self.rings:
+            ring.take_error()
+
+    def read(self) -> None:
+        """Count what has come since the last call."""
+        for ring in self.rings:
+            for count, first, end in ring.ready_blocks():
+                self._frames += count
+                at = self._find(ring.memory, first, end)
+                if at >= 0:
+                    self._walk(ring, count, first, end, at)
+
+    def _find(self, memory: mmap.mmap, first: int, end: int) -> int:
+        """Where something of ours may be, at the earliest; -1 for nowhere."""
+        if not self._headers:
+            return memory.find(self._index.prefix, first, end)
+        match = self._index.pattern.search(memory, first, end)
+        return -1 if match is None else int(match.start())
+
+    def _walk(self, ring: Ring, count: int, first: int, end: int, at: int) -> None:
+        memory = ring.memory
+        for frame in ring.frames(count, first, end):
+            if frame.end <= at:
+                continue
+            start = memory.find(self._index.prefix, frame.start, frame.end)
+            if start >= 0:
+                self._marked(frame, start, memory[start : min(start + canary.SIZE, frame.end)])
+            elif self._headers:
+                self._unmarked(frame, memory)
+
+    def _marked(self, frame: Frame, start: int, token: bytes) -> None:
+        if token not in self._tokens:
+            if len(self._tokens) >= _TOKENS_REMEMBERED:
+                self._tokens.clear()
+            self._tokens[token] = canary.read(token)
+        found = self._tokens[token]
+        if found is None:
+            return
+        number, mark = found
+        if mark == canary.CONTROL:
+            self._controls[number] = None
+            if len(self._controls) > _CONTROLS_REMEMBERED:
+                del self._controls[next(iter(self._controls))]
+        else:
+            self._count(_Key(number, frame.outgoing, "canary"), frame, frame.end - start)
+
+    def _unmarked(self, frame: Frame, memory: mmap.mmap) -> None:
+        if self._index.pattern.search(memory, frame.start, frame.end) is None:
+            return
+        try:
+            hit = self._index.find(memory[frame.start : frame.end])
+        except (LookupError, ValueError, struct.error):
+            return  # nothing that any flow of ours sends
+        if hit is not None:
+            self._count(_Key(hit.flow, frame.outgoing, "header"), frame, 0)
+
+    def _count(self, key: _Key, frame: Frame, size: int) -> None:
+        passage = self._passages.get(key)
+        if passage is None:
+            if len(self._passages) >= _MOST_PASSAGES:
+                self._forgotten += 1
+                return
+            passage = self._passages[key] = _Passage(frame.seconds)
+        if self._gap is not None and frame.seconds - passage.last >= QUIET_SECONDS:
+            self._gap(key.flow, key.outgoing, passage.last, frame.seconds)
+        passage.frames += 1
+        passage.bytes += size
+        passage.last = frame.seconds
+
+    def drain(self, stopped: float) -> None:
+        """Read every packet that the kernel took until now; tell of the gaps that last until `stopped`."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        for ring in self.rings:
+            ring.freeze()
+            self.read()
+            while self._left(ring) > 0 and time.monotonic() < deadline:
+                time.sleep(RETIRE_MS / 1000)
+                self.read()
+            self._unread = self._left(ring)
+        if self._gap is None:
+            return
+        for key, passage in self._passages.items():
+            if stopped - passage.last >= QUIET_SECONDS:
+                self._gap(key.flow, key.outgoing, passage.last, stopped)
+
+    def _left(self, ring: Ring) -> int:
+        kernel = ring.statistics()
+        return kernel.frames - kernel.drops - self._frames
+
+    def missed(self) -> int:
+        """How many packets were not counted: dropped, cut off, left behind, or of more flows than there is room for."""
+        drops = sum(ring.statistics().drops for ring in self.rings)
+        cut = self._oversize.count() if self._oversize is not None else 0
+        return drops + cut + self._unread + self._forgotten
+
+    def report(self) -> dict[str, Any]:
+        """`{device, present, frames, missed, controls, passages: [[flow, outgoing, how, frames, bytes, first, last]]}`.
+
+        `bytes` are those of the packets from their first canary on.
+        """
+        return {
+            "device": self.device,
+            "present": self.present,
+            "frames": self._frames,
+            "missed": self.missed(),
+            "controls": list(self._controls),
+            "passages": [[*key, p.frames, p.bytes, p.first, p.last] for key, p in self._passages.items()],
+        }
+
+    def close(self) -> None:
+        """Free the ring."""
+        for ring in self.rings:
+            ring.close()
+        if self._oversize is not None:
+            self._oversize.close()
+
+
+def send_inside(device: str, token: bytes) -> bool:
+    """Put a control canary into the WireGuard device; returns whether the device is there and up.
+
+    It is an IPv4 packet between two documentation addresses: the watch sees it, no peer is woken by it, and WireGuard
+    drops it, since it has no peer for it.
+    """
+    payload = canary.fill(token, 64)
+    length = 28 + len(payload)
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0, _TTL, _UDP, 0, _FROM, _TO)
+    checked = header[:10] + struct.pack(">H", ~_sum(header) & 0xFFFF) + header[12:]
+    udp = struct.pack(">HHHH", _PORT, _PORT, 8 + len(payload), 0)
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sock:
+            sock.sendto(checked + udp + payload, (device, 0x0800))
+    except OSError as error:
+        # Any other error is somebody's who drops it: then the watch does not see it, and says so.
+        return error.errno not in _AWAY
+    return True
+
+
+def _sum(header: bytes) -> int:
+    total = int(sum(struct.unpack(f">{len(header) // 2}H", header)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total

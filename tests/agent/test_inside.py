@@ -1,0 +1,169 @@
+"""The inside of the tunnel, on a real layer 3 device: what is counted, in which direction, and what is not proven."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from conftest import sh
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS, Inside, Tunnel, send_inside
+from pytest_ciliumwg.agent.capture.inside_log import InsideLog
+from pytest_ciliumwg.agent.capture.watch import Watch
+from pytest_ciliumwg.agent.log import Log
+
+from . import frames_made as make
+
+pytestmark = pytest.mark.usefixtures("netns")
+
+DEVICE = "cilium_wg0"
+CONTROL = canary.make(make.PREFIX, 6, canary.CONTROL)
+
+
+@contextmanager
+def tun() -> Iterator[int]:
+    """A device without link headers, such as WireGuard's; what is written to the file comes out of the device."""
+    file = os.open("/dev/net/tun", os.O_RDWR)
+    try:
+        fcntl.ioctl(file, 0x400454CA, struct.pack("16sH22x", DEVICE.encode(), 0x0001 | 0x1000))
+        sh(f"ip link set {DEVICE} up")
+        yield file
+    finally:
+        os.close(file)
+
+
+def watch(*, headers: bool = False) -> Watch:
+    return Watch(["left"], make.index(), 1 << 17, 8, 51871, Tunnel(DEVICE, headers))
+
+
+def udp(size: int, flow: int = make.UDP_FLOW, payload: bytes | None = None) -> bytes:
+    packet = make.IP(src=make.A4, dst=make.B4) / make.UDP(sport=40000, dport=20003)
+    return bytes(packet / (make.payload(flow, size) if payload is None else make.Raw(payload)))
+
+
+def counts(result: dict[str, Any]) -> list[tuple[int, bool, str, int, int]]:
+    return [tuple(row[:5]) for row in result["inside"]["passages"]]
+
+
+def test_packets_are_counted_by_flow_and_direction() -> None:
+    with tun() as file:
+        one = watch()
+        for size in (100, 200, 300):
+            os.write(file, udp(size))
+        os.write(file, udp(100, payload=b"of somebody else" * 20))
+        assert send_inside(DEVICE, CONTROL)
+        result = one.stop()
+    assert counts(result) == [(make.UDP_FLOW, False, "canary", 3, 600)]
+    assert result["inside"]["controls"] == [6]
+    assert (result["inside"]["present"], result["inside"]["missed"]) == (True, 0)
+    assert result["inside"]["frames"] >= 5
+    assert not result["seen"], "what is inside is no sighting"
+
+
+def test_what_goes_in_is_told_from_what_comes_out() -> None:
+    with tun():
+        one = watch()
+        sh(f"ip route add {make.B4} dev {DEVICE}; ip addr add {make.A4}/32 dev {DEVICE}")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(canary.fill(make.token(make.UDP_FLOW), 64), (make.B4, 20003))
+        result = one.stop()
+    assert counts(result) == [(make.UDP_FLOW, True, "canary", 1, 64)]
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_packets_too_short_for_a_canary_are_known_by_their_header_where_asked_for(headers: bool) -> None:
+    with tun() as file:
+        one = watch(headers=headers)
+        os.write(file, udp(1, payload=b"x"))
+        result = one.stop()
+    assert counts(result) == ([(make.UDP_FLOW, False, "header", 1, 0)] if headers else [])
+
+
+def test_a_device_that_comes_later_is_taken_up() -> None:
+    one = watch()
+    assert one.stop()["inside"]["present"] is False
+    inside = Inside(Tunnel(DEVICE, headers=False), make.index(), 1 << 17, 8)
+    assert not inside.present
+    with tun() as file:
+        assert inside.follow()
+        os.write(file, udp(100))
+        inside.drain(time.time())
+        assert inside.report()["passages"][0][:4] == [make.UDP_FLOW, False, "canary", 1]
+    inside.close()
+
+
+def test_packets_that_were_not_read_are_told() -> None:
+    with tun() as file:
+        inside = Inside(Tunnel(DEVICE, headers=False), make.index(), 4096, 2)
+        for _ in range(50):
+            os.write(file, udp(1000, payload=bytes(1000)))
+        inside.drain(time.time())
+        report = inside.report()
+        inside.close()
+    assert report["missed"] > 0
+    assert report["frames"] + report["missed"] >= 50
+
+
+def logged(log: Log, kind: str) -> list[dict[str, Any]]:
+    return [entry for entry in log.after(0) if entry["kind"] == kind]
+
+
+def test_a_gap_in_a_flow_is_told_and_so_is_one_that_lasts_to_the_end() -> None:
+    with tun() as file:
+        inside, log = Inside(Tunnel(DEVICE, headers=False), make.index(), 1 << 17, 8), Log()
+        inside_log = InsideLog(inside, log)
+        os.write(file, udp(100))
+        time.sleep(QUIET_SECONDS + 0.05)  # a gap is a time in which nothing happens
+        os.write(file, udp(100))
+        inside.drain(time.time() + 5)
+        inside_log.step()
+        inside.close()
+    gaps = logged(log, "inside-gap")
+    assert [(gap["flow"], gap["outgoing"]) for gap in gaps] == [(make.UDP_FLOW, False)] * 2
+    assert gaps[0]["last"] - gaps[0]["first"] >= QUIET_SECONDS
+    assert gaps[1]["first"] == gaps[0]["last"]
+    assert gaps[1]["last"] - gaps[1]["first"] > 4
+
+
+def test_a_watch_that_does_not_see_its_control_canaries_says_so() -> None:
+    with tun():
+        chain = f'add chain netdev deaf out {{ type filter hook egress device "{DEVICE}" priority 0; policy drop; }}'
+        sh(f"nft 'add table netdev deaf; {chain}'")
+        inside, log = Inside(Tunnel(DEVICE, headers=False), make.index(), 1 << 17, 8), Log()
+        inside_log = InsideLog(inside, log)
+        for number in range(6):
+            inside_log.beat(number, canary.make(make.PREFIX, number, canary.CONTROL))
+            inside_log.step()
+        inside.close()
+    assert "were not seen" in logged(log, "inside-blind")[0]["what"]
+
+
+def test_a_device_that_is_down_lets_nothing_pass_and_so_nothing_is_missed() -> None:
+    with tun():
+        inside, log = Inside(Tunnel(DEVICE, headers=False), make.index(), 1 << 17, 8), Log()
+        inside_log = InsideLog(inside, log)
+        sh(f"ip link set {DEVICE} down")
+        for number in range(6):
+            inside_log.beat(number, canary.make(make.PREFIX, number, canary.CONTROL))
+            inside_log.step()
+        inside.close()
+    assert not log.after(0)
+
+
+def test_a_device_that_was_made_anew_leaves_a_time_that_is_not_proven() -> None:
+    inside, log = Inside(Tunnel(DEVICE, headers=False), make.index(), 1 << 17, 8), Log()
+    inside_log = InsideLog(inside, log)
+    for _ in range(2):
+        with tun():
+            inside_log.step()
+        inside_log.step()
+    inside.close()
+    assert len(logged(log, "inside-blind")) == 2
