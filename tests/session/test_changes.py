@@ -127,7 +127,7 @@ def test_what_goes_wrong_in_a_change_is_found(run_lab: RunLab, arguments: tuple[
         message = (run.outcome("fail") | run.outcome("inconclusive"))[title]
         assert (node or "lab-worker") in message
     # Nothing leaked but where a fault let it.
-    assert {title for title in failed(run) if "no-cleartext" in title} <= set(wanted)
+    assert {title for title in run.outcome("fail") if "no-cleartext" in title} <= set(wanted)
 
 
 def test_a_restart_that_forgets_is_found_by_the_suite_afterwards(run_lab: RunLab) -> None:
