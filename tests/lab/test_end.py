@@ -15,6 +15,7 @@ from pathlib import Path
 
 import packaging
 import pytest
+import tenacity
 
 import pytest_ciliumwg
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -149,7 +150,7 @@ def readable_by_all() -> Iterator[Path]:
     """A copy of the package where another user finds it."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
-    for module in (pytest_ciliumwg, packaging):
+    for module in (pytest_ciliumwg, packaging, tenacity):
         assert module.__file__ is not None
         source = Path(module.__file__).parent
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -14,12 +14,25 @@ ON = "/run/ciliumwg/on"
 """A script of the sandbox: `sh /run/ciliumwg/on NODE COMMAND…` runs a command in a node's namespaces."""
 
 # Every device of the lab has the same name, so with wireguard-go every node needs its own /run/wireguard, where the
-# device's control socket is.
+# device's control socket is: a process holds the mounts of each node, with all that the sandbox mounts later.
 _ON_KERNEL = 'node=$1; shift; exec nsenter --net=/run/netns/$node "$@"'
 _ON_USERSPACE = (
-    "node=$1; shift; exec nsenter --net=/run/netns/$node unshare --mount sh -c "
-    "'mount --bind /run/ciliumwg/'$node'/wireguard /run/wireguard && exec \"$@\"' sh \"$@\""
+    "node=$1; shift; read -r pid </run/ciliumwg/$node/mounts.pid; "
+    'exec nsenter --net=/run/netns/$node --target=$pid --mount --root "$@"'
 )
+# The holder tells its process id as this /proc numbers it, which may be the outer one.
+_HOLD_MOUNTS = """
+mount --make-rshared /
+for node in {nodes}; do
+    pid=$(unshare --mount --propagation slave sh -ec '
+        mount --bind /run/ciliumwg/$0/wireguard /run/wireguard
+        read -r pid rest </proc/self/stat
+        echo $pid
+        exec sleep infinity </dev/null >/dev/null 2>&1
+    ' $node &)
+    echo ${{pid:?no mounts for $node}} >/run/ciliumwg/$node/mounts.pid
+done
+"""
 
 _START_USERSPACE = """
 LOG_LEVEL=error sh {on} {node} wireguard-go -f {device} </dev/null >/run/ciliumwg/{node}/wireguard.log 2>&1 &
@@ -53,6 +66,7 @@ cat >{ON} <<'END'
 {_ON_KERNEL if kernel else _ON_USERSPACE}
 END
 mkdir -p {" ".join(f"{node.directory}/wireguard" for node in nodes)}
+{"" if kernel else _HOLD_MOUNTS.format(nodes=" ".join(node.name for node in nodes))}
 """
 
 
