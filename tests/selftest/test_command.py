@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
 
 
 def test_faults_are_caught_and_a_missing_check_is_noticed(tmp_path: Path) -> None:
-    done = run(tmp_path, "--ciliumwg-fault=device-mtu-high,leak-vlan", "--ciliumwg-nodes=2")
+    done = run(tmp_path, "--ciliumwg-fault=device-mtu-high,leak-vlan")
     assert done.returncode == 0, done.stdout
     assert "4 of 4 faults caught by the check that has to catch them, 0 wrong blames, 2 of 2 healthy" in done.stdout
     document = json.loads((tmp_path / "selftest.json").read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ def test_faults_are_caught_and_a_missing_check_is_noticed(tmp_path: Path) -> Non
     assert {run["result"] for run in document["runs"]} == {"caught", "clean"}
     assert "| leak-vlan | wire.no-cleartext[v4-icmp]" in (tmp_path / "selftest.md").read_text(encoding="utf-8")
 
-    narrow = ("--ciliumwg-fault=device-mtu-high", "--ciliumwg-nodes=2", "--ciliumwg-cilium-version=1.13")
+    narrow = ("--ciliumwg-fault=device-mtu-high", "--ciliumwg-cilium-version=1.13")
     without = run(tmp_path, *narrow, "-k", "not test_mtu")
     assert without.returncode == 1
     assert "device-mtu-high" in without.stdout
