@@ -22,6 +22,7 @@ from pathlib import Path
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.frames import FlowIndex
+from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 from pytest_ciliumwg.agent_client.client import RING
 
@@ -60,7 +61,7 @@ def watch(send: Callable[[], None]) -> Row:
     """Our watch, in this process."""
     index = FlowIndex(PREFIX, [(1, 17, bytes([10, 244, 0, 10]), bytes([10, 244, 1, 10]), 20000)])
     before = resource.getrusage(resource.RUSAGE_SELF)
-    one = Watch(["left"], index, RING["block_size"], RING["blocks"], 51871)
+    one = Watch(Plan(["left"], index, RING["block_size"], RING["blocks"], 51871))
     send()
     result = one.stop()
     after = resource.getrusage(resource.RUSAGE_SELF)

@@ -18,12 +18,15 @@ from pytest_ciliumwg.checks.helpers import (
     wireguard_messages,
 )
 from pytest_ciliumwg.checks.verify import Verify
+from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Protocol, Verdict
 from pytest_ciliumwg.model.watch import MessageKind
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.verdict.judge import Judge
+from pytest_ciliumwg.verdict.other_pods import in_clear, told, unproven
 
 ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another node'
 
@@ -91,6 +94,29 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
             seen=seen_in_clear(found),
             meaning=LEAK,
         )
+
+
+@pytest.mark.ciliumwg_check("wire.other-pods", source=ENCRYPTED)
+def test_other_pods(judge: Judge, settings: Settings, expected: Expectations, verify: Verify) -> None:
+    """Nothing that any other pod sends to a pod on another node is in cleartext: known by headers, never by payload."""
+    measurement, everywhere = judge.measurement, Place.everywhere("all nodes")
+    if settings.other_pods == "off":
+        verify.unsupported(everywhere, "left out by --ciliumwg-other-pods=off")
+        return
+    if "pod-to-pod" not in expected.encrypted_paths:
+        verify.unsupported(everywhere, f"not promised by Cilium {expected.config.version} as configured")
+        return
+    for node, why in unproven(measurement, expected.config.families):
+        verify.unmeasured(Place.of_node(node), why)
+    found = list(in_clear(measurement))
+    for clear in found:
+        where = Place.of_pods(clear.source, clear.destination)
+        if settings.other_pods == "report":
+            verify.unsupported(where, f"only reported (--ciliumwg-other-pods=report): {told(clear)}")
+        else:
+            verify(False, where=where, expected="nothing in cleartext", seen=told(clear), meaning=LEAK)
+    if not found:
+        verify(True, where=everywhere, expected="nothing in cleartext", seen="nothing")
 
 
 @pytest.mark.ciliumwg_check("wire.tunnelled", source=ENCRYPTED)

@@ -13,6 +13,9 @@ from . import canary
 from .capture.continuous import ContinuousWatch, Heartbeat
 from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
 from .capture.inside import Tunnel, send_inside
+from .capture.pod_filter import parse_network
+from .capture.pods import PodNetworks, send_pod_control
+from .capture.rings import Plan
 from .capture.watch import Watch, send_control
 from .traffic.sender import Sender
 from .traffic.server import Server
@@ -76,11 +79,10 @@ class Jobs:
         with self._lock:
             if "pulse" in request:
                 if job not in self._continuous:
-                    pulse, inside = _pulse(request["pulse"]), _inside(request)
-                    self._continuous[job] = ContinuousWatch(*_watch_arguments(request), pulse, inside)
+                    self._continuous[job] = ContinuousWatch(_plan(request), _pulse(request["pulse"]))
                 return {"started": self._continuous[job].started}
             if job not in self._watches:
-                self._watches[job] = Watch(*_watch_arguments(request), _inside(request))
+                self._watches[job] = Watch(_plan(request))
             return {"started": self._watches[job].started}
 
     def _watch_peek(self, request: Request) -> Reply:
@@ -100,6 +102,9 @@ class Jobs:
         problems = send_control(list(request["devices"]), token, list(request["targets"]))
         # A device that is not there is told by the watch: nothing can be inside it.
         send_inside(str(request["inside"]), token)
+        for network in request["pods"]:
+            for device in request["devices"]:
+                send_pod_control(str(device), parse_network(str(network)))
         return {"problems": problems}
 
     def _serve(self, request: Request) -> Reply:
@@ -148,18 +153,19 @@ def _named(jobs: dict[str, _Job], request: Request) -> _Job:
     return jobs[job]
 
 
-def _watch_arguments(request: Request) -> tuple[list[str], FlowIndex, int, int, int]:
-    ring = request["ring"]
-    flows = [_flow_row(row) for row in request["flows"]]
+def _plan(request: Request) -> Plan:
+    ring, inside = request["ring"], request["inside"]
     exclusive = frozenset(_packed(str(address)) for address in request["exclusive"])
-    index = FlowIndex(bytes.fromhex(request["prefix"]), flows, exclusive)
-    devices = [str(device) for device in request["devices"]]
-    return devices, index, int(ring["block_size"]), int(ring["blocks"]), int(request["wireguard_port"])
-
-
-def _inside(request: Request) -> Tunnel | None:
-    fields = request["inside"]
-    return None if fields is None else Tunnel(str(fields["device"]), bool(fields["headers"]))
+    networks = [parse_network(str(network)) for network in request["pods"]]
+    return Plan(
+        devices=[str(device) for device in request["devices"]],
+        flows=FlowIndex(bytes.fromhex(request["prefix"]), [_flow_row(row) for row in request["flows"]], exclusive),
+        block_size=int(ring["block_size"]),
+        blocks=int(ring["blocks"]),
+        wireguard_port=int(request["wireguard_port"]),
+        inside=None if inside is None else Tunnel(str(inside["device"]), bool(inside["headers"])),
+        pods=PodNetworks(networks, exclusive) if networks else None,
+    )
 
 
 def _pulse(fields: dict[str, Any]) -> Heartbeat:

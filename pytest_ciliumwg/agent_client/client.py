@@ -11,6 +11,7 @@ from typing import Any
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.errors import AgentError
+from pytest_ciliumwg.model.cluster import IPNetwork, first_of_each_family
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.base import AgentTransport
@@ -44,9 +45,13 @@ class Heartbeat:
 
 
 class Run:
-    """What ties the requests of one watch together: its canary prefix and the ids of its jobs."""
+    """What ties the requests of one watch together: its canary prefix, the ids of its jobs, and the pods' networks.
 
-    def __init__(self) -> None:
+    Without networks, packets between other pods are not watched.
+    """
+
+    def __init__(self, pod_networks: Sequence[IPNetwork] = ()) -> None:
+        self.pod_networks = tuple(pod_networks)
         self.prefix = secrets.token_bytes(canary.PREFIX_SIZE)
         self.job = self.prefix.hex()
 
@@ -148,6 +153,7 @@ class Agent:
             devices=list(devices),
             targets=list(targets),
             inside=DEVICE,
+            pods=[str(network) for network in first_of_each_family(run.pod_networks)],
         )
         return [str(problem) for problem in reply["problems"]]
 
@@ -227,4 +233,5 @@ def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_po
         "ring": RING,
         "inside": {"device": DEVICE, "headers": any(f.payload_size < canary.WHOLE_WITHIN for f in flows)},
         "wireguard_port": wireguard_port,
+        "pods": [str(network) for network in run.pod_networks],
     }

@@ -14,10 +14,12 @@ from pytest_ciliumwg.model.timeline import Event
 from pytest_ciliumwg.model.traffic import Delivery, Direction, EvidenceFrame, Flow, Sighting
 from pytest_ciliumwg.model.watch import (
     ControlSeen,
+    Conversation,
     DeviceReport,
     InsideReport,
     MessageKind,
     Passage,
+    PodsReport,
     WatchReport,
     WireGuardMessages,
 )
@@ -89,6 +91,7 @@ def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: S
         controls=frozenset(_control(row, nodes) for row in reply["seen"] if row["mark"] == canary.CONTROL),
         sightings=tuple(sighting(node, row) for row in reply["seen"] if row["mark"] != canary.CONTROL),
         inside=_inside(reply["inside"], first_control=2 * nodes.index(node)),
+        pods=_pods(reply["pods"]),
         errors=(*([blind] if blind else []), *reply["errors"]),
     )
 
@@ -162,6 +165,34 @@ def _inside(row: Row, first_control: int) -> InsideReport:
         missed=row["missed"],
         controls=frozenset(number - first_control for number in row["controls"] if number - first_control in (0, 1)),
         passages=passages(row),
+    )
+
+
+def conversation(row: Sequence[Any]) -> Conversation:
+    """Packets between two addresses of pods, as a watch tells of them."""
+    source, destination, protocol, device, outgoing, tunnel, frames, first, last, source_port, destination_port = row
+    return Conversation(
+        source=ip_address(source),
+        destination=ip_address(destination),
+        protocol=protocol,
+        source_port=source_port,
+        destination_port=destination_port,
+        device=device,
+        outgoing=outgoing,
+        tunnel=tunnel,
+        frames=frames,
+        first_at=first,
+        last_at=last,
+    )
+
+
+def _pods(row: Row | None) -> PodsReport | None:
+    if row is None:
+        return None
+    return PodsReport(
+        missed=row["missed"],
+        controls=frozenset((device, IPFamily(f"v{version}")) for device, version in row["controls"]),
+        conversations=tuple(conversation(fields) for fields in row["conversations"]),
     )
 
 

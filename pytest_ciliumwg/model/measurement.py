@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
@@ -35,3 +36,5 @@ class Measurement:
     before: Mapping[str, NodeState]
     after: Mapping[str, NodeState]
     problems: tuple[Problem, ...]
+    pods: frozenset[Pod] = frozenset()
+    """The pods, test pods included, that were there with the same addresses before and after the watch."""

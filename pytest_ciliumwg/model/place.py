@@ -90,6 +90,12 @@ class Place:
         return cls(path=path)
 
     @classmethod
+    def of_pods(cls, source: Pod, destination: Pod) -> Place:
+        """A directed pair of pods on two nodes."""
+        place = cls(pair=(source.node, destination.node), detail=f"{source.key} → {destination.key}")
+        return place.concerning(addresses=[*source.addresses, *destination.addresses])
+
+    @classmethod
     def of_outer(cls, node: str, device: str, source: IPAddress, destination: IPAddress) -> Place:
         """WireGuard's outer packets from one address to another, as they pass a node's device."""
         return cls(node=node, device=device, outer=(source, destination))

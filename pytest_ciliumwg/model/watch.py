@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from pytest_ciliumwg.model.cluster import IPAddress
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 from pytest_ciliumwg.model.traffic import Sighting
 
 PHASES = {0: "before the flows", 1: "after the flows"}
@@ -122,6 +122,39 @@ class InsideReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """Packets from one address to another in cleartext on a native device, known by their headers."""
+
+    source: IPAddress
+    destination: IPAddress
+    protocol: int
+    """IP's number for it, such as 17 for UDP."""
+    source_port: int
+    destination_port: int
+    """Of the first packet; 0 where the protocol has none."""
+    device: str
+    outgoing: bool
+    """Whether the packets left the node (true) or arrived (false)."""
+    tunnel: str
+    """`vxlan` or `geneve`, where they were inside one; else empty."""
+    frames: int
+    first_at: float
+    last_at: float
+    """Seconds since the epoch, on the node's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodsReport:
+    """Packets between addresses of pods, other than test pods, that one node's watch saw in cleartext."""
+
+    missed: int
+    """Packets that were not counted; where not 0, there may have been conversations that are missing here."""
+    controls: frozenset[tuple[str, IPFamily]]
+    """Devices on which the node's own control packet of a family was seen."""
+    conversations: tuple[Conversation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchReport:
     """One node's watch."""
 
@@ -134,5 +167,7 @@ class WatchReport:
     sightings: tuple[Sighting, ...]
     inside: InsideReport | None = None
     """None where the watch failed."""
+    pods: PodsReport | None = None
+    """None where the watch failed, or other pods' packets were not to be watched."""
     errors: tuple[str, ...] = ()
     """Why the watch was blind, or never began."""

@@ -55,6 +55,14 @@ _RUN = (
         None,
         "conformant",
     ),
+    Option(
+        "ciliumwg-other-pods",
+        "Traffic of other pods in cleartext, known by its headers: check (default) fails, report only tells, off does "
+        "not look",
+        values.one_of("check", "report", "off"),
+        "check",
+        "check|report|off",
+    ),
     Option("ciliumwg-report", "Write report.json and other evidence into this directory", values.path, None, "DIR"),
     Option(
         "ciliumwg-plan",

@@ -17,6 +17,7 @@ from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Protocol
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
 from pytest_ciliumwg.session.hooks import VERIFY, Conformance
 from pytest_ciliumwg.session.stages import INITIAL, Stage
@@ -33,6 +34,12 @@ def conformance(pytestconfig: pytest.Config) -> Conformance:
     plugin = pytestconfig.pluginmanager.getplugin("ciliumwg-conformance")
     assert isinstance(plugin, Conformance)  # noqa: S101 - these fixtures are loaded together with it
     return plugin
+
+
+@pytest.fixture(scope="session")
+def settings(conformance: Conformance) -> Settings:
+    """What the run was asked for."""
+    return conformance.settings
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +137,7 @@ def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
 @pytest.fixture(scope="session")
 def judge(
     conformance: Conformance,
+    settings: Settings,
     stage: Stage,
     cluster: Cluster,
     nodes: tuple[Node, ...],
@@ -145,7 +153,9 @@ def judge(
     pods, families, numbers = cluster.test_pods(), cluster.declared.families, FlowNumbers()
     flows = plan_flows(pods, families, mtu, numbers)
     flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, numbers)
-    measurement = measure(cluster, flows, states, expected.listen_port, conformance.run.progress)
+    other_pods = settings.other_pods != "off"
+    progress = conformance.run.progress
+    measurement = measure(cluster, flows, states, expected.listen_port, progress, other_pods=other_pods)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
 

@@ -17,7 +17,8 @@ from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, watch_report
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import host_key
-from pytest_ciliumwg.model.cluster import Node, Pod
+from pytest_ciliumwg.flows.pod_networks import pod_networks
+from pytest_ciliumwg.model.cluster import IPNetwork, Node, Pod
 from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Delivery, Flow
@@ -41,9 +42,11 @@ _CONCURRENCY = 32
 class _Watching:
     """The agents of one measurement, and what they are asked for, on all nodes at once."""
 
-    def __init__(self, cluster: Cluster, states: Mapping[str, NodeState], pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, cluster: Cluster, states: Mapping[str, NodeState], pool: ThreadPoolExecutor, networks: Sequence[IPNetwork]
+    ) -> None:
         self.cluster = cluster
-        self.run = Run()
+        self.run = Run(networks)
         self.nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in states]
         self.pods: Sequence[Pod] = cluster.test_pods()
         self.devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
@@ -159,14 +162,22 @@ class _Watching:
 
 
 def measure(
-    cluster: Cluster, flows: Sequence[Flow], states: Mapping[str, NodeState], port: int, progress: Progress
+    cluster: Cluster,
+    flows: Sequence[Flow],
+    states: Mapping[str, NodeState],
+    port: int,
+    progress: Progress,
+    *,
+    other_pods: bool = True,
 ) -> Measurement:
     """Run all flows inside one watch on every native device of every node.
 
+    With `other_pods`, packets between pods that are not test pods are watched as well, by their headers alone.
     An agent that fails makes its watch or flows unsound, with the reason.
     """
     with _workers() as pool:
-        watching = _Watching(cluster, states, pool)
+        pods = cluster.pods() if other_pods else ()
+        watching = _Watching(cluster, states, pool, pod_networks(cluster.nodes(), pods) if other_pods else ())
         progress(f"watching {sum(map(len, watching.devices.values()))} native devices of {len(watching.nodes)} nodes")
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
@@ -181,11 +192,13 @@ def measure(
         served = watching.stop_serving()
         watching.exchange_controls(1)
         reports = watching.reports()
+        pods_after = frozenset(cluster.pods()) if other_pods else frozenset()
         after = dict(zip(states, pool.map(cluster.state, states), strict=True))
     return Measurement(
         flows=tuple(flows),
         deliveries=watching.deliveries(flows, sent, served),
         watches=reports,
+        pods=pods_after.intersection(pods),
         before=before,
         after=after,
         problems=tuple(dict.fromkeys(watching.problems)),

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from scapy.contrib.geneve import GENEVE, GeneveOptions
-from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, fragment
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
     IPv6,
@@ -23,8 +23,23 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.frames import FlowIndex
 
 __all__ = [
-    "GENEVE", "ICMP", "IP", "TCP", "UDP", "VXLAN", "Dot1Q", "Ether", "GeneveOptions", "ICMPv6EchoRequest", "IPv6",
-    "IPv6ExtHdrDestOpt", "IPv6ExtHdrFragment", "IPv6ExtHdrHopByHop", "IPv6ExtHdrRouting", "Raw",
+    "GENEVE",
+    "ICMP",
+    "IP",
+    "TCP",
+    "UDP",
+    "VXLAN",
+    "Dot1Q",
+    "Ether",
+    "GeneveOptions",
+    "ICMPv6EchoRequest",
+    "IPOption",
+    "IPv6",
+    "IPv6ExtHdrDestOpt",
+    "IPv6ExtHdrFragment",
+    "IPv6ExtHdrHopByHop",
+    "IPv6ExtHdrRouting",
+    "Raw",
 ]  # fmt: skip
 
 PREFIX = bytes.fromhex("00112233445566ff")

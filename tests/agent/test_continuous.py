@@ -17,6 +17,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.continuous import ContinuousWatch, Heartbeat
 from pytest_ciliumwg.agent.capture.frames import Hit
 from pytest_ciliumwg.agent.capture.ring import Frame
+from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.sightings import Intervals, Key
 from pytest_ciliumwg.agent.jobs import NO_JOB
 from pytest_ciliumwg.agent.log import Log
@@ -51,7 +52,7 @@ def start() -> Iterator[Start]:
         devices: tuple[str, ...] = ("left",), block_size: int = 1 << 17, blocks: int = 64, period: float = 3600.0
     ) -> tuple[ContinuousWatch, Reader]:
         pulse = Heartbeat(7, 0, period, [])
-        watch = ContinuousWatch(list(devices), make.index(), block_size, blocks, 51871, pulse)
+        watch = ContinuousWatch(Plan(list(devices), make.index(), block_size, blocks, 51871), pulse)
         watches.append(watch)
         return watch, Reader(watch.collect)
 
@@ -247,7 +248,7 @@ def test_requests_of_a_continuous_watch() -> None:
     assert ask(agent, **begin) == first
     reader = Reader(lambda seen: ask(agent, op="watch-collect", job="w", acknowledged=seen))
     reader.until(bool, "pulse")
-    assert set(reader.read()) == {"ok", "now", "started", "entries", "overflow", "devices", "inside"}
+    assert set(reader.read()) == {"ok", "now", "started", "entries", "overflow", "devices", "inside", "pods"}
     end = ask(agent, op="watch-stop", job="w", acknowledged=0)
     assert end["stopped"] == end["now"]
     assert ask(agent, op="watch-stop", job="w", acknowledged=0) == end

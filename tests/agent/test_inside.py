@@ -17,6 +17,7 @@ from conftest import sh
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS, Inside, Tunnel, send_inside
 from pytest_ciliumwg.agent.capture.inside_log import InsideLog
+from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 from pytest_ciliumwg.agent.log import Log
 
@@ -41,7 +42,7 @@ def tun() -> Iterator[int]:
 
 
 def watch(*, headers: bool = False) -> Watch:
-    return Watch(["left"], make.index(), 1 << 17, 8, 51871, Tunnel(DEVICE, headers))
+    return Watch(Plan(["left"], make.index(), 1 << 17, 8, 51871, Tunnel(DEVICE, headers)))
 
 
 def udp(size: int, flow: int = make.UDP_FLOW, payload: bytes | None = None) -> bytes:

@@ -26,7 +26,7 @@ WATCH = {
     "op": "watch-start", "job": "w", "prefix": make.PREFIX.hex(), "devices": ["left"], "wireguard_port": 51871,
     "flows": [[3, "udp", make.A4, make.B4, 20003], [4, "icmp", make.A6, make.B6, 20004]],
     "exclusive": [make.A4, make.A6], "ring": {"block_size": 1 << 20, "blocks": 4},
-    "inside": {"device": "cilium_wg0", "headers": True},
+    "inside": {"device": "cilium_wg0", "headers": True}, "pods": [],
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_a_repeated_request_finds_the_job_that_it_began() -> None:
     first = ask(agent, **WATCH)
     assert ask(agent, **WATCH) == first
     control = {"op": "control", "prefix": make.PREFIX.hex(), "number": 6, "devices": ["right"], "targets": [],
-               "inside": "cilium_wg0"}  # fmt: skip
+               "inside": "cilium_wg0", "pods": []}  # fmt: skip
     assert ask(agent, **control) == {"ok": True, "problems": []}
     deadline = 200
     while not ask(agent, op="watch-peek", job="w")["controls"] and deadline:

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture import wireguard
+from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch, send_control
 
 from . import frames_made as make
@@ -26,7 +27,7 @@ ETH_P_ALL, SOL_PACKET, PACKET_STATISTICS = 3, 263, 6
 
 
 def start(block_size: int = BLOCK, blocks: int = 4, devices: tuple[str, ...] = ("left",)) -> Watch:
-    return Watch(list(devices), make.index(), block_size, blocks, 51871)
+    return Watch(Plan(list(devices), make.index(), block_size, blocks, 51871))
 
 
 SENDER = """

@@ -51,6 +51,12 @@ INSIDE = {
 }  # fmt: skip
 
 
+PODS = {
+    "missed": 2, "controls": [["eth0", 4], ["eth0", 6]],
+    "conversations": [["10.0.0.5", "10.0.1.5", 6, "eth0", True, "vxlan", 7, 10.0, 12.5, 40000, 5432]],
+}  # fmt: skip
+
+
 def reply(*rows: dict[str, Any]) -> dict[str, Any]:
     device = {
         "frames": 9, "kernel_frames": 10, "drops": 1, "truncated": 0, "wireguard": {"messages": [], "drops": 4},
@@ -62,6 +68,7 @@ def reply(*rows: dict[str, Any]) -> dict[str, Any]:
         "seen": list(rows),
         "errors": ["it was cut off"],
         "inside": INSIDE,
+        "pods": PODS,
     }
 
 
@@ -149,5 +156,16 @@ def test_what_passed_inside_by_flow_and_direction() -> None:
     }
 
 
-def test_a_watch_without_an_answer_saw_nothing_inside() -> None:
-    assert watch_report("two", AgentError("gone"), None, NODES).inside is None
+def test_packets_between_other_pods() -> None:
+    pods = watch_report("two", reply(), None, NODES).pods
+    assert pods is not None
+    assert (pods.missed, sorted(pods.controls, key=str)) == (2, [("eth0", IPFamily.V4), ("eth0", IPFamily.V6)])
+    (seen,) = pods.conversations
+    assert (str(seen.source), str(seen.destination), seen.protocol, seen.tunnel) == ("10.0.0.5", "10.0.1.5", 6, "vxlan")
+    assert (seen.frames, seen.first_at, seen.last_at) == (7, 10.0, 12.5)
+    assert (seen.source_port, seen.destination_port, seen.device, seen.outgoing) == (40000, 5432, "eth0", True)
+
+
+def test_a_watch_without_an_answer_saw_nothing_beside_the_flows() -> None:
+    report = watch_report("two", AgentError("gone"), None, NODES)
+    assert (report.inside, report.pods) == (None, None)

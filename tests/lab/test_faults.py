@@ -144,7 +144,7 @@ def test_peer_faults_show_in_the_state(raise_lab: Raise) -> None:
 
 
 WATCH = {"prefix": "00" * 8, "flows": [], "exclusive": [], "devices": ["eth0"], "wireguard_port": 51871,
-         "inside": {"device": "cilium_wg0", "headers": False}}  # fmt: skip
+         "inside": {"device": "cilium_wg0", "headers": False}, "pods": []}  # fmt: skip
 
 
 def ask(cluster: LabCluster, **request: object) -> dict[str, object]:
@@ -169,7 +169,7 @@ def test_a_late_watch_says_that_it_began_and_begins_later(raise_lab: Raise) -> N
     cluster = raise_lab(nodes=2, faults=("watch-late",))
     assert cluster.node_agent("lab-worker").name == "lab-worker"
     control = {"op": "control", "prefix": "00" * 8, "devices": ["eth0"], "targets": [],
-               "inside": "cilium_wg0"}  # fmt: skip
+               "inside": "cilium_wg0", "pods": []}  # fmt: skip
     start = ask(cluster, op="watch-start", job="w", ring={"block_size": 1 << 20, "blocks": 8}, **WATCH)
     assert start.keys() == {"ok", "started"}
     ask(cluster, **control, number=1)

@@ -94,3 +94,15 @@ def test_silence_of_a_blocked_network_is_no_pass(run_lab: Callable[..., SuiteRun
 
 def _any(title: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(title, pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize("choice", ["report", "off"])
+def test_other_pods_are_told_or_left_alone_where_that_is_asked_for(
+    run_lab: Callable[..., SuiteRun], choice: str
+) -> None:
+    options = "--ciliumwg-fault=leak-dns", f"--ciliumwg-other-pods={choice}", "--ciliumwg-nodes=2"
+    run = run_lab(*options, "-k", "other_pods")
+    assert run.result.ret == 0
+    told = run.outcome("skip")["wire.other-pods"]
+    assert ("→ 53 leaving lab-worker eth0 in cleartext" in told) is (choice == "report")
+    assert f"--ciliumwg-other-pods={choice}" in told

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 from .. import canary
 from ..log import UNSENT, Log
-from .frames import FlowIndex, Hit
-from .inside import Tunnel
+from .frames import Hit
 from .inside_log import InsideLog
 from .kernel_events import KernelEvents
 from .ring import Frame, Ring
-from .rings import Capture
+from .rings import Capture, Plan
 from .sightings import Intervals, key_of
 from .watch import send_control
 
@@ -49,19 +48,10 @@ class ContinuousWatch(Capture):
         ValueError: the heartbeat makes no sense.
     """
 
-    def __init__(
-        self,
-        devices: list[str],
-        index: FlowIndex,
-        block_size: int,
-        blocks: int,
-        wireguard_port: int,
-        pulse: Heartbeat,
-        inside: Tunnel | None = None,
-    ) -> None:
+    def __init__(self, plan: Plan, pulse: Heartbeat) -> None:
         if not (0 <= pulse.node < 1 << (32 - _NODE_SHIFT) and 0.05 <= pulse.period <= 3600):
             raise ValueError("a pulse needs a node from 0 to 4095 and a period from 0.05 to 3600 seconds")
-        super().__init__(devices, index, block_size, blocks, wireguard_port, inside)
+        super().__init__(plan)
         self._log = Log()
         self._inside_log = None if self._inside is None else InsideLog(self._inside, self._log)
         self._intervals = Intervals(self._log)
@@ -72,14 +62,14 @@ class ContinuousWatch(Capture):
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         try:
-            self._attached = {device: socket.if_nametoindex(device) for device in devices}
-            self._kernel = KernelEvents(devices)
+            self._attached = {device: socket.if_nametoindex(device) for device in plan.devices}
+            self._kernel = KernelEvents(plan.devices)
         except BaseException:
             self._close()
             raise
         self.started = time.time()
         self._result: dict[str, Any] | None = None
-        self._sampled = dict.fromkeys(devices, (0, 0))
+        self._sampled = dict.fromkeys(plan.devices, (0, 0))
         self._sampled_at = self.started
         self._next_pulse = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="continuous watch", daemon=True)
@@ -140,8 +130,7 @@ class ContinuousWatch(Capture):
         self._close()
 
     def _report(self, now: float) -> dict[str, Any]:
-        inside = None if self._inside is None else self._inside.report()
-        return {"now": now, "started": self.started, "devices": self._devices(), "inside": inside}
+        return {"now": now, "started": self.started, "devices": self._devices(), **self._beside()}
 
     def _beat(self) -> None:
         """Send a heartbeat when its time has come; a problem is logged once, until it works again."""

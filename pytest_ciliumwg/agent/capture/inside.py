@@ -11,19 +11,17 @@ import errno
 import mmap
 import socket
 import struct
-import time
 from typing import Any, Callable, NamedTuple
 
 from .. import canary
 from .frames import FlowIndex
-from .ring import RETIRE_MS, Frame, OversizeCounter, Ring
+from .ring import Frame, OversizeCounter, Ring, read_out
 
 QUIET_SECONDS = 1.0
 """A flow of which nothing passes for so long has a gap."""
 _MOST_PASSAGES = 1 << 16
 _TOKENS_REMEMBERED = 1 << 14
 _CONTROLS_REMEMBERED = 512
-_DRAIN_SECONDS = 5.0
 _AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
 _UDP, _TTL, _PORT = 17, 1, 9
 _FROM, _TO = socket.inet_aton("192.0.2.1"), socket.inet_aton("192.0.2.2")
@@ -76,7 +74,6 @@ class Inside:
         self._passages: dict[_Key, _Passage] = {}
         self._controls: dict[int, None] = {}
         self._tokens: dict[bytes, tuple[int, int] | None] = {}
-        self._frames = 0
         self._unread = 0
         self._forgotten = 0
         self._attached = 0
@@ -138,7 +135,6 @@ class Inside:
         """Count what has come since the last call."""
         for ring in self.rings:
             for count, first, end in ring.ready_blocks():
-                self._frames += count
                 at = self._find(ring.memory, first, end)
                 if at >= 0:
                     self._walk(ring, count, first, end, at)
@@ -202,23 +198,13 @@ class Inside:
 
     def drain(self, stopped: float) -> None:
         """Read every packet that the kernel took until now; tell of the gaps that last until `stopped`."""
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        for ring in self.rings:
-            ring.freeze()
-            self.read()
-            while self._left(ring) > 0 and time.monotonic() < deadline:
-                time.sleep(RETIRE_MS / 1000)
-                self.read()
-            self._unread = self._left(ring)
+        read_out(self.rings, self.read)
+        self._unread = sum(ring.left() for ring in self.rings)
         if self._gap is None:
             return
         for key, passage in self._passages.items():
             if stopped - passage.last >= QUIET_SECONDS:
                 self._gap(key.flow, key.outgoing, passage.last, stopped)
-
-    def _left(self, ring: Ring) -> int:
-        kernel = ring.statistics()
-        return kernel.frames - kernel.drops - self._frames
 
     def missed(self) -> int:
         """How many packets were not counted: dropped, cut off, left behind, or of more flows than there is room for."""
@@ -234,7 +220,7 @@ class Inside:
         return {
             "device": self.device,
             "present": self.present,
-            "frames": self._frames,
+            "frames": sum(ring.taken for ring in self.rings),
             "missed": self.missed(),
             "controls": list(self._controls),
             "passages": [[*key, p.frames, p.bytes, p.first, p.last] for key, p in self._passages.items()],

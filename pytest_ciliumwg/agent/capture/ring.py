@@ -9,7 +9,8 @@ import ctypes
 import mmap
 import socket
 import struct
-from typing import Iterator, NamedTuple, Sequence, Tuple
+import time
+from typing import Callable, Iterator, NamedTuple, Sequence, Tuple
 
 _SOL_PACKET = 263
 _PACKET_RX_RING = 5
@@ -31,6 +32,8 @@ _VLAN_VALID = 1 << 4
 RETIRE_MS = 100
 """A block that is not full is handed over after so many milliseconds. With few frames the ring lasts for this time
 its number of blocks: so long may the reader be kept off the processor before a frame is dropped."""
+
+DRAIN_SECONDS = 5.0
 
 _ROOM = 256
 """Less than so many bytes of a block are headers, the rest can hold a frame."""
@@ -74,6 +77,8 @@ class Ring:
         self.device = device
         self._block_size = block_size
         self._blocks = blocks
+        self.taken = 0
+        """Frames in all blocks that `ready_blocks` gave."""
         self._next = 0
         self._frames = self._drops = self._freezes = 0
         # Protocol 0 receives nothing until bind(), so that the first frame meets a complete ring.
@@ -113,9 +118,15 @@ class Ring:
             _, _, status, frames, first, used = _BLOCK_HEADER.unpack_from(self.memory, base)
             if not status & _BLOCK_READY:
                 return
+            self.taken += frames
             yield frames, base + first, base + min(used, self._block_size)
             _BLOCK_STATUS.pack_into(self.memory, base + _STATUS_AT, 0)
             self._next = (self._next + 1) % self._blocks
+
+    def left(self) -> int:
+        """How many frames the kernel has counted for the ring that were neither dropped nor given by `ready_blocks`."""
+        kernel = self.statistics()
+        return kernel.frames - kernel.drops - self.taken
 
     def frames(self, count: int, first: int, end: int) -> Iterator[Frame]:
         """Walk the frames of one block; stops at the first header that leads out of the block."""
@@ -151,6 +162,20 @@ class Ring:
         """Free the ring."""
         self.memory.close()
         self.socket.close()
+
+
+def read_out(rings: Sequence[Ring], read: Callable[[], None]) -> None:
+    """Take no more frames, and read to the last one that the kernel took until now.
+
+    The last blocks retire within RETIRE_MS; after DRAIN_SECONDS what is left stays unread.
+    """
+    for ring in rings:
+        ring.freeze()
+    deadline = time.monotonic() + DRAIN_SECONDS
+    read()
+    while any(ring.left() > 0 for ring in rings) and time.monotonic() < deadline:
+        time.sleep(RETIRE_MS / 1000)
+        read()
 
 
 class OversizeCounter:

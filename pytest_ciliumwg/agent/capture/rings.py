@@ -7,14 +7,14 @@ import os
 import struct
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from .frames import FlowIndex, Hit
 from .inside import Inside, Tunnel
-from .ring import RETIRE_MS, Frame, OversizeCounter, Ring
+from .pods import PodNetworks, PodWatch
+from .ring import Frame, OversizeCounter, Ring, read_out
 from .wireguard import MessageCounter
 
-_DRAIN_SECONDS = 5.0
 _NICE = -10
 
 
@@ -24,6 +24,23 @@ def before_others() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
+class Plan(NamedTuple):
+    """What a watch looks at."""
+
+    devices: list[str]
+    """The native devices."""
+    flows: FlowIndex
+    """The flows that are looked for."""
+    block_size: int
+    blocks: int
+    """Of the ring of each device: bytes of a block, and how many there are."""
+    wireguard_port: int
+    inside: Tunnel | None = None
+    """The inside of the tunnel, if that is watched too."""
+    pods: PodNetworks | None = None
+    """All pods' networks, if packets between other pods are counted too."""
+
+
 class Capture:
     """All frames of some devices, and what passes inside the tunnel; a subclass says what becomes of a hit.
 
@@ -31,29 +48,23 @@ class Capture:
         OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
     """
 
-    def __init__(
-        self,
-        devices: list[str],
-        index: FlowIndex,
-        block_size: int,
-        blocks: int,
-        wireguard_port: int,
-        inside: Tunnel | None = None,
-    ) -> None:
-        self._index = index
+    def __init__(self, plan: Plan) -> None:
+        self._index = plan.flows
         self._inside: Inside | None = None
-        self._frames: dict[str, int] = dict.fromkeys(devices, 0)
-        self._unreadable: dict[str, int] = dict.fromkeys(devices, 0)
+        self._pods: PodWatch | None = None
+        self._unreadable: dict[str, int] = dict.fromkeys(plan.devices, 0)
         self._rings: list[Ring] = []
         self._counters: dict[str, MessageCounter] = {}
         self._oversize: dict[str, OversizeCounter] = {}
         try:
-            for device in devices:
-                self._counters[device] = MessageCounter(device, wireguard_port)
-                self._oversize[device] = OversizeCounter(device, block_size)
-                self._rings.append(Ring(device, block_size, blocks))
-            if inside is not None:
-                self._inside = Inside(inside, index, block_size, blocks)
+            for device in plan.devices:
+                self._counters[device] = MessageCounter(device, plan.wireguard_port)
+                self._oversize[device] = OversizeCounter(device, plan.block_size)
+                self._rings.append(Ring(device, plan.block_size, plan.blocks))
+            if plan.inside is not None:
+                self._inside = Inside(plan.inside, plan.flows, plan.block_size, plan.blocks)
+            if plan.pods is not None:
+                self._pods = PodWatch(plan.devices, plan.pods)
         except BaseException:
             self._close()
             raise
@@ -65,7 +76,6 @@ class Capture:
     def _read(self, ring: Ring) -> None:
         memory, search = ring.memory, self._index.pattern.search
         for count, first, end in ring.ready_blocks():
-            self._frames[ring.device] += count
             match = search(memory, first, end)
             if match is not None:
                 self._walk(ring, count, first, end, match.start())
@@ -93,23 +103,14 @@ class Capture:
             self._unreadable[ring.device] += 1
 
     def _drain(self) -> list[str]:
-        """Read every frame that the kernel took until now, the last; the last blocks retire within RETIRE_MS.
-
-        Returns a sentence for each device of which frames were left.
-        """
-        problems: list[str] = []
+        """Read every frame that the kernel took until now; returns a sentence for each device with frames left."""
         if self._inside is not None:
             self._inside.drain(time.time())
-        for ring in self._rings:
-            ring.freeze()
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        for ring in self._rings:
-            self._read(ring)
-            while self._unread(ring) > 0 and time.monotonic() < deadline:
-                time.sleep(RETIRE_MS / 1000)
-                self._read(ring)
-            if self._unread(ring) > 0:
-                problems.append(f"{ring.device}: {self._unread(ring)} captured frames could not be read")
+        if self._pods is not None:
+            self._pods.drain()
+        read_out(self._rings, self._read_all)
+        left = [(ring.device, ring.left()) for ring in self._rings]
+        problems = [f"{device}: {count} captured frames could not be read" for device, count in left if count > 0]
         for counter in self._counters.values():
             counter.read()
         for device, count in self._unreadable.items():
@@ -117,9 +118,16 @@ class Capture:
                 problems.append(f"{device}: {count} captured frames could not be taken apart")
         return problems
 
-    def _unread(self, ring: Ring) -> int:
-        kernel = ring.statistics()
-        return kernel.frames - kernel.drops - self._frames[ring.device]
+    def _read_all(self) -> None:
+        for ring in self._rings:
+            self._read(ring)
+
+    def _beside(self) -> dict[str, Any]:
+        """What was seen beside the flows' frames: `{inside, pods}`, each None where it is not watched."""
+        return {
+            "inside": None if self._inside is None else self._inside.report(),
+            "pods": None if self._pods is None else self._pods.report(),
+        }
 
     def _error_of(self, ring: Ring) -> str | None:
         """The error that the kernel holds for a ring, in a sentence; reading it clears it."""
@@ -132,7 +140,7 @@ class Capture:
         for ring in self._rings:
             kernel = ring.statistics()
             devices[ring.device] = {
-                "frames": self._frames[ring.device],
+                "frames": ring.taken,
                 "kernel_frames": kernel.frames,
                 "drops": kernel.drops,
                 "freezes": kernel.freezes,
@@ -148,5 +156,6 @@ class Capture:
             counter.close()
         for oversize in self._oversize.values():
             oversize.close()
-        if self._inside is not None:
-            self._inside.close()
+        for beside in (self._inside, self._pods):
+            if beside is not None:
+                beside.close()

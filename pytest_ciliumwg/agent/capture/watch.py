@@ -10,11 +10,10 @@ from functools import partial
 from typing import Any, Callable
 
 from .. import canary
-from .frames import FlowIndex, Hit
-from .inside import Tunnel
+from .frames import Hit
 from .layers import describe
 from .ring import Frame
-from .rings import Capture, before_others
+from .rings import Capture, Plan, before_others
 from .sightings import Key, Seen, key_of
 
 FRAMES_KEPT = 4
@@ -32,16 +31,8 @@ class Watch(Capture):
         OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
     """
 
-    def __init__(
-        self,
-        devices: list[str],
-        index: FlowIndex,
-        block_size: int,
-        blocks: int,
-        wireguard_port: int,
-        inside: Tunnel | None = None,
-    ) -> None:
-        super().__init__(devices, index, block_size, blocks, wireguard_port, inside)
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
         self._seen: dict[Key, Seen] = {}
         self._errors: list[str] = []
         self._stopping = threading.Event()
@@ -72,6 +63,8 @@ class Watch(Capture):
             readers[ring.fileno()] = partial(self._read, ring)
         for counter in self._counters.values():
             readers[counter.fileno()] = counter.read
+        if self._pods is not None:
+            readers.update(dict.fromkeys([ring.fileno() for ring in self._pods.rings], self._pods.read))
         for fileno in readers:
             poller.register(fileno, _EVENTS)
         try:
@@ -102,8 +95,9 @@ class Watch(Capture):
                 self._errors.append(error)
         for counter in self._counters.values():
             counter.take_error()
-        if self._inside is not None:
-            self._inside.take_error()
+        for beside in (self._inside, self._pods):
+            if beside is not None:
+                beside.take_error()
 
     def _found(self, hit: Hit, device: str, frame: Frame, data: bytes) -> None:
         key = key_of(hit, device, frame)
@@ -119,7 +113,7 @@ class Watch(Capture):
             "devices": self._devices(),
             "errors": sorted(set(self._errors)),
             "seen": [seen.row(key) for key, seen in self._seen.items()],
-            "inside": None if self._inside is None else self._inside.report(),
+            **self._beside(),
         }
 
 

@@ -34,6 +34,7 @@ def bypass(
     families: Sequence[IPFamily] = (),
     to: LabNode | None = None,
     anywhere: bool = False,
+    ends: Sequence[tuple[IPAddress, IPAddress]] = (),
 ) -> None:
     """Lead packets from the node's test pod to another node's past the steering.
 
@@ -44,8 +45,10 @@ def bypass(
         families: The families that are led past; all without any.
         to: The other node; the next one if not given.
         anywhere: Whether it is every packet of the test pod, whatever its destination.
+        ends: Sources and destinations instead of those of the test pods.
     """
-    lab.run_in(node, bypass_script(lab, node, condition, families=families, to=to, anywhere=anywhere))
+    script = bypass_script(lab, node, condition, families=families, to=to, anywhere=anywhere, ends=ends)
+    lab.run_in(node, script)
 
 
 def bypass_script(
@@ -56,13 +59,11 @@ def bypass_script(
     families: Sequence[IPFamily] = (),
     to: LabNode | None = None,
     anywhere: bool = False,
+    ends: Sequence[tuple[IPAddress, IPAddress]] = (),
 ) -> str:
     """The shell text of `bypass`."""
-    chosen = [
-        _match(*pod_pair(lab, node, family, to), anywhere=anywhere)
-        for family in lab.families
-        if not families or family in families
-    ]
+    of_test_pods = (pod_pair(lab, node, family, to) for family in lab.families if not families or family in families)
+    chosen = [_match(*pair, anywhere=anywhere) for pair in ends or of_test_pods]
     if lab.expected.steering == "rule":
         # One chain for both families, so that a counting condition counts the packets of both.
         return _nft(f"""

@@ -1,0 +1,200 @@
+"""Packets between pods, in cleartext on native devices: seen by their headers alone, whoever's they are.
+
+The kernel hands over headers and nothing behind them, so no payload of other people's is ever in our memory. What is
+counted is who sent to whom; which of these addresses are pods that must not talk in cleartext, the controller knows.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, NamedTuple, Sequence, Tuple
+
+from .pod_filter import GENEVE_PORT, VXLAN_PORTS, Network, pod_filter
+from .ring import Frame, Ring, read_out
+
+RING_BLOCK, RING_BLOCKS = 65536, 32
+CONTROL_PROTOCOL = 253
+"""IP's protocol number for experiments (RFC 3692): that of the control packets."""
+_MOST_CONVERSATIONS = 4096
+_ETHERNET, _VXLAN = 14, 8
+_TCP, _UDP = 6, 17
+_WITH_PORTS = (_TCP, _UDP, 132)
+
+
+class PodNetworks(NamedTuple):
+    """What a watch is told of pods."""
+
+    networks: list[Network]
+    """Networks that hold all pods' addresses; they may hold more."""
+    ours: frozenset[bytes]
+    """The test pods' addresses: what runs between two of them the flows' own watch sees."""
+
+
+class Conversation(NamedTuple):
+    """What packets are counted by."""
+
+    source: bytes
+    destination: bytes
+    protocol: int
+    device: str
+    outgoing: bool
+    tunnel: str
+    """`vxlan`, `geneve`, or nothing."""
+
+
+class _Seen:
+    def __init__(self, at: float, ports: tuple[int, int]) -> None:
+        self.count = 0
+        self.first = self.last = at
+        self.ports = ports
+
+
+class PodWatch:
+    """Counts conversations between pods on some devices from construction until `close`.
+
+    Raises:
+        OSError: a device is missing, CAP_NET_RAW is, or there is no memory for the rings.
+        ValueError: there are too many networks.
+    """
+
+    def __init__(self, devices: Sequence[str], pods: PodNetworks) -> None:
+        self._pods = pods
+        self._seen: dict[Conversation, _Seen] = {}
+        self._controls: dict[tuple[str, int], None] = {}
+        self._forgotten = 0
+        self.rings: list[Ring] = []
+        program = pod_filter(pods.networks)
+        try:
+            for device in devices:
+                self.rings.append(Ring(device, RING_BLOCK, RING_BLOCKS, program))
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self) -> None:
+        """Count what has come since the last call."""
+        for ring in self.rings:
+            for count, first, end in ring.ready_blocks():
+                for frame in ring.frames(count, first, end):
+                    self._take(ring, frame)
+
+    def _take(self, ring: Ring, frame: Frame) -> None:
+        found = conversation(ring.memory[frame.start : frame.end])
+        if found is None:
+            return
+        source, destination, protocol, ports, tunnel = found
+        if protocol == CONTROL_PROTOCOL and source == destination and frame.outgoing:
+            self._controls[ring.device, 4 if len(source) == 4 else 6] = None
+            return
+        if source in self._pods.ours and destination in self._pods.ours:
+            return
+        key = Conversation(source, destination, protocol, ring.device, frame.outgoing, tunnel)
+        seen = self._seen.get(key)
+        if seen is None:
+            if len(self._seen) >= _MOST_CONVERSATIONS:
+                self._forgotten += 1
+                return
+            seen = self._seen[key] = _Seen(frame.seconds, ports)
+        seen.count += 1
+        seen.last = frame.seconds
+
+    def drain(self) -> None:
+        """Take no more, and read what the kernel took until now."""
+        read_out(self.rings, self.read)
+
+    def take_error(self) -> None:
+        """Take the kernel's errors away, which would wake poll for ever; the flows' own rings tell them."""
+        for ring in self.rings:
+            ring.take_error()
+
+    def report(self) -> dict[str, Any]:
+        """`{missed, controls: [[device, 4 or 6]], conversations}`.
+
+        Each conversation is `[source, destination, protocol, device, outgoing, tunnel, count, first, last, source port,
+        destination port]`.
+        """
+        rows: list[list[Any]] = []
+        for key, seen in self._seen.items():
+            ends = [_text(key.source), _text(key.destination)]
+            rows.append([*ends, *key[2:], seen.count, seen.first, seen.last, *seen.ports])
+        drops = sum(ring.statistics().drops for ring in self.rings)
+        return {"missed": drops + self._forgotten, "controls": list(self._controls), "conversations": rows}
+
+    def close(self) -> None:
+        """Free the rings."""
+        for ring in self.rings:
+            ring.close()
+
+
+_Found = Tuple[bytes, bytes, int, Tuple[int, int], str]
+
+
+def conversation(headers: bytes) -> _Found | None:
+    """(source, destination, protocol, ports, tunnel) of the innermost IP header; None where the bytes are none."""
+    try:
+        kind = struct.unpack_from(">H", headers, 12)[0]
+        port, payload = _outer(kind, headers)
+        if port in VXLAN_PORTS:
+            return _ip(headers, payload + _VXLAN, "vxlan")
+        if port == GENEVE_PORT:
+            return _ip(headers, payload + _VXLAN + (headers[payload] & 0x3F) * 4, "geneve")
+        return _ip(headers, 0, "")
+    except (IndexError, struct.error):
+        return None
+
+
+def _outer(kind: int, headers: bytes) -> tuple[int, int]:
+    """The destination port of a UDP datagram (0: it is none), and where its payload begins."""
+    if kind == 0x0800:
+        protocol, transport = headers[_ETHERNET + 9], _ETHERNET + (headers[_ETHERNET] & 15) * 4
+    else:
+        protocol, transport = headers[_ETHERNET + 6], _ETHERNET + 40
+    if protocol != _UDP or len(headers) < transport + 8:
+        return 0, 0
+    return struct.unpack_from(">H", headers, transport + 2)[0], transport + 8
+
+
+def _ip(headers: bytes, ethernet: int, tunnel: str) -> _Found | None:
+    kind, at = struct.unpack_from(">H", headers, ethernet + 12)[0], ethernet + _ETHERNET
+    if kind == 0x0800:
+        protocol, transport = headers[at + 9], at + (headers[at] & 15) * 4
+        source, destination = headers[at + 12 : at + 16], headers[at + 16 : at + 20]
+        first = not struct.unpack_from(">H", headers, at + 6)[0] & 0x1FFF
+    elif kind == 0x86DD:
+        protocol, transport, first = headers[at + 6], at + 40, True
+        source, destination = headers[at + 8 : at + 24], headers[at + 24 : at + 40]
+    else:
+        return None
+    if len(destination) not in (4, 16):
+        return None
+    with_ports = protocol in _WITH_PORTS and first and len(headers) >= transport + 4
+    ports = struct.unpack_from(">HH", headers, transport) if with_ports else (0, 0)
+    return source, destination, protocol, ports, tunnel
+
+
+def send_pod_control(device: str, network: Network) -> None:
+    """Send a control packet out of a device, addressed to the device itself: a switch drops what would go back.
+
+    Its source and destination are the pod network's own address, which is no pod's. Errors are not told: the watch
+    says that it did not see it.
+    """
+    address = network[0]
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+            sock.bind((device, 0))
+            mac = sock.getsockname()[4]
+            sock.send(mac + mac + _control(address))
+    except OSError:
+        return
+
+
+def _control(address: bytes) -> bytes:
+    if len(address) == 4:
+        header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 1, CONTROL_PROTOCOL, 0, address, address)
+        return b"\x08\x00" + header + bytes(20)
+    return b"\x86\xdd" + struct.pack(">IHBB16s16s", 6 << 28, 20, CONTROL_PROTOCOL, 1, address, address) + bytes(20)
+
+
+def _text(address: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)

@@ -1,0 +1,47 @@
+"""The networks of all pods: all addresses are in them, and they are few."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_ciliumwg.flows.pod_networks import MOST, pod_networks
+from pytest_ciliumwg.model.cluster import IPFamily, Node, Pod, first_of_each_family
+
+
+def node(*cidrs: str) -> Node:
+    return Node(name="one", addresses=(), pod_cidrs=tuple(map(ip_network, cidrs)))
+
+
+def pod(*addresses: str) -> Pod:
+    return Pod(name="web", namespace="default", node="one", addresses=tuple(map(ip_address, addresses)))
+
+
+def test_neighbouring_networks_become_one() -> None:
+    nodes = [node(f"10.244.{n}.0/24", f"fd00:10:244:{n:x}::/64") for n in range(4)]
+    assert [str(network) for network in pod_networks(nodes, [])] == ["10.244.0.0/22", "fd00:10:244::/62"]
+
+
+def test_a_pod_in_no_node_s_network_is_covered_too() -> None:
+    networks = pod_networks([node("10.244.0.0/24")], [pod("192.168.7.9"), pod("10.244.0.5")])
+    assert [str(network) for network in networks] == ["10.244.0.0/24", "192.168.7.9/32"]
+
+
+def test_without_pods_there_is_none() -> None:
+    assert pod_networks([node()], []) == ()
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=60))
+def test_many_are_covered_by_few(numbers: list[int]) -> None:
+    addresses = [ip_address(number) for number in numbers]
+    networks = pod_networks([], [pod(str(address)) for address in addresses])
+    assert len(networks) <= MOST
+    assert all(any(address in network for network in networks) for address in addresses)
+
+
+def test_the_first_of_each_family() -> None:
+    networks = [ip_network(text) for text in ("10.0.0.0/8", "11.0.0.0/8", "fd00::/64")]
+    first = {IPFamily.of(network): str(network) for network in first_of_each_family(networks)}
+    assert first == {IPFamily.V4: "10.0.0.0/8", IPFamily.V6: "fd00::/64"}
