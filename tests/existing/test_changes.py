@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.changes import actions
+from pytest_ciliumwg.changes.catalogue import DISRUPTIONS
 from pytest_ciliumwg.model.cluster import IPFamily
 from tests.apidouble import ApiDouble
 from tests.existing.conftest import MakeDouble, scenario
@@ -94,19 +95,27 @@ def test_a_gap_in_the_middle_of_a_rollout(lab_double: MakeDouble, run_suite: Any
     assert min(leak["first_at"] for leak in leaks) > min(event["since"] for event in rollout)
 
 
-def test_disruptions(lab_double: MakeDouble, run_suite: Any) -> None:
+# What one run of the disruptive profile does, in halves that can be run beside each other.
+HALVES = (("agent-restart", "agent-restart-all", "pod-churn"), ("key-replaced", "device-down", "port-blocked"))
+
+
+@pytest.mark.parametrize("half", HALVES, ids=" ".join)
+def test_disruptions(lab_double: MakeDouble, run_suite: Any, half: tuple[str, ...]) -> None:
     double = lab_of(lab_double, "1.18.3")
-    done, report = run_suite(double, "--ciliumwg-profile=disruptive", "-k", "test_change")
+    done, report = run_suite(double, "--ciliumwg-profile=disruptive", "-k", f"test_change and ({' or '.join(half)})")
     assert done.ret == 0, done.stdout.str()
-    stages = {check["params"].get("stage") for check in report["checks"]}
-    assert stages == {
-        "agent-restart", "agent-restart-all", "pod-churn", "key-replaced", "device-down", "port-blocked",
-    }  # fmt: skip
+    assert {check["params"].get("stage") for check in report["checks"]} == set(half)
     assert not {"fail", "inconclusive"} & set(outcomes(report).values())
     done.stdout.fnmatch_lines(
         ["*THIS RUN CHANGES THE CLUSTER*", "*node-restart: left out, it needs a cluster of kind or lab"]
     )
     assert double.ours() == []
+
+
+def test_every_disruption_of_such_a_cluster_is_tried_here() -> None:
+    assert {name for half in HALVES for name in half} == {
+        change.name for change in DISRUPTIONS if not change.left_out("existing", 2)
+    }
 
 
 def test_the_api_server_may_be_away(lab_double: MakeDouble, run_suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
