@@ -39,6 +39,8 @@ class Change:
     compared_with: tuple[str, ...] = ()
     """The earlier changes that it undoes too: afterwards everything has to be as before the first of them that was
     made. Empty: as before this change."""
+    cleartext_while: str = ""
+    """Of an outage: while what there may be cleartext, unless strict mode forbids it; for the verdict."""
     version: str = ""
     """The Cilium version that it brings; only an upgrade or downgrade brings one."""
 
@@ -99,6 +101,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does=f"sets cilium_wg0 of {{node}} down for {actions.OUT_SECONDS:.0f} s",
         source="recordings: 75 of 100 packets in cleartext (1.13), none (1.15)",
         act=actions.device_down,
+        cleartext_while="cilium_wg0 was down",
         operations=("device_down", "device_up"),
         undoes_itself=True,
     ),
@@ -108,6 +111,7 @@ DISRUPTIONS: tuple[Change, ...] = (
         does=f"drops UDP 51871 in and out of {{node}} for {actions.OUT_SECONDS:.0f} s",
         source="documentation of the strict mode: what cannot be encrypted shall not be sent",
         act=actions.block_port,
+        cleartext_while="WireGuard's port was blocked",
         operations=("block_port", "unblock_port"),
         undoes_itself=True,
     ),

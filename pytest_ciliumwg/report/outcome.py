@@ -36,6 +36,8 @@ class Tally:
     unfinished: int = 0
     """Checks that were selected and have no result at all."""
     nodes: int = 0
+    allowed: tuple[str, ...] = ()
+    """What was in cleartext and is allowed as declared, such as `573 frames in cleartext during device-down`."""
 
     @property
     def outcome(self) -> RunOutcome:
@@ -57,9 +59,14 @@ class Tally:
                 return f"INCONCLUSIVE: {self._what_is_in_doubt()}; nothing is proven"
             case RunOutcome.PARTIAL:
                 passed = "all passed" if self.passed == self.ran else f"{self.passed} passed, none failed"
-                return f"partial: {self.ran} of {_count(self.expected, 'check')} ran, {passed}"
+                ran = f"{self.ran} of {_count(self.expected, 'check')} ran"
+                return f"partial: {ran}, {passed}{self._with_what_is_allowed()}"
             case RunOutcome.CONFORMANT:
-                return f"conformant: {_count(self.passed, 'check')} passed on {self.nodes} nodes"
+                passed = f"{_count(self.passed, 'check')} passed on {self.nodes} nodes"
+                return f"conformant: {passed}{self._with_what_is_allowed()}"
+
+    def _with_what_is_allowed(self) -> str:
+        return f", with {' and '.join(self.allowed)} (no strict mode declared)" if self.allowed else ""
 
     def _what_is_wrong(self) -> str:
         if self.failed:

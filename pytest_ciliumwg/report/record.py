@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.report.outcome import Tally
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
+from pytest_ciliumwg.verdict.timeline import frames_in_clear
 
 Pair = tuple[str, str]
 Identity = tuple[str, tuple[tuple[str, str], ...]]
@@ -131,7 +132,12 @@ class RunRecord:
         for judgement in self.promised():
             known = worst.get(judgement.flow.pair, Verdict.ENCRYPTED)
             worst[judgement.flow.pair] = min(known, judgement.verdict, key=_WORST_VERDICT_FIRST.index)
-        return worst
+        return worst | dict.fromkeys(self._pairs_in_clear(), Verdict.CLEARTEXT)
+
+    def _pairs_in_clear(self) -> Iterator[Pair]:
+        """The pairs with cleartext while something was changed, also where that is allowed."""
+        for timeline in [made.watched.timeline for made in self.changes if made.watched]:
+            yield from (timeline.flows[seen.flow].pair for seen in timeline.clear if seen.flow in timeline.flows)
 
     def flows_in_clear(self) -> int:
         """How many flows that must be encrypted were in cleartext or passed the tunnel by, in any stage or change."""
@@ -139,6 +145,13 @@ class RunRecord:
         watched = [made.watched for made in self.changes if made.watched]
         strict = [seen.timeline for seen in watched if not seen.tolerance.clear_reported]
         return clear + sum(len({sighting.flow for sighting in timeline.clear}) for timeline in strict)
+
+    def _allowed(self) -> Iterator[str]:
+        """What was in cleartext in changes in which nothing promises that it is not."""
+        for made in self.changes:
+            if made.watched and made.watched.tolerance.clear_reported and made.watched.timeline.clear:
+                frames = frames_in_clear(made.watched.timeline.clear)
+                yield f"{frames} frames in cleartext while {made.change.cleartext_while}"
 
     def tally(self) -> Tally:
         """The run in numbers, from which its outcome follows."""
@@ -152,6 +165,7 @@ class RunRecord:
             clear=self.flows_in_clear(),
             unfinished=len(self.selected - known),
             nodes=len(self.nodes),
+            allowed=tuple(self._allowed()),
         )
 
 

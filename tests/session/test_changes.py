@@ -93,6 +93,8 @@ def test_device_down_is_reported_where_nobody_promises_to_fail_closed(run_lab: R
     reported = run.outcome("skip")["change.no-cleartext[device-down]"]
     assert "in cleartext" in reported
     assert "only the strict mode promises" in reported
+    assert re.search(r"with \d+ frames in cleartext while cilium_wg0 was down \(no strict mode", run.report["verdict"])
+    assert "cleartext" in {pair["verdict"] for pair in run.report["pairs"]}
 
 
 UPGRADE = "--ciliumwg-upgrade=1.13.18,1.15.10"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_ciliumwg.report.outcome import RunOutcome, Tally
@@ -19,6 +21,16 @@ def tally(
         expected=expected, ran=ran, passed=passed, failed=failed, inconclusive=inconclusive, nodes=3,
         clear=more.get("clear", 0), unfinished=more.get("unfinished", 0),
     )  # fmt: skip
+
+
+def test_cleartext_that_is_allowed_is_told_in_the_verdict() -> None:
+    allowed = "573 frames in cleartext while cilium_wg0 was down"
+    made = replace(tally(90, passed=90), allowed=(allowed,))
+    assert made.outcome is CONFORMANT
+    assert made.line() == f"conformant: 90 checks passed on 3 nodes, with {allowed} (no strict mode declared)"
+    assert replace(made, expected=99).line() == (
+        f"partial: 90 of 99 checks ran, all passed, with {allowed} (no strict mode declared)"
+    )
 
 
 TABLE: list[tuple[Tally, RunOutcome, str, int]] = [
