@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from pytest_ciliumwg.checks.verify import Verify
-from pytest_ciliumwg.expect import known_version, same_version
+from pytest_ciliumwg.expect import Expectations, known_version, same_version
+from pytest_ciliumwg.model.cluster import LeftOut, Node
 from pytest_ciliumwg.model.place import Place
-from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 
 
 @pytest.mark.ciliumwg_check(
@@ -68,4 +71,47 @@ def test_declared_option_is_the_actual_one(cluster: Cluster, verify: Verify, opt
         expected=f"{OPTIONS[option]} {declared}",
         seen=actual,
         meaning="Every expectation of this run is for another configuration; correct the one or the other.",
+    )
+
+
+@pytest.mark.ciliumwg_check("config.nodes", source="design: what is not covered is told, never passed over in silence")
+def test_every_node_runs_cilium(cluster: Cluster, verify: Verify) -> None:
+    """Every Ready Linux node that runs pods has a CiliumNode."""
+    for member in cluster.members():
+        verify(
+            member.left_out is not LeftOut.NO_CILIUM,
+            where=Place.of_node(member.name),
+            expected="a CiliumNode",
+            seen=member.left_out.value if member.left_out else "it has one",
+            meaning="Cilium encrypts nothing that is sent from or to this node's pods.",
+        )
+
+
+@pytest.mark.ciliumwg_check(
+    "config.node-encryption", source='documentation, "Node-to-node encryption": node-encryption-opt-out-labels'
+)
+def test_declared_node_encryption_holds(
+    cluster: Cluster, nodes: Sequence[Node], verify: Verify, expected: Expectations
+) -> None:
+    """Only nodes that were declared to opt out of node encryption do, and between two at least it holds."""
+    if not expected.config.node_encryption:
+        pytest.skip("node encryption is not declared; declare it with --ciliumwg-node-encryption=on")
+    labels = {member.name: member.labels for member in cluster.members()}
+    tested = [node for node in nodes if node.name in nodes_under_test(cluster)]
+    opted_out = [node.name for node in tested if not node.encryption_key]
+    allowed = " and ".join(expected.config.node_encryption_opt_out) or "none"
+    for node in tested:
+        verify(
+            bool(node.encryption_key) or expected.may_opt_out(labels.get(node.name, {})),
+            where=Place.of_node(node.name),
+            expected=f"encryption key 255 on its CiliumNode; labels of nodes that may opt out: {allowed}",
+            seen=f"{node.encryption_key or 0}: it opted out of node encryption",
+            meaning="What is sent from and to this node's own network is in cleartext.",
+        )
+    verify(
+        len(tested) - len(opted_out) >= 2,
+        where=Place.everywhere("all nodes").concerning(opted_out),
+        expected="two nodes at least between which node encryption holds",
+        seen=f"{', '.join(opted_out)} of {len(tested)} nodes opted out",
+        meaning="Node encryption was declared, and there is no traffic that it protects.",
     )

@@ -110,6 +110,13 @@ class Expectations:
         """
         return self.node_address_policy[1 if opted_out else 0]
 
+    def may_opt_out(self, labels: Mapping[str, str]) -> bool:
+        """Whether a node with these labels may opt out of node encryption, as it was declared."""
+        terms = [term.partition("=") for term in self.config.node_encryption_opt_out]
+        return bool(terms) and all(
+            label in labels and (not equals or labels[label] == value) for label, equals, value in terms
+        )
+
     def unfragmented(self, underlay: IPFamily) -> bool:
         """Whether no packet of the tunnel may be fragmented when it travels over this family."""
         return underlay in self.unfragmented_underlays
@@ -156,7 +163,9 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         node_address_policy=(
             (policy["node_encryption"], policy["opted_out"]) if config.node_encryption else (policy["plain"],) * 2
         ),
-        unfragmented_underlays=frozenset(IPFamily(name) for name in value("unfragmented")[routing]),
+        unfragmented_underlays=frozenset(
+            IPFamily(name) for name in value("unfragmented")["node_encryption" if config.node_encryption else routing]
+        ),
     )
 
 

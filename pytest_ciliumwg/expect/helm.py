@@ -26,6 +26,8 @@ class HelmRequest:
     """The pods' network of each family that the cluster has."""
     routing_mode: RoutingMode = "native"
     node_encryption: bool = False
+    node_encryption_opt_out: tuple[str, ...] | None = None
+    """The labels of the nodes that opt out of it; None: Cilium's default."""
     strict_mode: bool = False
     userspace_fallback: bool = False
     api_server: tuple[str, int] | None = None
@@ -90,6 +92,7 @@ def helm_values(request: HelmRequest) -> dict[str, Any]:
         "v6": IPFamily.V6 in request.pod_cidrs,
         "protocol": request.routing_mode,
         "tunnel": request.routing_mode != "native",
+        "opt_out": ",".join(request.node_encryption_opt_out or ()),
         "api_host": request.api_server and request.api_server[0],
         "api_port": request.api_server and request.api_server[1],
     }
@@ -110,6 +113,7 @@ def _parts(request: HelmRequest) -> Iterator[str]:
         "native_v6": native and IPFamily.V6 in request.pod_cidrs,
         "tunnel_over_v6": not native and request.v6_alone,
         "node_encryption": request.node_encryption,
+        "node_encryption_opt_out": request.node_encryption and request.node_encryption_opt_out is not None,
         "userspace_fallback": request.userspace_fallback,
         "strict_mode": request.strict_mode,
         "kube_proxy": request.api_server is None,

@@ -53,6 +53,8 @@ class Fault:
     """Families without which it means nothing."""
     devices: tuple[str, ...]
     """Native devices that the lab must have."""
+    node_encryption: bool
+    """Whether the lab must have node encryption."""
     during: str
     """The change during which it acts, by its operation's name; empty: it is a fault of a cluster that stands."""
     inject: Inject
@@ -111,6 +113,7 @@ def fault(
     families: Iterable[IPFamily] = (),
     devices: tuple[str, ...] = ("eth0",),
     seconds: float = 0.0,
+    node_encryption: bool = False,
     during: str = "",
 ) -> Callable[[Inject], Inject]:
     """Put a function into the catalogue; it is called once for each node that the fault hits."""
@@ -131,6 +134,7 @@ def fault(
             seconds=seconds,
             families=frozenset(families),
             devices=devices,
+            node_encryption=node_encryption,
             during=during,
             inject=inject,
         )
@@ -176,7 +180,7 @@ def parse(text: str, nodes: int) -> Injection:
 
 
 def resolve(spec: LabSpec, faults: Iterable[str]) -> tuple[tuple[Injection, ...], LabSpec]:
-    """The faults of these names, and the spec of a lab with the native devices that they need.
+    """The faults of these names, and the spec of a lab with the native devices and node encryption that they need.
 
     Raises:
         ProviderError: a fault or node is unknown, or such a lab cannot have the fault.
@@ -185,4 +189,5 @@ def resolve(spec: LabSpec, faults: Iterable[str]) -> tuple[tuple[Injection, ...]
     for injection in injections:
         injection.fault.check(spec)
     devices = max([spec.devices, *(injection.fault.devices for injection in injections)], key=len)
-    return injections, replace(spec, devices=devices)
+    encrypting = spec.node_encryption or any(injection.fault.node_encryption for injection in injections)
+    return injections, replace(spec, devices=devices, node_encryption=encrypting)

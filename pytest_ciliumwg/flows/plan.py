@@ -47,13 +47,15 @@ def plan_paths(
     promised: frozenset[Path],
     numbers: FlowNumbers,
 ) -> tuple[Flow, ...]:
-    """Flows on the other paths, from each node to the next one.
+    """Flows on the other paths, from each node to the next one, and from each that takes part to the next such one.
 
     The traffic of a node that opted out of node encryption is clear, to it and from it, whatever is promised.
     """
     by_name = {node.name: node for node in nodes}
+    taking_part = [pod for pod in pods if by_name[pod.node].encryption_key]
+    pairs = [*with_next(pods), *(with_next(taking_part) if len(taking_part) > 1 else ())]
     flows: list[Flow] = []
-    for source, destination in with_next(pods):
+    for source, destination in dict.fromkeys(pairs):
         ends: tuple[_Ends, ...] = (
             ("pod-to-node", _pod(source), _host(by_name[destination.node])),
             ("node-to-pod", _host(by_name[source.node]), _pod(destination)),

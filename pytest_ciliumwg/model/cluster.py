@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
@@ -86,7 +86,32 @@ class Pod:
         return first_of(self.addresses, family)
 
 
+class LeftOut(enum.Enum):
+    """Why a node of the cluster is not under test; the value is a clause on it, for people."""
+
+    OTHER_SYSTEM = "it does not run Linux"
+    VIRTUAL = "it is a virtual node"
+    NOT_READY = "it is not Ready and has no CiliumNode"
+    NO_PODS = "it has no CiliumNode, and no pods but those in its own network"
+    NO_CILIUM = "it is Ready, runs pods and has no CiliumNode"
+    SELECTOR = "it lacks the labels of --ciliumwg-node-selector"
+    MOST_NODES = "there are more nodes than --ciliumwg-max-nodes"
+    LATER = "it was not part of the cluster when the run began"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One node as Kubernetes knows it, whether it runs Cilium or not."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    left_out: LeftOut | None = None
+    """None for a node under test."""
+
+
 RoutingMode = Literal["native", "vxlan", "geneve"]
+OPT_OUT_LABELS = ("node-role.kubernetes.io/control-plane",)
+"""The labels of nodes that opt out of node encryption where Cilium is not told others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +125,8 @@ class CiliumConfig:
     families: frozenset[IPFamily]
     routing_mode: RoutingMode = "native"
     node_encryption: bool = False
+    node_encryption_opt_out: tuple[str, ...] = OPT_OUT_LABELS
+    """Labels, as `LABEL` or `LABEL=VALUE`: nodes that have all of them may opt out. Empty: none may."""
     userspace_fallback: bool = False
     """Whether WireGuard may run in user space, which makes `cilium_wg0` a tun device."""
     strict_mode: bool = False

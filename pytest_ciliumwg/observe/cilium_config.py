@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import cast
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
 
 _PLACE = "the ConfigMap cilium-config"
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false", ""})
+_OPT_OUT = "node-encryption-opt-out-labels"
 _TUNNELS = frozenset({"vxlan", "geneve"})
 _REPLACES_KUBE_PROXY = {
     "strict": True,
@@ -47,10 +48,17 @@ def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig
         families=frozenset(family for family, key in families.items() if _flag(data, key)),
         routing_mode=_routing_mode(data),
         node_encryption=_flag(data, "encrypt-node"),
+        node_encryption_opt_out=_opt_out(data),
         userspace_fallback=_flag(data, "enable-wireguard-userspace-fallback"),
         strict_mode=any(_flag(data, key) for key in strict),
         kube_proxy_replacement=_one_of(data, "kube-proxy-replacement", _REPLACES_KUBE_PROXY),
     )
+
+
+def _opt_out(data: Mapping[str, str]) -> tuple[str, ...]:
+    if _OPT_OUT not in data:
+        return OPT_OUT_LABELS
+    return tuple(term.strip() for term in _entry(data, _OPT_OUT).split(",") if term.strip())
 
 
 def _is_strict_mode(key: str) -> bool:

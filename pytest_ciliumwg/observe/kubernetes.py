@@ -22,6 +22,18 @@ class NodeFacts:
     cordoned: bool
     taints: tuple[str, ...]
     """As kubectl writes them: `key=value:effect`, or `key:effect`."""
+    labels: Mapping[str, str]
+
+    @property
+    def linux(self) -> bool:
+        """Whether it runs Linux, as it does where it says nothing."""
+        return self.labels.get("kubernetes.io/os", "linux") == "linux"
+
+    @property
+    def virtual(self) -> bool:
+        """Whether no machine stands behind it: a kubelet that runs pods elsewhere, as virtual-kubelet and Liqo do."""
+        labelled = self.labels.get("type") == "virtual-kubelet" or self.labels.get("liqo.io/type") == "virtual-node"
+        return labelled or any(taint.startswith("virtual-kubelet.io/provider") for taint in self.taints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +154,13 @@ def node_facts(raw: Mapping[str, Any]) -> NodeFacts:
     root, name = _named(raw, "Node")
     spec = root.get("spec")
     cordoned = spec.get("unschedulable") if spec is not None else None
+    labels = root["metadata"].get("labels")
     return NodeFacts(
         name=name,
         ready=_ready(root["status"]),
         cordoned=cordoned is not None and cordoned.boolean(),
         taints=tuple(_taint(taint) for taint in spec.each("taints")) if spec is not None else (),
+        labels={label: str(text) for label, text in labels.mapping().items()} if labels is not None else {},
     )
 
 

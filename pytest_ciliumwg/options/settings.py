@@ -30,6 +30,8 @@ class Settings:
     routing: Literal["native", "vxlan", "geneve"] | None = None
     kube_proxy: Literal["iptables", "ipvs", "none"] | None = None
     node_encryption: bool | None = None
+    node_encryption_opt_out: tuple[str, ...] | None = None
+    """The labels of the nodes that may; empty: none may."""
     strict_mode: bool | None = None
     userspace_fallback: bool | None = None
 
@@ -77,6 +79,10 @@ class Settings:
             return "--ciliumwg-upgrade-command and --ciliumwg-observe: either the command upgrades, or somebody else"
         if self.observe is not None and self.upgrade and self.provider != "existing":
             return "--ciliumwg-observe: nobody else upgrades a cluster of ours; leave it out, or leave out the upgrade"
+        if self.node_encryption_opt_out is not None and self.node_encryption is False:
+            return (
+                "--ciliumwg-node-encryption-opt-out: without --ciliumwg-node-encryption nothing is there to opt out of"
+            )
         if self.changes and "disruptive" not in self.profiles:
             return "--ciliumwg-change: changes are made with --ciliumwg-profile=disruptive only"
         return ""

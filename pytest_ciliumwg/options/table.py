@@ -132,7 +132,14 @@ _DECLARED = (
         values.switch,
         None,
         "on|off",
-        providers=CLUSTERS,
+    ),
+    Option(
+        "ciliumwg-node-encryption-opt-out",
+        "Which nodes may opt out of node encryption: those with all of these labels, or none "
+        "(default: node-role.kubernetes.io/control-plane, as Cilium's own)",
+        values.opt_out,
+        None,
+        "LABELS|none",
     ),
     Option(
         "ciliumwg-strict-mode",

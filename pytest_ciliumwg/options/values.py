@@ -10,6 +10,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 # Not compiled here: every run of pytest loads this module, and hardly any needs them.
 _CLUSTER_NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _LABEL = r"[A-Za-z0-9./_-]+=[A-Za-z0-9._-]*"
+_LABEL_OR_KEY = r"[A-Za-z0-9./_-]+(?:=[A-Za-z0-9._-]*)?"
 
 
 def one_of(*accepted: str) -> Callable[[str], str]:
@@ -105,6 +106,16 @@ def labels(text: str) -> Mapping[str, str]:
     if not found or not all(re.fullmatch(_LABEL, label) for label in found):
         raise ValueError("accepted is LABEL=VALUE, several separated by commas")
     return dict(label.split("=", 1) for label in found)
+
+
+def opt_out(text: str) -> tuple[str, ...]:
+    """Labels with or without a value, separated by commas; or `none`."""
+    found = names(text)
+    if found == ("none",):
+        return ()
+    if not found or not all(re.fullmatch(_LABEL_OR_KEY, label) for label in found):
+        raise ValueError("accepted is none, or LABEL or LABEL=VALUE, several separated by commas")
+    return found
 
 
 def path(text: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.waiting import for_each
@@ -157,6 +157,14 @@ class Cluster(Protocol):
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that run Cilium, as they are published now."""
+        ...
+
+    def members(self) -> tuple[Member, ...]:
+        """All nodes of the cluster as Kubernetes has them now, by name: those under test, and why the others are not.
+
+        Raises:
+            ProviderError: the cluster does not answer.
+        """
         ...
 
     def pods(self) -> tuple[Pod, ...]:

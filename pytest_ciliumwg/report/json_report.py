@@ -63,6 +63,7 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
             "description": record.description,
             "declared": plain(asdict(record.declared)) if record.declared else None,
             "nodes": record.nodes,
+            "left_out": [{"node": name, "why": why.value} for name, why in record.left_out.items()],
         },
         "profiles": record.profiles,
         "summary": dict(record.counts()),

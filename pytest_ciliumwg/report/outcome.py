@@ -36,6 +36,9 @@ class Tally:
     unfinished: int = 0
     """Checks that were selected and have no result at all."""
     nodes: int = 0
+    """Nodes under test."""
+    left_out: int = 0
+    """Nodes of the cluster that are not."""
     allowed: tuple[str, ...] = ()
     """What was in cleartext and is allowed as declared, such as `573 frames in cleartext during device-down`."""
 
@@ -60,13 +63,19 @@ class Tally:
             case RunOutcome.PARTIAL:
                 passed = "all passed" if self.passed == self.ran else f"{self.passed} passed, none failed"
                 ran = f"{self.ran} of {_count(self.expected, 'check')} ran"
-                return f"partial: {ran}, {passed}{self._with_what_is_allowed()}"
+                return f"partial: {ran}, {passed}{self._of_all()}{self._with_what_is_allowed()}"
             case RunOutcome.CONFORMANT:
-                passed = f"{_count(self.passed, 'check')} passed on {self.nodes} nodes"
+                passed = f"{_count(self.passed, 'check')} passed on {self._tested()} nodes"
                 return f"conformant: {passed}{self._with_what_is_allowed()}"
 
     def _with_what_is_allowed(self) -> str:
         return f", with {' and '.join(self.allowed)} (no strict mode declared)" if self.allowed else ""
+
+    def _tested(self) -> str:
+        return f"{self.nodes} of {self.nodes + self.left_out}" if self.left_out else str(self.nodes)
+
+    def _of_all(self) -> str:
+        return f", on {self._tested()} nodes" if self.left_out else ""
 
     def _what_is_wrong(self) -> str:
         if self.failed:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.finding import Finding, Remark
-from pytest_ciliumwg.model.cluster import CiliumConfig
+from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
-from pytest_ciliumwg.providers.base import Cluster
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 from pytest_ciliumwg.report.outcome import Tally
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 from pytest_ciliumwg.verdict.timeline import frames_in_clear
@@ -27,6 +27,7 @@ _WORST_VERDICT_FIRST = (
     Verdict.INCONCLUSIVE,
     Verdict.ENCRYPTED,
 )
+_SHOWN = 10
 _WORST_FIRST = ("fail", "inconclusive", "skip", "pass")
 
 
@@ -89,6 +90,9 @@ class RunRecord:
     description: list[str] = field(default_factory=list)
     declared: CiliumConfig | None = None
     nodes: list[str] = field(default_factory=list)
+    """Those under test."""
+    left_out: dict[str, LeftOut] = field(default_factory=dict)
+    """The other nodes of the cluster, and why they are not."""
     results: list[CheckResult] = field(default_factory=list)
     judges: dict[str, Judge] = field(default_factory=dict)
     """Stage → its flows, judged."""
@@ -102,9 +106,10 @@ class RunRecord:
     def describe(self, cluster: Cluster) -> None:
         """Take over what the cluster says of itself."""
         self.provider = cluster.provider
-        self.description = list(cluster.description)
         self.declared = cluster.declared
-        self.nodes = [node.name for node in cluster.nodes()]
+        self.nodes = nodes_under_test(cluster)
+        self.left_out = {member.name: member.left_out for member in cluster.members() if member.left_out}
+        self.description = [*cluster.description, *_opted_out(cluster, self.nodes), *_not_tested(self.left_out)]
 
     def add(self, result: CheckResult) -> None:
         """Keep one check's result: the worst of the phases of its test, and of its tries if a plugin repeats it."""
@@ -165,8 +170,24 @@ class RunRecord:
             clear=self.flows_in_clear(),
             unfinished=len(self.selected - known),
             nodes=len(self.nodes),
+            left_out=len(self.left_out),
             allowed=tuple(self._allowed()),
         )
+
+
+def _opted_out(cluster: Cluster, tested: Collection[str]) -> Iterator[str]:
+    """A line that names the nodes whose own traffic is in cleartext though node encryption was declared."""
+    if cluster.declared.node_encryption:
+        names = [node.name for node in cluster.nodes() if node.name in tested and not node.encryption_key]
+        yield f"opted out of node encryption: {', '.join(names) or 'no node'}"
+
+
+def _not_tested(left_out: Mapping[str, LeftOut]) -> Iterator[str]:
+    """A line for each reason why nodes are not under test, with their names."""
+    for why in dict.fromkeys(left_out.values()):
+        names = [name for name, reason in left_out.items() if reason is why]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        yield f"not under test, because {why.value}: {', '.join(names[:_SHOWN])}{more}"
 
 
 def sighting_fields(seen: Sighting) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_ciliumwg.expect import DEFAULT_VERSION
-from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, IPFamily
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, Progress
 
@@ -55,6 +55,8 @@ def _lab(settings: Settings, progress: Progress) -> Cluster:
         nodes=nodes_of(settings),
         families=families_of(settings),
         routing_mode=settings.routing or "native",
+        node_encryption=bool(settings.node_encryption),
+        node_encryption_opt_out=_opt_out(settings),
         fallback=bool(settings.userspace_fallback),
     )
     return create_faulty_lab(spec, settings.faults, progress)
@@ -89,6 +91,7 @@ def kind_spec(settings: Settings) -> KindSpec:
         "routing_mode": settings.routing,
         "kube_proxy": settings.kube_proxy,
         "node_encryption": settings.node_encryption,
+        "node_encryption_opt_out": settings.node_encryption_opt_out,
         "strict_mode": settings.strict_mode,
         "userspace_fallback": settings.userspace_fallback,
         "timeout": settings.timeout,
@@ -143,10 +146,17 @@ def declared_of(settings: Settings) -> Declared:
         families=families_of(settings) if settings.ip_family else None,
         routing_mode=settings.routing,
         node_encryption=settings.node_encryption,
+        node_encryption_opt_out=_opt_out(settings),
         userspace_fallback=settings.userspace_fallback,
         strict_mode=settings.strict_mode,
         kube_proxy_replacement=None if settings.kube_proxy is None else settings.kube_proxy == "none",
     )
+
+
+def _opt_out(settings: Settings) -> tuple[str, ...]:
+    """Who may opt out of node encryption: what is declared, never what is found."""
+    declared = settings.node_encryption_opt_out
+    return OPT_OUT_LABELS if declared is None else declared
 
 
 def _said(asked: dict[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def _existing_cluster(settings: Settings) -> Iterator[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, frozenset):
         return "+".join(sorted(member.value for member in value))
+    if isinstance(value, tuple):
+        return "+".join(value) or "none"
     return {"True": "on", "False": "off"}.get(str(value), str(value))
 
 

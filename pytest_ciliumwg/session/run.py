@@ -69,10 +69,10 @@ class ClusterRun:
 
     def _announce(self, cluster: Cluster) -> None:
         """Say what the cluster is, and what will be done to it, before anything is."""
-        self._record.describe(cluster)
-        for line in cluster.description:
-            self.progress(line)
         try:
+            self._record.describe(cluster)
+            for line in self._record.description:
+                self.progress(line)
             self._hit = hit_node(nodes_under_test(cluster))
             for line in announcement(self._settings, self._hit):
                 self.progress(line)

@@ -15,13 +15,15 @@ Object = dict[str, Any]
 AGENT = "cilium-agent"
 
 
-def node(name: str, addresses: Iterable[object], *, control_plane: bool) -> Object:
+def node(name: str, addresses: Iterable[object], *, control_plane: bool, **labels: str) -> Object:
     """A Kubernetes node."""
-    taints = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}] if control_plane else []
+    role = "node-role.kubernetes.io/control-plane"
+    taints = [{"key": role, "effect": "NoSchedule"}] if control_plane else []
+    found = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **({role: ""} if control_plane else {})}
     return {
         "kind": "Node",
         "apiVersion": "v1",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
+        "metadata": {"name": name, "labels": found | labels},
         "spec": {"taints": taints} if taints else {},
         "status": {
             "addresses": [

@@ -213,3 +213,27 @@ def test_an_unknown_version_is_refused_by_name() -> None:
 def test_an_expectation_has_a_source_by_its_own_name(attribute: str) -> None:
     assert hasattr(expect("1.20.3"), attribute)
     assert source(attribute)
+
+
+@pytest.mark.parametrize(
+    ("declared", "labels", "may"),
+    [
+        (None, {"node-role.kubernetes.io/control-plane": ""}, True),
+        (None, {"kubernetes.io/os": "linux"}, False),
+        ((), {"node-role.kubernetes.io/control-plane": ""}, False),
+        (("role=edge",), {"role": "edge"}, True),
+        (("role=edge",), {"role": "core"}, False),
+        (("role=edge", "zone"), {"role": "edge"}, False),
+        (("role=edge", "zone"), {"role": "edge", "zone": "a"}, True),
+    ],
+)
+def test_who_may_opt_out_of_node_encryption(
+    declared: tuple[str, ...] | None, labels: dict[str, str], may: bool
+) -> None:
+    how = {} if declared is None else {"node_encryption_opt_out": declared}
+    assert expect("1.20", node_encryption=True, **how).may_opt_out(labels) is may
+
+
+def test_with_node_encryption_outer_packets_may_be_fragments() -> None:
+    assert expect("1.20").unfragmented(V4)
+    assert not expect("1.20", node_encryption=True).unfragmented(V4)

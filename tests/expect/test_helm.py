@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -112,3 +113,11 @@ def test_renamed_values_are_new_ones_of_their_version() -> None:
     assert [change.since for change in changes] == sorted((change.since for change in changes), key=parse_version)
     assert all(parse_version(change.since) < parse_version(change.removed) for change in changes)
     assert {change.new for change in changes if change.old == "tunnel"} == {"routingMode", "tunnelProtocol"}
+
+
+def test_who_opts_out_of_node_encryption_is_what_was_declared() -> None:
+    asked = HelmRequest(version="1.20", pod_cidrs=BOTH, node_encryption=True)
+    assert "extraConfig" not in helm_values(asked)
+    for labels, selector in (((), ""), (("a=b", "c"), "a=b,c")):
+        values = helm_values(replace(asked, node_encryption_opt_out=labels))
+        assert values["extraConfig"] == {"node-encryption-opt-out-labels": selector}

@@ -9,9 +9,9 @@ from itertools import permutations
 import pytest
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.flows.plan import HEADERS, plan_flows, pod_flow, size_pairs, with_next
+from pytest_ciliumwg.flows.plan import HEADERS, plan_flows, plan_paths, pod_flow, size_pairs, with_next
 from pytest_ciliumwg.flows.ports import FlowNumbers
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.traffic import Protocol
 
 DUAL = frozenset(IPFamily)
@@ -81,3 +81,16 @@ def test_next_and_size_pairs() -> None:
 def test_a_pod_without_an_address_is_named() -> None:
     with pytest.raises(ProviderError, match=r"test/pod-1 on node node-1 has no IPv6 address"):
         pod_flow(FlowNumbers(), "pair", pod(0), pod(1, frozenset({IPFamily.V4})), IPFamily.V6, Protocol.UDP, 100, 1)
+
+
+def test_nodes_that_take_part_in_node_encryption_meet_though_others_are_between_them() -> None:
+    four = pods(4)
+    keys = (0, 255, 0, 255)
+    addresses = {pod.node: (IPv4Address(0xAC120002 + number),) for number, pod in enumerate(four)}
+    nodes = [
+        Node(name=pod.node, addresses=addresses[pod.node], encryption_key=key)
+        for pod, key in zip(four, keys, strict=True)
+    ]
+    flows = plan_paths(four, nodes, {}, frozenset({IPFamily.V4}), frozenset({"node-to-node"}), FlowNumbers())
+    promised = {flow.pair for flow in flows if flow.promised and flow.path == "node-to-node"}
+    assert promised == {("node-1", "node-3"), ("node-3", "node-1")}

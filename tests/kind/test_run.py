@@ -149,7 +149,7 @@ def test_the_plan_for_an_existing_cluster_says_what_is_declared(machine: Machine
     done.stdout.fnmatch_lines(
         [
             "cluster: provider existing, at most 5 nodes, context of the kubeconfig",
-            "declared: encryption on, strict_mode on; taken as found: version, *",
+            "declared: encryption on, node_encryption_opt_out node-role.kubernetes.io/control-plane, strict_mode on; *",
             "flows pair: 20 x tcp over IPv4, *",
         ]
     )

@@ -56,6 +56,12 @@ def test_kube_proxy_replacement_in_old_and_new_spellings(spelling: str, replaces
     assert config(kube_proxy_replacement=spelling).kube_proxy_replacement is replaces
 
 
+def test_who_may_opt_out_of_node_encryption() -> None:
+    assert config().node_encryption_opt_out == ("node-role.kubernetes.io/control-plane",)
+    assert config(node_encryption_opt_out_labels="").node_encryption_opt_out == ()
+    assert config(node_encryption_opt_out_labels="a=b, c").node_encryption_opt_out == ("a=b", "c")
+
+
 @pytest.mark.parametrize("suffix", ["", "_egress", "_ingress"])
 def test_strict_mode_in_old_and_new_names(suffix: str) -> None:
     assert config(**{f"enable_encryption_strict_mode{suffix}": "true"}).strict_mode

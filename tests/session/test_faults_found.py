@@ -45,6 +45,14 @@ FAULTS: dict[tuple[str, str], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         "wire.no-cleartext[v4-icmp]", (PAIR, "leaving lab-worker eth1"), (*SILENT, "steering.redirect*"),
     ),
     ("leak-vxlan", "1.20"): ("wire.no-cleartext[v4-udp]", (PAIR, "udp:8472/vxlan/eth/ipv4/udp"), SILENT),
+    ("node-without-cilium", "1.13"): ("config.nodes", ("lab-worker-bare: expected a CiliumNode",), ()),
+    ("node-opted-out", "1.20"): (
+        "config.node-encryption", ("lab-worker: expected encryption key 255", "all nodes: expected two nodes"), (),
+    ),
+    ("node-redirect-missing", "1.20"): (
+        "paths.hosts[node-to-node]", ("lab-worker → lab-worker2", "leaving lab-worker eth0"),
+        ("paths.hosts*", "wire.nothing-else"),
+    ),
     ("watch-late", "1.20"): ("capture.window", ("before the watch on lab-worker",), ("capture.control-*",)),
     ("tiny-ring", "1.20"): ("capture.no-drops", ("lab-worker eth0", "frames dropped"), ()),
 }  # fmt: skip

@@ -19,7 +19,7 @@ def tally(
     ran = passed + failed + inconclusive + skipped
     return Tally(
         expected=expected, ran=ran, passed=passed, failed=failed, inconclusive=inconclusive, nodes=3,
-        clear=more.get("clear", 0), unfinished=more.get("unfinished", 0),
+        left_out=more.get("left_out", 0), clear=more.get("clear", 0), unfinished=more.get("unfinished", 0),
     )  # fmt: skip
 
 
@@ -35,6 +35,8 @@ def test_cleartext_that_is_allowed_is_told_in_the_verdict() -> None:
 
 TABLE: list[tuple[Tally, RunOutcome, str, int]] = [
     (tally(90, passed=86, skipped=4), CONFORMANT, "conformant: 86 checks passed on 3 nodes", 0),
+    (tally(90, passed=90, left_out=180), CONFORMANT, "conformant: 90 checks passed on 3 of 183 nodes", 0),
+    (tally(90, passed=10, left_out=1), PARTIAL, "partial: 10 of 90 checks ran, all passed, on 3 of 4 nodes", 0),
     (tally(1, passed=1), CONFORMANT, "conformant: 1 check passed on 3 nodes", 0),
     (tally(90, passed=10), PARTIAL, "partial: 10 of 90 checks ran, all passed", 0),
     (tally(90, passed=8, skipped=2), PARTIAL, "partial: 10 of 90 checks ran, 8 passed, none failed", 0),

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pytest_ciliumwg.model.cluster import CiliumConfig
+
 from .conftest import SuiteRun
 
 OWN = '''
@@ -37,11 +39,14 @@ def test_no_check():
 
 SECOND = True
 '''
-SUITE = 98
+SUITE = 100
 """How many checks the core profile has; those of changes are 8 more."""
 PARTIAL = f"partial: 2 of {SUITE + 2} checks ran, all passed"
 
 Run = Callable[..., SuiteRun]
+
+
+DECLARED = CiliumConfig(version="1.20", encryption=True, families=frozenset())
 
 
 class NoCluster:
@@ -49,7 +54,7 @@ class NoCluster:
 
     def pytest_ciliumwg_cluster(self) -> object:
         return SimpleNamespace(
-            provider="lab", description=[], declared=None, nodes=list, close=lambda: None,
+            provider="lab", description=[], declared=DECLARED, nodes=list, members=list, close=lambda: None,
             test_pods=lambda: [SimpleNamespace(node="somewhere")],
         )  # fmt: skip
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pytest_ciliumwg.expect import expectations_for
 from pytest_ciliumwg.faults.catalogue import fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
+from pytest_ciliumwg.providers.lab.steering import redirect_script
+
+OPTED_OUT = "cilium/cilium documentation: node-encryption-opt-out-labels, whose default are the control planes"
 
 
 @fault(
@@ -35,3 +39,70 @@ def config_changed(lab: Lab, node: LabNode) -> None:
     """Change the configuration that the lab's API would show."""
     del node
     lab.config = replace(lab.config, routing_mode="vxlan")
+
+
+@fault(
+    "node-without-cilium",
+    description="there is one more node that is Ready and runs pods, and Cilium is not on it",
+    shows="a Ready Linux node in `kubectl get nodes` that no CiliumNode has",
+    source="a node pool whose taint the agents do not tolerate, EKS Fargate, an affinity of the DaemonSet",
+    catcher="config.nodes",
+    names="cluster",
+)
+def node_without_cilium(lab: Lab, node: LabNode) -> None:
+    """Let the lab's API show it."""
+    lab.bare_nodes.add(f"{node.name}-bare")
+
+
+@fault(
+    "node-encryption-nowhere",
+    description="node encryption is declared and on, and every node has opted out of it",
+    shows="encryption key 0 on every CiliumNode; all traffic of the nodes' own networks in cleartext",
+    source=OPTED_OUT,
+    catcher="config.node-encryption",
+    default="all nodes",
+    names="cluster",
+    steering="redirect",
+    node_encryption=True,
+)
+def node_encryption_nowhere(lab: Lab, node: LabNode) -> None:
+    """Opt out."""
+    _opt_out(lab, node)
+
+
+@fault(
+    "node-opted-out",
+    description="the node has opted out of node encryption, though it is no control plane",
+    shows="encryption key 0 on its CiliumNode; what is sent from and to its own network is in cleartext",
+    source=f"{OPTED_OUT}; a selector that matches more nodes than was meant",
+    catcher="config.node-encryption",
+    steering="redirect",
+    node_encryption=True,
+)
+def node_opted_out(lab: Lab, node: LabNode) -> None:
+    """Opt out."""
+    _opt_out(lab, node)
+
+
+@fault(
+    "node-redirect-missing",
+    description="the node steers its pods' packets into the tunnel, and not those of its own network",
+    shows="what the node itself sends, and what its pods send to other nodes, in cleartext; pod to pod is encrypted",
+    source="encrypt-node was switched on, and this node's agent was not restarted: its programs are without it",
+    catcher="paths.hosts",
+    also=["wire.nothing-else"],
+    leaks=["redirect"],
+    steering="redirect",
+    node_encryption=True,
+)
+def node_redirect_missing(lab: Lab, node: LabNode) -> None:
+    """Give it the redirects of a node without node encryption."""
+    without = expectations_for(replace(lab.expected.config, node_encryption=False))
+    lab.run_in(node, redirect_script(lab.spec, lab.layout, node, without))
+
+
+def _opt_out(lab: Lab, node: LabNode) -> None:
+    """Let the node, and the others for it, do what Cilium does once it has opted out."""
+    lab.replace_node(replace(node, opted_out=True))
+    for other in lab.layout:
+        lab.run_in(other, redirect_script(lab.spec, lab.layout, other, lab.expected))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
@@ -20,6 +20,7 @@ from pytest_ciliumwg.providers.existing.cilium import (
 from pytest_ciliumwg.providers.existing.guard import Guard
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
+from pytest_ciliumwg.providers.existing.members import members_of
 from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
 from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
@@ -103,6 +104,11 @@ class ExistingCluster:
         found = self._cilium.nodes()
         self._known = {node.name: node for node in found}
         return found
+
+    def members(self) -> tuple[Member, ...]:
+        """All nodes of the cluster as Kubernetes has them now, and why those that have no agents of ours have none."""
+        published = [node.name for node in self.nodes()]
+        return members_of(self._kube, published, self._selected, self._spec)
 
     def pods(self) -> tuple[Pod, ...]:
         """Every pod that has addresses of its own, test pods included."""

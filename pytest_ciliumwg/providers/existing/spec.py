@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
 DEFAULT_IMAGE = "python:3.14-alpine@sha256:05b2b8b732ecd268fee8727a369f936f022d1321b59befd13c30ede22769dcdc"
@@ -36,6 +36,8 @@ class Declared:
     families: frozenset[IPFamily] | None = None
     routing_mode: RoutingMode | None = None
     node_encryption: bool | None = None
+    node_encryption_opt_out: tuple[str, ...] = OPT_OUT_LABELS
+    """Who may opt out of node encryption; it is never taken from the cluster."""
     userspace_fallback: bool | None = None
     strict_mode: bool | None = None
     kube_proxy_replacement: bool | None = None

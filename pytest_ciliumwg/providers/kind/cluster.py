@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress
@@ -67,6 +67,10 @@ class KindProvider:
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that run Cilium, as they are published now."""
         return self._inner.nodes()
+
+    def members(self) -> tuple[Member, ...]:
+        """All nodes of the cluster as Kubernetes has them now."""
+        return self._inner.members()
 
     def pods(self) -> tuple[Pod, ...]:
         """Every pod that has addresses of its own, test pods included."""

@@ -17,7 +17,7 @@ from pytest_ciliumwg.expect.helm import (
     kubernetes_of,
     oldest_kind,
 )
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
 
 KubeProxy = Literal["iptables", "ipvs", "none"]
 DUAL = frozenset(IPFamily)
@@ -42,6 +42,8 @@ class KindSpec:
     routing_mode: RoutingMode = "native"
     kube_proxy: KubeProxy = "iptables"
     node_encryption: bool = False
+    node_encryption_opt_out: tuple[str, ...] | None = None
+    """The labels of the nodes that opt out of it, none if empty; None: Cilium's default, the control plane."""
     strict_mode: bool = False
     userspace_fallback: bool = False
     node_image: str | None = None
@@ -66,6 +68,9 @@ class KindSpec:
             families=self.families,
             routing_mode=self.routing_mode,
             node_encryption=self.node_encryption,
+            node_encryption_opt_out=self.node_encryption_opt_out
+            if self.node_encryption_opt_out is not None
+            else OPT_OUT_LABELS,
             userspace_fallback=self.userspace_fallback,
             strict_mode=self.strict_mode,
             kube_proxy_replacement=self.kube_proxy == "none",
@@ -145,6 +150,7 @@ class KindSpec:
                 pod_cidrs={family: cidr for family, cidr in POD_SUBNETS.items() if family in self.families},
                 routing_mode=self.routing_mode,
                 node_encryption=self.node_encryption,
+                node_encryption_opt_out=self.node_encryption_opt_out,
                 strict_mode=self.strict_mode,
                 userspace_fallback=self.userspace_fallback,
                 api_server=(f"{self.name}-control-plane", _API_PORT) if self.kube_proxy == "none" else None,

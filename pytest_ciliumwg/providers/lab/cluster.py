@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, LeftOut, Member, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
@@ -55,6 +55,12 @@ class LabCluster:
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, as they are published now."""
         return self.lab.publish()
+
+    def members(self) -> tuple[Member, ...]:
+        """All nodes as Kubernetes would have them now."""
+        members = [Member(name=node.name, labels=node.labels) for node in self.lab.layout]
+        bare = [Member(name=name, left_out=LeftOut.NO_CILIUM) for name in self.lab.bare_nodes]
+        return tuple(sorted((*members, *bare), key=lambda member: member.name))
 
     def pods(self) -> tuple[Pod, ...]:
         """All pods, test pods included."""

@@ -65,6 +65,8 @@ class Lab:
         """Node → what the version of its Cilium agent does."""
         self.agents: dict[str, AgentPod] = {}
         """Node → its imitated Cilium agent; a node whose agent is away has none."""
+        self.bare_nodes: set[str] = set()
+        """Nodes that Kubernetes has besides: Ready, with pods, and without Cilium."""
         self.not_ready: set[str] = set()
         """The nodes that are part of the cluster and not Ready."""
         self.revision = 1
@@ -237,13 +239,15 @@ class Lab:
                 public_key=self.keys.get(node.name),
                 pod_cidrs=node.pod_cidrs,
                 cilium_addresses=node.cilium_addresses,
-                encryption_key=255 if self._publishes_key_index(node) and node.name in self.keys else None,
+                encryption_key=self._key_index(node),
             )
             for node in self.layout
         )
 
-    def _publishes_key_index(self, node: LabNode) -> bool:
-        return self.running[node.name].steering == "redirect"
+    def _key_index(self, node: LabNode) -> int | None:
+        if self.running[node.name].steering != "redirect" or node.name not in self.keys:
+            return None
+        return 0 if node.opted_out else 255
 
     def publish_encryption_off(self) -> None:
         """Let Cilium's configuration say that encryption is disabled."""

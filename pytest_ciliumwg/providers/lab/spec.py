@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, IPNetwork, Pod, RoutingMode
+from pytest_ciliumwg.model.cluster import (
+    OPT_OUT_LABELS,
+    CiliumConfig,
+    IPAddress,
+    IPFamily,
+    IPNetwork,
+    Pod,
+    RoutingMode,
+)
 
 DUAL = frozenset(IPFamily)
 FEWEST_NODES, MOST_NODES = 2, 64
@@ -39,6 +47,8 @@ class LabSpec:
     """`vxlan` for a tunnel; the lab has no other."""
     userspace: bool = False
     """Use wireguard-go even where the kernel has WireGuard."""
+    node_encryption: bool = False
+    node_encryption_opt_out: tuple[str, ...] = OPT_OUT_LABELS
     fallback: bool = False
     """Imitate Cilium's userspace fallback: the WireGuard device dies with the agent. Cilium 1.11 to 1.16 alone."""
 
@@ -60,6 +70,8 @@ class LabSpec:
             raise ProviderError("the lab's tunnel is vxlan; choose --ciliumwg-routing=vxlan or native")
         if self.routing_mode != "native" and IPFamily.V4 not in self.families:
             raise ProviderError("the lab's tunnel runs over IPv4; choose --ciliumwg-ip-family=v4 or dual")
+        if self.node_encryption and self.tunnel:
+            raise ProviderError("the lab has node encryption with --ciliumwg-routing=native alone")
 
     def config(self, *, userspace: bool) -> CiliumConfig:
         """The configuration of the Cilium that the lab imitates."""
@@ -68,6 +80,8 @@ class LabSpec:
             encryption=True,
             families=self.families,
             routing_mode=self.routing_mode,
+            node_encryption=self.node_encryption,
+            node_encryption_opt_out=self.node_encryption_opt_out,
             userspace_fallback=userspace or self.fallback,
         )
 
@@ -127,11 +141,19 @@ class LabNode:
     idle_pod: LabPod
     pods: tuple[LabPod, ...]
     """The pods that it has now, the test pod first."""
+    opted_out: bool = False
+    """Whether it opted out of node encryption."""
 
     @property
     def addresses(self) -> tuple[IPAddress, ...]:
         """The InternalIPs, which are those of the first native device."""
         return self.underlay[0][1]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of the Kubernetes node."""
+        role = {} if self.index else {OPT_OUT_LABELS[0]: ""}
+        return {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux"} | role
 
     @property
     def directory(self) -> str:
@@ -164,7 +186,9 @@ def node_name(index: int) -> str:
 
 def plan_nodes(spec: LabSpec) -> tuple[LabNode, ...]:
     """Names and addresses of all nodes and pods."""
-    return tuple(_plan_node(spec, index) for index in range(spec.nodes))
+    expected = expectations_for(spec.config(userspace=False))
+    nodes = (_plan_node(spec, index) for index in range(spec.nodes))
+    return tuple(replace(node, opted_out=spec.node_encryption and expected.may_opt_out(node.labels)) for node in nodes)
 
 
 def _plan_node(spec: LabSpec, index: int) -> LabNode:

@@ -15,8 +15,12 @@ from pytest_ciliumwg.providers.lab.topology import OVERLAY_PORT
 
 NFT_TABLE = "cilium_lab"
 """The nftables table that marks pods' packets: the work of `bpf_lxc` in Cilium."""
+PASSING = 5
+"""The lowest preference of the filters for what is never redirected: 5 to 8."""
 FILTER_PREFERENCE = 10
 """The lowest preference of the redirecting tc filters; a fault's come before them."""
+NODE_PREFERENCE = 30000
+"""Beyond those of all pods: the preferences of what node encryption redirects."""
 ACTION = 51
 """The tc action that all redirecting filters share: to change it changes them all at once."""
 
@@ -115,14 +119,38 @@ def _remote_pods(nodes: Sequence[LabNode], node: LabNode, family: IPFamily) -> s
 def redirect_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations) -> str:
     """Redirect a node's packets for the pods of these nodes, and for no others, into its WireGuard device."""
     wanted = redirects(spec, nodes, node, expected)
+    outer = _outer_packets(spec, expected) if _encrypts_nodes(expected, node) else []
     lines = [f"{pref} {match}" for pref, (_, match) in wanted.items()]
     return "\n".join(
         [
             f"tc actions replace action mirred egress redirect dev {expected.device_name} index {ACTION}",
             *(_FILTERS.format(device=device, wanted="\n".join(lines), least=FILTER_PREFERENCE, action=ACTION)
               for device in spec.devices),
+            *(f"tc filter replace dev {device} egress {passing} flowid 1:1"
+              for device in spec.devices for passing in outer),
         ]
     )  # fmt: skip
+
+
+def _encrypts_nodes(expected: Expectations, node: LabNode) -> bool:
+    return expected.config.node_encryption and not node.opted_out
+
+
+def _outer_packets(spec: LabSpec, expected: Expectations) -> list[str]:
+    """What of the nodes' own packets never goes into the device: its outer ones, and neighbour discovery."""
+    found = []
+    for place, family in enumerate(sorted_families(spec.families)):
+        match = tc_match(family)
+        found.append(
+            f"protocol {tc_protocol(family)} pref {PASSING + place} u32 match {match} protocol 17 0xff "
+            f"match {match} dport {expected.listen_port} 0xffff"
+        )
+    if IPFamily.V6 in spec.families:
+        found += [
+            f"protocol ipv6 pref {PASSING + 2 + place} u32 match ip6 protocol 58 0xff match u8 {kind} 0xff at 40"
+            for place, kind in enumerate((135, 136))
+        ]
+    return found
 
 
 # Adds what is not there, then removes what shall not be; nothing that stays is touched.
@@ -168,7 +196,7 @@ def redirects(
             )
             for place, family in enumerate(families)
         }
-    return {
+    found = {
         _preference(pod, family): (
             family,
             (
@@ -180,6 +208,23 @@ def redirects(
         for peer in _others(nodes, node)
         for pod in peer.pods
     }
+    return found | (_node_redirects(spec, nodes, node) if _encrypts_nodes(expected, node) else {})
+
+
+def _node_redirects(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> dict[int, tuple[IPFamily, str]]:
+    """With node encryption: what goes to other nodes that take part, and what this node itself sends to their pods."""
+    found: dict[int, tuple[IPFamily, str]] = {}
+    for family in sorted_families(spec.families):
+        kind, ip = tc_protocol(family), tc_match(family)
+        own = node.device_address(spec.devices[0], family)
+        for peer in _others(nodes, node):
+            if not peer.opted_out:
+                place = NODE_PREFERENCE + 4 * peer.index + 2 * (family is IPFamily.V6)
+                address = peer.device_address(spec.devices[0], family)
+                found[place] = family, f"protocol {kind} u32 match {ip} dst {address}"
+                to_pods = f"match {ip} src {own} match {ip} dst {peer.pod_cidr(family)}"
+                found[place + 1] = family, f"protocol {kind} u32 {to_pods}"
+    return found
 
 
 def _preference(pod: LabPod, family: IPFamily) -> int:

@@ -1,0 +1,73 @@
+"""All nodes of a cluster: those without Cilium are told, and what an option leaves out as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_ciliumwg.model.cluster import LeftOut, Member
+from tests.apidouble import ApiDouble, shapes
+from tests.apidouble.recorded import NODE
+from tests.existing.conftest import Connect, MakeDouble
+
+OTHER_SYSTEM: dict[str, Any] = {"kubernetes.io/os": "windows"}
+RIG = ["rig-control-plane", NODE, "rig-worker2"]
+
+
+def add_node(double: ApiDouble, name: str, *, ready: bool = True, **labels: str) -> None:
+    """One more node, without Cilium."""
+    made = shapes.node(name, ["172.18.0.99"], control_plane=False, **labels)
+    if not ready:
+        made["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    double.store.put("nodes", made)
+
+
+def add_pod(double: ApiDouble, node: str, *, host_network: bool = False, phase: str = "Running") -> None:
+    """A pod there."""
+    pod: dict[str, Any] = shapes.agent_pod(node, "172.18.0.99", name=f"web-{node}-{phase}-{host_network}".lower())
+    pod["metadata"] |= {"namespace": "default", "labels": {}}
+    pod["spec"]["hostNetwork"], pod["status"]["phase"] = host_network, phase
+    double.store.put("pods", pod)
+
+
+def left_out(members: tuple[Member, ...]) -> dict[str, LeftOut]:
+    return {member.name: member.left_out for member in members if member.left_out}
+
+
+def test_all_under_test(recorded: MakeDouble, connect: Connect) -> None:
+    members = connect(recorded()).members()
+    assert [member.name for member in members] == RIG
+    assert left_out(members) == {}
+
+
+def test_each_node_without_cilium_has_its_reason(recorded: MakeDouble, connect: Connect) -> None:
+    double = recorded()
+    for name in ("bare", "idle", "ended"):
+        add_node(double, name)
+    add_pod(double, "bare")
+    add_pod(double, "idle", host_network=True)
+    add_pod(double, "ended", phase="Succeeded")
+    add_node(double, "off", ready=False)
+    add_node(double, "win", **OTHER_SYSTEM)
+    add_node(double, "aci", type="virtual-kubelet")
+    for name in ("off", "win", "aci"):
+        add_pod(double, name)
+    cluster = connect(double)
+    assert left_out(cluster.members()) == {
+        "bare": LeftOut.NO_CILIUM,
+        "idle": LeftOut.NO_PODS,
+        "ended": LeftOut.NO_PODS,
+        "off": LeftOut.NOT_READY,
+        "win": LeftOut.OTHER_SYSTEM,
+        "aci": LeftOut.VIRTUAL,
+    }
+    assert [pod.node for pod in cluster.test_pods()] == RIG
+
+
+def test_what_an_option_leaves_out_is_said(recorded: MakeDouble, connect: Connect) -> None:
+    few = connect(recorded(), max_nodes=2)
+    assert left_out(few.members()) == {"rig-worker2": LeftOut.MOST_NODES}
+    double = recorded()
+    for name in RIG[:2]:
+        double.store.merge("nodes", None, name, {"metadata": {"labels": {"pool": "blue"}}})
+    chosen = connect(double, node_selector={"pool": "blue"})
+    assert left_out(chosen.members()) == {"rig-worker2": LeftOut.SELECTOR}
