@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 from pytest_ciliumwg import __version__
 from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
-from pytest_ciliumwg.report.record import CheckResult, RunRecord, plain, sighting_fields
+from pytest_ciliumwg.report.record import CheckResult, Pair, RunRecord, plain, sighting_fields
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 SCHEMA = 1
@@ -68,10 +70,8 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
         "profiles": record.profiles,
         "summary": dict(record.counts()),
         "checks": [_check(result) for result in record.results],
-        "pairs": [
-            {"source": source, "destination": destination, "verdict": verdict.value}
-            for (source, destination), verdict in record.matrix().items()
-        ],
+        "pairs": _pairs(record.matrix()),
+        "sizes": _pairs(record.sizes()),
         "flows": [
             _flow(judgement) | {"stage": stage}
             for stage, judge in record.judges.items()
@@ -91,6 +91,13 @@ def _check(result: CheckResult) -> dict[str, Any]:
     fields = asdict(replace(result, findings=(), unmeasured=(), unsupported=()))
     del fields["doubt"], fields["about_a_change"]
     return fields | said | {"title": result.title}
+
+
+def _pairs(verdicts: Mapping[Pair, Verdict]) -> list[dict[str, Any]]:
+    return [
+        {"source": source, "destination": destination, "verdict": verdict.value}
+        for (source, destination), verdict in verdicts.items()
+    ]
 
 
 def _flow(judgement: Judgement) -> dict[str, Any]:

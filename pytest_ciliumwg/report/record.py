@@ -28,6 +28,7 @@ _WORST_VERDICT_FIRST = (
     Verdict.ENCRYPTED,
 )
 _SHOWN = 10
+_OUTSIDE = (Verdict.CLEARTEXT, Verdict.BYPASS)
 _WORST_FIRST = ("fail", "inconclusive", "skip", "pass")
 
 
@@ -132,21 +133,28 @@ class RunRecord:
         return tuple(judgement for judgement in self.judgements() if judgement.flow.promised)
 
     def matrix(self) -> dict[Pair, Verdict]:
-        """The worst verdict of each directed node pair, of the flows that must be encrypted."""
-        worst: dict[Pair, Verdict] = {}
-        for judgement in self.promised():
-            known = worst.get(judgement.flow.pair, Verdict.ENCRYPTED)
-            worst[judgement.flow.pair] = min(known, judgement.verdict, key=_WORST_VERDICT_FIRST.index)
-        return worst | dict.fromkeys(self._pairs_in_clear(), Verdict.CLEARTEXT)
+        """The worst verdict of each directed node pair, of the flows that must be encrypted.
+
+        Whether every size is delivered is another question than whether a pair can talk (see `sizes`): of the flows
+        that probe sizes only what passed outside the tunnel counts here.
+        """
+        sizes = (judgement for judgement in self.promised() if judgement.flow.purpose == "size")
+        outside = [judgement for judgement in sizes if judgement.verdict in _OUTSIDE]
+        others = (judgement for judgement in self.promised() if judgement.flow.purpose != "size")
+        return _worst_of_pairs([*others, *outside]) | dict.fromkeys(self._pairs_in_clear(), Verdict.CLEARTEXT)
 
     def _pairs_in_clear(self) -> Iterator[Pair]:
         """The pairs with cleartext while something was changed, also where that is allowed."""
         for timeline in [made.watched.timeline for made in self.changes if made.watched]:
             yield from (timeline.flows[seen.flow].pair for seen in timeline.clear if seen.flow in timeline.flows)
 
+    def sizes(self) -> dict[Pair, Verdict]:
+        """The worst verdict of the flows that probe sizes, of each directed node pair on which they are probed."""
+        return _worst_of_pairs(judgement for judgement in self.promised() if judgement.flow.purpose == "size")
+
     def flows_in_clear(self) -> int:
         """How many flows that must be encrypted were in cleartext or passed the tunnel by, in any stage or change."""
-        clear = sum(judgement.verdict in (Verdict.CLEARTEXT, Verdict.BYPASS) for judgement in self.promised())
+        clear = sum(judgement.verdict in _OUTSIDE for judgement in self.promised())
         watched = [made.watched for made in self.changes if made.watched]
         strict = [seen.timeline for seen in watched if not seen.tolerance.clear_reported]
         return clear + sum(len({sighting.flow for sighting in timeline.clear}) for timeline in strict)
@@ -188,6 +196,14 @@ def _not_tested(left_out: Mapping[str, LeftOut]) -> Iterator[str]:
         names = [name for name, reason in left_out.items() if reason is why]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         yield f"not under test, because {why.value}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _worst_of_pairs(judgements: Iterable[Judgement]) -> dict[Pair, Verdict]:
+    worst: dict[Pair, Verdict] = {}
+    for judgement in judgements:
+        known = worst.get(judgement.flow.pair, Verdict.ENCRYPTED)
+        worst[judgement.flow.pair] = min(known, judgement.verdict, key=_WORST_VERDICT_FIRST.index)
+    return worst
 
 
 def sighting_fields(seen: Sighting) -> dict[str, Any]:

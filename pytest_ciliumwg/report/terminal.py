@@ -34,6 +34,7 @@ def summarize(writer: Any, record: RunRecord) -> None:
     for line in record.description:
         writer.line(line)
     _matrix(writer, record)
+    _sizes(writer, record)
     counts = record.counts()
     flows = record.promised()
     writer.line(", ".join(f"{counts[name]} {name}" for name in ("pass", "fail", "inconclusive", "skip")) + " (checks)")
@@ -45,6 +46,22 @@ def summarize(writer: Any, record: RunRecord) -> None:
         writer.line(line, green=fine, red=not fine)
     tally = record.tally()
     writer.line(tally.line(), **{_COLOURS[tally.outcome]: True})
+
+
+def _sizes(writer: Any, record: RunRecord) -> None:
+    """Write what became of the flows that probe sizes, and which sizes were not delivered."""
+    judged = [judgement for judgement in record.promised() if judgement.flow.purpose == "size"]
+    if not judged:
+        return
+    verdicts = Counter(judgement.verdict for judgement in judged)
+    counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict])
+    lost: dict[str, set[int]] = {}
+    for judgement in judged:
+        if judgement.verdict is Verdict.UNREACHABLE:
+            flow = judgement.flow
+            lost.setdefault(f"{flow.protocol.value} {flow.family.value}", set()).add(flow.payload_size)
+    which = "; ".join(f"{kind}: {', '.join(map(str, sorted(sizes)))} bytes" for kind, sizes in lost.items())
+    writer.line(f"sizes: {counts} (flows){f'; not delivered: {which}' if which else ''}")
 
 
 def _by_design(writer: Any, record: RunRecord) -> None:
@@ -69,7 +86,7 @@ def _inconclusive(writer: Any, record: RunRecord) -> None:
 
 
 def _matrix(writer: Any, record: RunRecord) -> None:
-    """Rows send, columns receive; the worst verdict of all flows of the pair."""
+    """Rows send, columns receive; the worst verdict of each pair (see `RunRecord.matrix`)."""
     matrix, nodes = record.matrix(), record.nodes
     if not matrix:
         return

@@ -1,0 +1,67 @@
+"""What a run says of pairs whose flows are delivered, and whose sizes are not."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_ciliumwg.model.traffic import Delivery, Flow, Verdict
+from pytest_ciliumwg.report import terminal
+from pytest_ciliumwg.report.json_report import document
+from pytest_ciliumwg.report.record import RunRecord
+from pytest_ciliumwg.verdict.judge import Judge, Judgement
+from tests.verdict.test_judge import FLOW, NODES, sound
+
+PAIR = ("one", "two")
+SIZE = replace(FLOW, id=1, purpose="size", payload_size=1421)
+
+
+def judged(flow: Flow, verdict: Verdict) -> Judgement:
+    return Judgement(flow, Delivery(flow=flow.id, sent=2, received=0, served=0, payload_bytes=0), verdict, "")
+
+
+def record(*judgements: Judgement) -> RunRecord:
+    judge = Judge(sound(), NODES)
+    judge.__dict__["judgements"] = judgements
+    made = RunRecord(provider="lab", profiles=["core"], nodes=["one", "two"])
+    made.judges["initial"] = judge
+    return made
+
+
+def shown(made: RunRecord) -> list[str]:
+    out = io.StringIO()
+    writer = SimpleNamespace(
+        section=lambda title, sep: out.write(f"{sep} {title} {sep}\n"),
+        line=lambda text, **_: out.write(f"{text}\n"),
+        write=lambda text, **_: out.write(text),
+    )
+    terminal.summarize(writer, made)
+    return out.getvalue().splitlines()
+
+
+def test_a_size_that_is_lost_has_a_line_of_its_own() -> None:
+    made = record(judged(FLOW, Verdict.ENCRYPTED), judged(SIZE, Verdict.UNREACHABLE))
+    assert made.matrix() == {PAIR: Verdict.ENCRYPTED}
+    lines = shown(made)
+    assert "sizes: 1 unreachable (flows); not delivered: udp v4: 1421 bytes" in lines
+    assert not any("lost" in line for line in lines)
+    report = json.loads(json.dumps(document(made, 1)))
+    assert report["pairs"] == [{"source": "one", "destination": "two", "verdict": "encrypted"}]
+    assert report["sizes"] == [{"source": "one", "destination": "two", "verdict": "unreachable"}]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CLEARTEXT, Verdict.BYPASS])
+def test_a_size_outside_the_tunnel_is_in_the_matrix(verdict: Verdict) -> None:
+    made = record(judged(FLOW, Verdict.ENCRYPTED), judged(SIZE, verdict))
+    assert made.matrix() == made.sizes() == {PAIR: verdict}
+    assert f"sizes: 1 {verdict.value} (flows)" in shown(made)
+
+
+def test_without_sizes_there_is_no_line() -> None:
+    made = record(judged(FLOW, Verdict.UNREACHABLE))
+    assert made.matrix() == {PAIR: Verdict.UNREACHABLE}
+    assert not any(line.startswith("sizes:") for line in shown(made))
