@@ -26,7 +26,8 @@ from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 from pytest_ciliumwg.agent_client.client import RING
 
-PREFIX = bytes.fromhex("a1b2c3d4e5f60718")
+CANARIES = canary.Canaries.of(b"of the benchmark")
+PREFIX = CANARIES.prefix
 EVERY = 1000
 SENDER = """
 import socket, sys
@@ -54,12 +55,12 @@ def frames() -> tuple[bytes, bytes]:
     head = bytes.fromhex(
         "020000000001020000000002" + "0800" + "4500011c00004000401100000a0000010a000002" + "04d204d301080000"
     )
-    return head + b"\x5a" * 256, head + canary.fill(canary.make(PREFIX, 1, canary.REQUEST), 256)
+    return head + b"\x5a" * 256, head + canary.fill(CANARIES.make(1, canary.REQUEST), 256)
 
 
 def watch(send: Callable[[], None]) -> Row:
     """Our watch, in this process."""
-    index = FlowIndex(PREFIX, [(1, 17, bytes([10, 244, 0, 10]), bytes([10, 244, 1, 10]), 20000)])
+    index = FlowIndex(CANARIES, [(1, 17, bytes([10, 244, 0, 10]), bytes([10, 244, 1, 10]), 20000)])
     before = resource.getrusage(resource.RUSAGE_SELF)
     one = Watch(Plan(["left"], index, RING["block_size"], RING["blocks"], 51871))
     send()

@@ -50,7 +50,7 @@ def test_done(change: ChangeResult, verify: Verify) -> None:
     source="recordings: agent restarts and upgrades leak for seconds (1.13); CVE-2025-32793",
 )
 def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
-    """At no time around the change is a packet between pods in cleartext, unless it takes the tunnel away on purpose."""
+    """At no time is a packet between pods in cleartext, unless the change takes the tunnel away on purpose."""
     if (seen := watched(change, verify)) is None:
         return
     timeline, tolerance = seen.timeline, seen.tolerance

@@ -27,6 +27,9 @@ VERSION = 4
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
 _LONGEST_WAIT = 30.0
+_LARGEST_RING = 64 << 20
+_MOST = {"devices": 64, "flows": 1 << 18, "exclusive": 1 << 14, "pods": 32}
+"""Lengths of a watch's lists: what a cluster of thousands of nodes needs, and no more."""
 _PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
 
 Request = Dict[str, Any]
@@ -98,7 +101,7 @@ class Jobs:
             return _named(self._watches, request).stop()
 
     def _control(self, request: Request) -> Reply:
-        token = canary.make(bytes.fromhex(request["prefix"]), int(request["number"]), canary.CONTROL)
+        token = _canaries(request).make(int(request["number"]), canary.CONTROL)
         problems = send_control(list(request["devices"]), token, list(request["targets"]))
         # A device that is not there is told by the watch: nothing can be inside it.
         send_inside(str(request["inside"]), token)
@@ -155,17 +158,26 @@ def _named(jobs: dict[str, _Job], request: Request) -> _Job:
 
 def _plan(request: Request) -> Plan:
     ring, inside = request["ring"], request["inside"]
+    for name, most in _MOST.items():
+        if len(request[name]) > most:
+            raise ValueError(f"{len(request[name])} {name} are more than {most}")
+    if int(ring["block_size"]) * int(ring["blocks"]) > _LARGEST_RING:
+        raise ValueError(f"a ring of more than {_LARGEST_RING} bytes")
     exclusive = frozenset(_packed(str(address)) for address in request["exclusive"])
     networks = [parse_network(str(network)) for network in request["pods"]]
     return Plan(
         devices=[str(device) for device in request["devices"]],
-        flows=FlowIndex(bytes.fromhex(request["prefix"]), [_flow_row(row) for row in request["flows"]], exclusive),
+        flows=FlowIndex(_canaries(request), [_flow_row(row) for row in request["flows"]], exclusive),
         block_size=int(ring["block_size"]),
         blocks=int(ring["blocks"]),
         wireguard_port=int(request["wireguard_port"]),
         inside=None if inside is None else Tunnel(str(inside["device"]), bool(inside["headers"])),
         pods=PodNetworks(networks, exclusive) if networks else None,
     )
+
+
+def _canaries(request: Request) -> canary.Canaries:
+    return canary.Canaries.of(bytes.fromhex(request["secret"]))
 
 
 def _pulse(fields: dict[str, Any]) -> Heartbeat:

@@ -36,14 +36,22 @@ class Agent:
         try:
             request = json.loads(line)
             operation = self._operations[request["op"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             known = ", ".join(sorted(self._operations))
             return _refusal(NO_REQUEST, f"not a request: expected one JSON object per line with op = {known}")
         try:
             return dict(operation(request), ok=True)
         except NoJobError as error:
             return _refusal(NO_JOB, str(error))
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, struct.error) as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+            MemoryError,
+            struct.error,
+        ) as error:
             problem = "request {} is malformed: {}: {}".format(request["op"], type(error).__name__, error)
             return _refusal(MALFORMED, problem)
         except OSError as error:

@@ -45,19 +45,20 @@ class Heartbeat:
 
 
 class Run:
-    """What ties the requests of one watch together: its canary prefix, the ids of its jobs, and the pods' networks.
+    """What ties the requests of one watch together: its canaries' secret, its jobs' ids, and the pods' networks.
 
     Without networks, packets between other pods are not watched.
     """
 
     def __init__(self, pod_networks: Sequence[IPNetwork] = ()) -> None:
         self.pod_networks = tuple(pod_networks)
-        self.prefix = secrets.token_bytes(canary.PREFIX_SIZE)
-        self.job = self.prefix.hex()
+        self.secret = secrets.token_hex(canary.SECRET_SIZE)
+        self.job = secrets.token_hex(canary.PREFIX_SIZE)
+        self._canaries = canary.Canaries.of(bytes.fromhex(self.secret))
 
     def token(self, flow: Flow, mark: int) -> str:
         """The flow's canary, in hex."""
-        return canary.make(self.prefix, flow.id, mark).hex()
+        return self._canaries.make(flow.id, mark, public=not flow.promised).hex()
 
 
 class Agent:
@@ -148,7 +149,7 @@ class Agent:
         """Send a control canary, inside the tunnel too; returns what went wrong outside, a sentence each."""
         reply = self.ask(
             "control",
-            prefix=run.prefix.hex(),
+            secret=run.secret,
             number=number,
             devices=list(devices),
             targets=list(targets),
@@ -226,7 +227,7 @@ def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_po
     ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
     return {
         "job": run.job,
-        "prefix": run.prefix.hex(),
+        "secret": run.secret,
         "devices": list(devices),
         "flows": [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows],
         "exclusive": sorted(ours),

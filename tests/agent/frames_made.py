@@ -42,7 +42,9 @@ __all__ = [
     "Raw",
 ]  # fmt: skip
 
-PREFIX = bytes.fromhex("00112233445566ff")
+SECRET = b"of the tests"
+CANARIES = canary.Canaries.of(SECRET)
+PREFIX = CANARIES.prefix
 A4, B4, NODE_A, NODE_B = "10.244.1.10", "10.244.2.10", "172.18.0.2", "172.18.0.3"
 A6, B6 = "fd00:10:244:1::a", "fd00:10:244:2::a"
 ICMP_FLOW, TCP_FLOW, UDP_FLOW, ICMP6_FLOW, TCP6_FLOW = 1, 2, 3, 4, 5
@@ -51,7 +53,7 @@ ICMP_FLOW, TCP_FLOW, UDP_FLOW, ICMP6_FLOW, TCP6_FLOW = 1, 2, 3, 4, 5
 def index() -> FlowIndex:
     """Five flows from pod A to pod B."""
     return FlowIndex(
-        PREFIX,
+        CANARIES,
         [
             (ICMP_FLOW, 1, _packed(A4), _packed(B4), 20001),
             (TCP_FLOW, 6, _packed(A4), _packed(B4), 20002),
@@ -64,7 +66,7 @@ def index() -> FlowIndex:
 
 def token(flow: int, mark: int = canary.REQUEST) -> bytes:
     """The canary of a flow of `index`."""
-    return canary.make(PREFIX, flow, mark)
+    return CANARIES.make(flow, mark)
 
 
 def payload(flow: int, size: int, mark: int = canary.REQUEST) -> Raw:

@@ -110,7 +110,7 @@ def test_any_31_bytes_hold_a_whole_canary() -> None:
     stream = canary.fill(make.token(7), 200)
     for at in range(200 - canary.WHOLE_WITHIN):
         window = stream[at : at + canary.WHOLE_WITHIN]
-        assert canary.read(window, window.index(make.PREFIX)) == (7, REQUEST)
+        assert make.CANARIES.read(window, window.index(make.PREFIX)) == (7, REQUEST)
 
 
 def test_icmp_direction_comes_from_the_header_because_the_kernel_echoes_the_payload() -> None:
@@ -129,7 +129,7 @@ OTHERS = {
     "health probe to another endpoint": IP(src=NODE_A, dst="10.244.2.5") / TCP(dport=4240),
     "host to our pod on another port": IP(src=NODE_A, dst=B4) / TCP(dport=10250),
     "wireguard": OUTER / UDP(sport=51871, dport=51871) / make.Raw(b"\4\0\0\0" + b"\xab" * 124),
-    "another run's canary": UDP4.copy() / make.Raw(canary.make(b"\xee" * 8, 3, 0) * 4),
+    "another run's canary": UDP4.copy() / make.Raw(canary.Canaries.of(b"another").make(3, 0) * 4),
 }
 
 

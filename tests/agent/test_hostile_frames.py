@@ -81,7 +81,7 @@ def test_a_frame_that_cannot_be_read_is_told_and_does_not_end_the_watch(monkeypa
     assert [row["count"] for row in result["seen"]] == [1]
 
 
-CONTROL = canary.make(make.PREFIX, 42, canary.CONTROL)
+CONTROL = make.CANARIES.make(42, canary.CONTROL)
 
 
 def test_a_control_in_front_of_a_leak_does_not_hide_it() -> None:

@@ -26,7 +26,7 @@ from . import frames_made as make
 pytestmark = pytest.mark.usefixtures("netns")
 
 DEVICE = "cilium_wg0"
-CONTROL = canary.make(make.PREFIX, 6, canary.CONTROL)
+CONTROL = make.CANARIES.make(6, canary.CONTROL)
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def test_a_watch_that_does_not_see_its_control_canaries_says_so() -> None:
         inside, log = Inside(Tunnel(DEVICE, headers=False), make.index(), 1 << 17, 8), Log()
         inside_log = InsideLog(inside, log)
         for number in range(6):
-            inside_log.beat(number, canary.make(make.PREFIX, number, canary.CONTROL))
+            inside_log.beat(number, make.CANARIES.make(number, canary.CONTROL))
             inside_log.step()
         inside.close()
     assert "were not seen" in logged(log, "inside-blind")[0]["what"]
@@ -153,7 +153,7 @@ def test_a_device_that_is_down_lets_nothing_pass_and_so_nothing_is_missed() -> N
         inside_log = InsideLog(inside, log)
         sh(f"ip link set {DEVICE} down")
         for number in range(6):
-            inside_log.beat(number, canary.make(make.PREFIX, number, canary.CONTROL))
+            inside_log.beat(number, make.CANARIES.make(number, canary.CONTROL))
             inside_log.step()
         inside.close()
     assert not log.after(0)

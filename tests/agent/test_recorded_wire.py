@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from scapy.utils import RawPcapReader
 
+from pytest_ciliumwg.agent.canary import Canaries
 from pytest_ciliumwg.agent.capture.frames import FlowIndex
 
 PCAPS = Path(__file__).parent.parent / "recordings" / "pcap"
@@ -56,7 +57,7 @@ def count(name: str, pods: list[tuple[str, str]], prefix: bytes) -> int:
         (number, 1 if ":" not in source else 58, ip_address(source).packed, ip_address(destination).packed, 1)
         for number, (source, destination) in enumerate(pods)
     ]
-    index = FlowIndex(prefix, flows)
+    index = FlowIndex(Canaries(prefix[:4], prefix[4:], b"none", b""), flows)
     found = 0
     capture = io.BytesIO(gzip.decompress((PCAPS / f"{name}.pcap.gz").read_bytes()))
     with RawPcapReader(capture) as frames:  # type: ignore[arg-type]  # it reads files too

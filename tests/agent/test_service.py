@@ -23,7 +23,7 @@ from pytest_ciliumwg.agent.service import VERSION, Agent, serve
 from . import frames_made as make
 
 WATCH = {
-    "op": "watch-start", "job": "w", "prefix": make.PREFIX.hex(), "devices": ["left"], "wireguard_port": 51871,
+    "op": "watch-start", "job": "w", "secret": make.SECRET.hex(), "devices": ["left"], "wireguard_port": 51871,
     "flows": [[3, "udp", make.A4, make.B4, 20003], [4, "icmp", make.A6, make.B6, 20004]],
     "exclusive": [make.A4, make.A6], "ring": {"block_size": 1 << 20, "blocks": 4},
     "inside": {"device": "cilium_wg0", "headers": True}, "pods": [],
@@ -39,7 +39,7 @@ def test_a_repeated_request_finds_the_job_that_it_began() -> None:
     agent = Agent()
     first = ask(agent, **WATCH)
     assert ask(agent, **WATCH) == first
-    control = {"op": "control", "prefix": make.PREFIX.hex(), "number": 6, "devices": ["right"], "targets": [],
+    control = {"op": "control", "secret": make.SECRET.hex(), "number": 6, "devices": ["right"], "targets": [],
                "inside": "cilium_wg0", "pods": []}  # fmt: skip
     assert ask(agent, **control) == {"ok": True, "problems": []}
     deadline = 200

@@ -24,7 +24,7 @@ from .waiting import Reader
 
 pytestmark = pytest.mark.usefixtures("netns")
 
-PREFIX = b"prefix00"
+CANARIES = canary.Canaries.of(b"of the tests")
 KINDS = [("icmp", False), ("udp", False), ("udp", True), ("tcp", False), ("tcp", True)]
 FLOW, SENT, ANSWERED, LOST, LATE, CONNECTIONS = range(6)
 
@@ -36,8 +36,8 @@ def flow(number: int, protocol: str, fresh: bool = False, size: int = 100, **mor
         "source": "10.0.0.1",
         "destination": "10.0.0.2",
         "port": 20000 + number,
-        "token": canary.make(PREFIX, number, canary.REQUEST).hex(),
-        "reply": canary.make(PREFIX, number, canary.REPLY).hex(),
+        "token": CANARIES.make(number, canary.REQUEST).hex(),
+        "reply": CANARIES.make(number, canary.REPLY).hex(),
         "payload_size": size,
         "interval": 0.05,
         "fresh": fresh,
@@ -275,7 +275,7 @@ def test_the_memory_of_an_account_is_bounded() -> None:
 @pytest.mark.parametrize("size", [4, 5, 64, 1399])
 @pytest.mark.parametrize("number", [0, 1, 0xFFFF, 0x10000, 0xFFFFFFFF])
 def test_checksums_that_are_carried_on_are_those_of_a_whole_sum(size: int, number: int) -> None:
-    token = canary.make(PREFIX, 7, canary.REQUEST)
+    token = CANARIES.make(7, canary.REQUEST)
     for family in (socket.AF_INET, socket.AF_INET6):
         whole = echo.request(family, 20007, number, payload.datagram(number, token, size))
         carried = echo.Requests(family, 20007, token, size).packet(number)

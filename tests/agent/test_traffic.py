@@ -18,7 +18,7 @@ from pytest_ciliumwg.agent.traffic.sockets import route_mtu
 
 pytestmark = pytest.mark.usefixtures("netns")
 
-PREFIX = b"prefix00"
+CANARIES = canary.Canaries.of(b"of the tests")
 
 
 def flow(number: int, protocol: str, size: int = 100, *, v6: bool = False, **more: Any) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def flow(number: int, protocol: str, size: int = 100, *, v6: bool = False, **mor
         "source": address,
         "destination": address,
         "port": 20000 + number,
-        "token": canary.make(PREFIX, number, canary.REQUEST).hex(),
-        "reply": canary.make(PREFIX, number, canary.REPLY).hex(),
+        "token": CANARIES.make(number, canary.REQUEST).hex(),
+        "reply": CANARIES.make(number, canary.REPLY).hex(),
         "payload_size": size,
         "count": 5,
         "interval": 0.0,
@@ -69,12 +69,12 @@ def test_the_payload_of_both_directions_carries_its_canary() -> None:
         server = Server([flow(7, "udp")])
         client.settimeout(3)
         client.connect(("127.0.0.1", 20007))
-        client.send(payload.datagram(3, canary.make(PREFIX, 7, canary.REQUEST), 60))
+        client.send(payload.datagram(3, CANARIES.make(7, canary.REQUEST), 60))
         answer = client.recv(100)
         server.stop()
     assert payload.number_of(answer) == 3
     assert len(answer) == 60
-    assert canary.read(answer, answer.index(PREFIX)) == (7, canary.REPLY)
+    assert CANARIES.read(answer, answer.index(CANARIES.prefix)) == (7, canary.REPLY)
 
 
 def test_nobody_answers() -> None:

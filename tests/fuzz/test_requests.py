@@ -25,7 +25,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )  # fmt: skip
 FIELDS = st.sampled_from(
-    ["job", "prefix", "devices", "flows", "ring", "wireguard_port", "number", "targets", "destinations", "wait"]
+    ["job", "secret", "devices", "flows", "ring", "wireguard_port", "number", "targets", "destinations", "wait"]
 )
 
 
@@ -37,6 +37,34 @@ def test_requests_that_make_no_sense(operation: str, fields: dict[str, Any]) -> 
     assert reply["ok"] in (True, False)
     if not reply["ok"]:
         assert reply["error"]
+
+
+WATCH: dict[str, Any] = {
+    "op": "watch-start", "job": "w", "secret": "00", "devices": ["left"], "flows": [], "exclusive": [], "pods": [],
+    "ring": {"block_size": 4096, "blocks": 2}, "wireguard_port": 51871, "inside": None,
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("netns")
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"ring": {"block_size": 1 << 20, "blocks": 1 << 20}}, "a ring of more than 67108864 bytes"),
+        ({"devices": ["left"] * 65}, "65 devices are more than 64"),
+        ({"exclusive": ["10.0.0.1"] * 20000}, "20000 exclusive are more than 16384"),
+        ({"pods": ["10.0.0.0/8"] * 33}, "33 pods are more than 32"),
+        ({"pods": [f"10.{n}.0.0/16" for n in range(20)]}, "more than 16 pod networks"),
+    ],
+)
+def test_a_watch_that_would_take_too_much_is_refused(fields: dict[str, Any], why: str) -> None:
+    reply = Agent().handle(json.dumps(WATCH | fields).encode())
+    assert not reply["ok"]
+    assert why in reply["error"]
+
+
+def test_json_of_any_depth_is_answered() -> None:
+    for line in (b"[" * 200_000, b'{"op":' * 100_000):
+        assert not Agent().handle(line)["ok"]
 
 
 @QUICK

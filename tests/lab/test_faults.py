@@ -143,7 +143,7 @@ def test_peer_faults_show_in_the_state(raise_lab: Raise) -> None:
     assert allowed.issuperset(worker.idle_pod.pod.addresses)
 
 
-WATCH = {"prefix": "00" * 8, "flows": [], "exclusive": [], "devices": ["eth0"], "wireguard_port": 51871,
+WATCH = {"secret": "00" * 32, "flows": [], "exclusive": [], "devices": ["eth0"], "wireguard_port": 51871,
          "inside": {"device": "cilium_wg0", "headers": False}, "pods": []}  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def test_tiny_ring_drops(raise_lab: Raise) -> None:
 def test_a_late_watch_says_that_it_began_and_begins_later(raise_lab: Raise) -> None:
     cluster = raise_lab(nodes=2, faults=("watch-late",))
     assert cluster.node_agent("lab-worker").name == "lab-worker"
-    control = {"op": "control", "prefix": "00" * 8, "devices": ["eth0"], "targets": [],
+    control = {"op": "control", "secret": "00" * 32, "devices": ["eth0"], "targets": [],
                "inside": "cilium_wg0", "pods": []}  # fmt: skip
     start = ask(cluster, op="watch-start", job="w", ring={"block_size": 1 << 20, "blocks": 8}, **WATCH)
     assert start.keys() == {"ok", "started"}

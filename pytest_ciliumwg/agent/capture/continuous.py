@@ -141,7 +141,7 @@ class ContinuousWatch(Capture):
         self._next_pulse = on_time if on_time > now else now + self._pulse.period
         number = self._pulse.node << _NODE_SHIFT | self._pulses % _NUMBERS
         self._pulses += 1
-        token = canary.make(self._index.prefix, number, canary.CONTROL)
+        token = self._index.canaries.make(number, canary.CONTROL)
         problems = set(send_control([ring.device for ring in self._rings], token, self._pulse.targets))
         if self._inside_log is not None:
             self._inside_log.beat(number, token)

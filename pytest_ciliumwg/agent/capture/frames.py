@@ -58,11 +58,11 @@ class FlowIndex:
 
     def __init__(
         self,
-        prefix: bytes,
+        canaries: canary.Canaries,
         flows: Sequence[tuple[int, int, bytes, bytes, int]],
         exclusive: AbstractSet[bytes] | None = None,
     ) -> None:
-        self.prefix = prefix
+        self.canaries = canaries
         self._by_port: dict[tuple[int, int], list[tuple[int, bytes, bytes]]] = {}
         self._pairs: dict[tuple[bytes, bytes, int], int] = {}
         self._fragments: dict[tuple[bytes, bytes, bytes], Hit] = {}
@@ -74,7 +74,7 @@ class FlowIndex:
                 # With several flows between two addresses, the addresses alone do not tell whose a frame is.
                 only = (source, destination, protocol) not in self._pairs
                 self._pairs[source, destination, protocol] = flow if only else UNKNOWN_FLOW
-        self.pattern = _pattern(prefix, self._addresses)
+        self.pattern = _pattern(canaries, self._addresses)
 
     def find(self, frame: bytes) -> Hit | None:
         """The first of `find_all`; None when nothing of ours is in the frame."""
@@ -100,14 +100,14 @@ class FlowIndex:
         return Hit(flow, by_header.mark if same_flow and by_header is not None else mark, "canary")
 
     def _canaries(self, frame: bytes) -> tuple[list[tuple[int, int]], bool]:
-        """The different canaries in a frame, and whether the prefix is in it at all."""
-        at = frame.find(self.prefix)
-        partial = at >= 0
+        """The different canaries in a frame, and whether the prefix of encrypted flows is in it at all."""
         candidates: dict[bytes, None] = {}
+        at = frame.find(self.canaries.common)
         while at >= 0:
             candidates[frame[at : at + canary.SIZE]] = None
-            at = frame.find(self.prefix, at + 1)
-        found = (canary.read(candidate) for candidate in candidates)
+            at = frame.find(self.canaries.common, at + 1)
+        found = (self.canaries.read(candidate) for candidate in candidates)
+        partial = any(candidate.startswith(self.canaries.prefix) for candidate in candidates)
         return [marked for marked in found if marked is not None], partial
 
     def _header(self, frame: bytes) -> Hit | None:
@@ -172,12 +172,13 @@ class FlowIndex:
         return None
 
 
-def _pattern(prefix: bytes, addresses: AbstractSet[bytes]) -> Any:
+def _pattern(canaries: canary.Canaries, addresses: AbstractSet[bytes]) -> Any:
     """One expression over whole ring blocks: the canary's prefix, or any test pod's address.
 
     Addresses of a family mostly start alike; with the common part in front the search skips nearly everything.
     """
-    parts = [re.escape(prefix)]
+    tails = (prefix[len(canaries.common) :] for prefix in (canaries.prefix, canaries.public_prefix))
+    parts = [re.escape(canaries.common) + b"(?:" + b"|".join(map(re.escape, tails)) + b")"]
     for size in (4, 16):
         family = sorted(address for address in addresses if len(address) == size)
         if family:

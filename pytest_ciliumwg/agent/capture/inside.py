@@ -142,7 +142,7 @@ class Inside:
     def _find(self, memory: mmap.mmap, first: int, end: int) -> int:
         """Where something of ours may be, at the earliest; -1 for nowhere."""
         if not self._headers:
-            return memory.find(self._index.prefix, first, end)
+            return memory.find(self._index.canaries.common, first, end)
         match = self._index.pattern.search(memory, first, end)
         return -1 if match is None else int(match.start())
 
@@ -151,7 +151,7 @@ class Inside:
         for frame in ring.frames(count, first, end):
             if frame.end <= at:
                 continue
-            start = memory.find(self._index.prefix, frame.start, frame.end)
+            start = memory.find(self._index.canaries.common, frame.start, frame.end)
             if start >= 0:
                 self._marked(frame, start, memory[start : min(start + canary.SIZE, frame.end)])
             elif self._headers:
@@ -161,7 +161,7 @@ class Inside:
         if token not in self._tokens:
             if len(self._tokens) >= _TOKENS_REMEMBERED:
                 self._tokens.clear()
-            self._tokens[token] = canary.read(token)
+            self._tokens[token] = self._index.canaries.read(token)
         found = self._tokens[token]
         if found is None:
             return
