@@ -52,7 +52,8 @@ def test_declared_version_runs(cluster: Cluster, verify: Verify) -> None:
 OPTIONS = {
     "routing_mode": "routing mode",
     "node_encryption": "node encryption",
-    "strict_mode": "strict mode",
+    "strict_egress": "strict mode for what leaves",
+    "strict_ingress": "strict mode for what comes in",
     "userspace_fallback": "userspace fallback",
     "kube_proxy_replacement": "kube-proxy replacement",
 }

@@ -78,7 +78,7 @@ def _outage(expected: Expectations) -> Tolerance:
     return Tolerance(
         hit_outage=OUT_SECONDS + RECOVERY_SECONDS,
         other_outage=NO_LOSS,
-        clear_reported=not expected.config.strict_mode,
+        clear_reported=not expected.config.strict_egress,
         reason="the tunnel was taken away on purpose; that nothing is in cleartext then only the strict mode promises",
     )
 

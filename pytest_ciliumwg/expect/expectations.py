@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_ciliumwg.expect.facts import availability, fact, known_version
+from pytest_ciliumwg.expect.versions import Version
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
 from pytest_ciliumwg.model.traffic import Path
 
@@ -131,7 +132,7 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         ValueError: the configuration's version is no version, or out of the known range.
     """
     version = known_version(config.version)
-    routing = "native" if config.routing_mode == "native" else "tunnel"
+    routing = _kind_of_routing(config)
 
     def value(name: str) -> Any:
         return fact(name, version)
@@ -169,6 +170,16 @@ def expectations_for(config: CiliumConfig) -> Expectations:
     )
 
 
+def _has(name: str, version: Version, config: CiliumConfig) -> bool:
+    """Whether a version has an option; some depend on the kind of routing."""
+    value = fact(name, version)
+    return bool(value[_kind_of_routing(config)] if isinstance(value, Mapping) else value)
+
+
+def _kind_of_routing(config: CiliumConfig) -> str:
+    return "native" if config.routing_mode == "native" else "tunnel"
+
+
 def _span(value: Mapping[str, int]) -> tuple[int, int]:
     return value["least"], value["most"]
 
@@ -183,13 +194,14 @@ def contradictions(config: CiliumConfig) -> tuple[str, ...]:
     declared = {
         "node_encryption": config.node_encryption,
         "userspace_fallback": config.userspace_fallback,
-        "strict_mode": config.strict_mode,
+        "strict_egress": config.strict_egress,
+        "strict_ingress": config.strict_ingress,
         "ipv6_only": config.families == {IPFamily.V6},
     }
     found = [
         f"{availability(name)}, but it is declared for Cilium {config.version}"
         for name, wanted in declared.items()
-        if wanted and not fact(name, version)
+        if wanted and not _has(name, version, config)
     ]
     if not config.families:
         found.append("no IP family is declared, so no traffic could be tested")

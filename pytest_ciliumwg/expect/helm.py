@@ -28,7 +28,8 @@ class HelmRequest:
     node_encryption: bool = False
     node_encryption_opt_out: tuple[str, ...] | None = None
     """The labels of the nodes that opt out of it; None: Cilium's default."""
-    strict_mode: bool = False
+    strict_egress: bool = False
+    strict_ingress: bool = False
     userspace_fallback: bool = False
     api_server: tuple[str, int] | None = None
     """Where the API server is without Services: given exactly when Cilium replaces kube-proxy."""
@@ -83,8 +84,10 @@ def helm_values(request: HelmRequest) -> dict[str, Any]:
         ValueError: the version is out of the known range, or cannot do what is asked; one sentence for the user.
     """
     version = known_version(request.version)
-    if request.strict_mode and request.v6_alone:
-        raise ValueError("the strict mode protects IPv4 alone, so it cannot be declared for a cluster without IPv4")
+    if request.strict_egress and request.v6_alone:
+        raise ValueError(
+            "the strict mode for what leaves protects IPv4 alone, so it cannot be declared for a cluster without IPv4"
+        )
     words = {
         "pods_v4": request.pod_cidrs.get(IPFamily.V4),
         "pods_v6": request.pod_cidrs.get(IPFamily.V6),
@@ -115,7 +118,8 @@ def _parts(request: HelmRequest) -> Iterator[str]:
         "node_encryption": request.node_encryption,
         "node_encryption_opt_out": request.node_encryption and request.node_encryption_opt_out is not None,
         "userspace_fallback": request.userspace_fallback,
-        "strict_mode": request.strict_mode,
+        "strict_egress": request.strict_egress,
+        "strict_ingress": request.strict_ingress,
         "kube_proxy": request.api_server is None,
         "no_kube_proxy": request.api_server is not None,
         "local_images": request.local_images,

@@ -10,7 +10,7 @@ from pytest_ciliumwg.expect.facts import known_version
 from pytest_ciliumwg.expect.helm import Renamed, renamed, table
 from pytest_ciliumwg.expect.versions import Version, parse_version
 
-_OPTIONAL = ("node_encryption", "userspace_fallback", "strict_mode", "tunnel_over_v6")
+_OPTIONAL = ("node_encryption", "userspace_fallback", "strict_egress", "strict_ingress", "tunnel_over_v6")
 """The parts of the table that not every version can do."""
 _NOT_SET = (None, "")
 
@@ -96,8 +96,6 @@ def _impossible(values: Mapping[str, Any], version: Version) -> Iterator[str]:
         step = [step for step in part["steps"] if parse_version(step["since"]) <= version][-1]
         if step.get("never") and any(_asked(values, candidate["value"]) for candidate in part["steps"]):
             yield part["available"]
-    if version < parse_version("1.19.0") and _text(_get(values, "encryption.strictMode.ingress.enabled")) == "true":
-        yield "the strict mode for what comes in exists from Cilium 1.19"
     needed = [step for step in table()["values"]["l7_proxy"]["steps"] if parse_version(step["since"]) <= version][-1]
     wireguard = _get(values, "encryption.type") == "wireguard" and _text(_get(values, "encryption.enabled")) == "true"
     if needed["value"] and wireguard and _text(_get(values, "l7Proxy")) != "false":

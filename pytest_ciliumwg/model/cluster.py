@@ -129,5 +129,8 @@ class CiliumConfig:
     """Labels, as `LABEL` or `LABEL=VALUE`: nodes that have all of them may opt out. Empty: none may."""
     userspace_fallback: bool = False
     """Whether WireGuard may run in user space, which makes `cilium_wg0` a tun device."""
-    strict_mode: bool = False
+    strict_egress: bool = False
+    """Whether Cilium drops what pods would send to other pods in cleartext (IPv4 alone)."""
+    strict_ingress: bool = False
+    """Whether Cilium drops what comes for pods from other nodes and was not encrypted."""
     kube_proxy_replacement: bool = False

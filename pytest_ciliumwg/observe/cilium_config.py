@@ -12,6 +12,7 @@ _PLACE = "the ConfigMap cilium-config"
 _TRUE = frozenset({"1", "t", "true"})
 _FALSE = frozenset({"0", "f", "false", ""})
 _OPT_OUT = "node-encryption-opt-out-labels"
+_STRICT = "enable-encryption-strict-mode"
 _TUNNELS = frozenset({"vxlan", "geneve"})
 _REPLACES_KUBE_PROXY = {
     "strict": True,
@@ -41,7 +42,6 @@ def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig
     if missing:
         message = f"{_PLACE} has no {missing[0]}, which every installation has: is it another ConfigMap?"
         raise ObservationError(message)
-    strict = [key for key in data if _is_strict_mode(key)]
     return CiliumConfig(
         version=version,
         encryption=_flag(data, "enable-wireguard"),
@@ -50,7 +50,9 @@ def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig
         node_encryption=_flag(data, "encrypt-node"),
         node_encryption_opt_out=_opt_out(data),
         userspace_fallback=_flag(data, "enable-wireguard-userspace-fallback"),
-        strict_mode=any(_flag(data, key) for key in strict),
+        # One name to 1.18, for what leaves; from 1.19 one for each direction.
+        strict_egress=_flag(data, _STRICT) or _flag(data, f"{_STRICT}-egress"),
+        strict_ingress=_flag(data, f"{_STRICT}-ingress"),
         kube_proxy_replacement=_one_of(data, "kube-proxy-replacement", _REPLACES_KUBE_PROXY),
     )
 
@@ -59,11 +61,6 @@ def _opt_out(data: Mapping[str, str]) -> tuple[str, ...]:
     if _OPT_OUT not in data:
         return OPT_OUT_LABELS
     return tuple(term.strip() for term in _entry(data, _OPT_OUT).split(",") if term.strip())
-
-
-def _is_strict_mode(key: str) -> bool:
-    """One name to 1.18; from 1.19 one for each direction."""
-    return key in {f"enable-encryption-strict-mode{direction}" for direction in ("", "-egress", "-ingress")}
 
 
 def _flag(data: Mapping[str, str], key: str) -> bool:

@@ -32,7 +32,8 @@ class Settings:
     node_encryption: bool | None = None
     node_encryption_opt_out: tuple[str, ...] | None = None
     """The labels of the nodes that may; empty: none may."""
-    strict_mode: bool | None = None
+    strict_egress: bool | None = None
+    strict_ingress: bool | None = None
     userspace_fallback: bool | None = None
 
     nodes: int | None = None

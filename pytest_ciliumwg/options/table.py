@@ -31,6 +31,15 @@ CLUSTERS = ("kind", "existing")
 ENABLE = Option(
     "ciliumwg", "Run the conformance suite for Cilium's WireGuard encryption", values.switch, "no", flag=True
 )
+
+
+def _switch(name: str, text: str, providers: tuple[str, ...] = PROVIDERS) -> Option:
+    """What is declared to be on or off."""
+    return Option(
+        name, f"{text} (default: off; existing: as found)", values.switch, None, "on|off", providers=providers
+    )
+
+
 _RUN = (
     Option(
         "ciliumwg-provider",
@@ -126,13 +135,7 @@ _DECLARED = (
         "MODE",
         providers=CLUSTERS,
     ),
-    Option(
-        "ciliumwg-node-encryption",
-        "Whether traffic of nodes is encrypted too (default: off; existing: as found)",
-        values.switch,
-        None,
-        "on|off",
-    ),
+    _switch("ciliumwg-node-encryption", "Whether traffic of nodes is encrypted too"),
     Option(
         "ciliumwg-node-encryption-opt-out",
         "Which nodes may opt out of node encryption: those with all of these labels, or none "
@@ -141,21 +144,17 @@ _DECLARED = (
         None,
         "LABELS|none",
     ),
-    Option(
-        "ciliumwg-strict-mode",
-        "Whether Cilium drops what would leave in cleartext (default: off; existing: as found)",
-        values.switch,
-        None,
-        "on|off",
-        providers=CLUSTERS,
+    _switch(
+        "ciliumwg-strict-egress",
+        "Whether Cilium drops what would leave in cleartext: its strict mode since 1.15",
+        CLUSTERS,
     ),
-    Option(
-        "ciliumwg-userspace-fallback",
-        "Whether WireGuard may run in user space (default: off; existing: as found)",
-        values.switch,
-        None,
-        "on|off",
+    _switch(
+        "ciliumwg-strict-ingress",
+        "Whether Cilium drops what arrives in cleartext: its strict mode since 1.19",
+        CLUSTERS,
     ),
+    _switch("ciliumwg-userspace-fallback", "Whether WireGuard may run in user space"),
 )
 _KIND = (
     Option(

@@ -92,7 +92,8 @@ def kind_spec(settings: Settings) -> KindSpec:
         "kube_proxy": settings.kube_proxy,
         "node_encryption": settings.node_encryption,
         "node_encryption_opt_out": settings.node_encryption_opt_out,
-        "strict_mode": settings.strict_mode,
+        "strict_egress": settings.strict_egress,
+        "strict_ingress": settings.strict_ingress,
         "userspace_fallback": settings.userspace_fallback,
         "timeout": settings.timeout,
     }
@@ -148,7 +149,8 @@ def declared_of(settings: Settings) -> Declared:
         node_encryption=settings.node_encryption,
         node_encryption_opt_out=_opt_out(settings),
         userspace_fallback=settings.userspace_fallback,
-        strict_mode=settings.strict_mode,
+        strict_egress=settings.strict_egress,
+        strict_ingress=settings.strict_ingress,
         kube_proxy_replacement=None if settings.kube_proxy is None else settings.kube_proxy == "none",
     )
 

@@ -97,6 +97,10 @@ def cilium_config(config: CiliumConfig) -> Object:
         data["enable-wireguard-userspace-fallback"] = "true"
     if config.node_encryption:
         data["encrypt-node"] = "true"
+    egress = "-egress" if newer(config.version, "1.19") else ""
+    for direction, on in ((egress, config.strict_egress), ("-ingress", config.strict_ingress)):
+        if on:
+            data[f"enable-encryption-strict-mode{direction}"] = "true"
     metadata = {"name": "cilium-config", "namespace": "kube-system"}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 

@@ -50,7 +50,8 @@ def test_churn() -> None:
 @pytest.mark.parametrize("name", ["device-down", "port-blocked"])
 def test_only_the_strict_mode_promises_to_fail_closed(name: str) -> None:
     assert of(name, "1.18.3").clear_reported
-    assert not of(name, "1.18.3", strict_mode=True).clear_reported
+    assert not of(name, "1.18.3", strict_egress=True).clear_reported
+    assert of(name, "1.20.3", strict_ingress=True).clear_reported
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME.keys() - {"device-down", "port-blocked"}))

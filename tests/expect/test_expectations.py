@@ -19,6 +19,9 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
 V4, V6 = IPFamily.V4, IPFamily.V6
 
 
+INGRESS = "the strict mode for what comes in exists from Cilium 1.19 in tunnels, and from 1.20 in native routing"
+
+
 def config(version: str, **changes: Any) -> CiliumConfig:
     plain = CiliumConfig(version=version, encryption=True, families=frozenset({V4}))
     return dataclasses.replace(plain, **changes)
@@ -175,7 +178,9 @@ def test_restart_loss() -> None:
         ("1.10.4", {"userspace_fallback": True}, "the userspace fallback exists in Cilium 1.11 to 1.16 only"),
         ("1.17.0", {"userspace_fallback": True}, "the userspace fallback exists in Cilium 1.11 to 1.16 only"),
         ("1.13", {"families": frozenset({V6})}, "encryption on IPv6 alone exists from Cilium 1.14"),
-        ("1.14", {"strict_mode": True}, "the strict mode exists from Cilium 1.15"),
+        ("1.14", {"strict_egress": True}, "the strict mode for what leaves exists from Cilium 1.15"),
+        ("1.18", {"strict_ingress": True, "routing_mode": "vxlan"}, INGRESS),
+        ("1.19", {"strict_ingress": True}, INGRESS),
     ],
 )
 def test_contradictions(version: str, changes: dict[str, Any], sentence: str) -> None:
@@ -194,7 +199,10 @@ def test_no_family_is_a_contradiction() -> None:
         ("1.10", {}),
         ("1.11", {"userspace_fallback": True}),
         ("1.14", {"node_encryption": True, "families": frozenset({V6})}),
-        (DEFAULT_VERSION, {"node_encryption": True, "strict_mode": True, "families": frozenset({V4, V6})}),
+        (
+            DEFAULT_VERSION,
+            {"node_encryption": True, "strict_egress": True, "strict_ingress": True, "families": frozenset({V4, V6})},
+        ),
     ],
 )
 def test_what_a_version_can_have_is_no_contradiction(version: str, changes: dict[str, Any]) -> None:

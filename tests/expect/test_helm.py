@@ -66,7 +66,7 @@ def test_every_version_has_values_for_every_routing(version: str, routing: Routi
     ("version", "keys"), [("1.15", OLD), ("1.18.3", OLD), ("1.19", ["egress"]), ("1.20", ["egress"])]
 )
 def test_the_strict_mode_has_the_names_of_its_version(version: str, keys: list[str]) -> None:
-    values = helm_values(HelmRequest(version=version, pod_cidrs=BOTH, strict_mode=True))
+    values = helm_values(HelmRequest(version=version, pod_cidrs=BOTH, strict_egress=True))
     assert sorted(values["encryption"]["strictMode"]) == keys
 
 
@@ -85,8 +85,13 @@ def test_without_kube_proxy_the_api_server_is_named(version: str, word: str) -> 
         ("1.13", {"node_encryption": True}, "node encryption with WireGuard exists from Cilium 1.14"),
         ("1.10", {"userspace_fallback": True}, "the userspace fallback exists in Cilium 1.11 to 1.16 only"),
         ("1.17", {"userspace_fallback": True}, "the userspace fallback exists in Cilium 1.11 to 1.16 only"),
-        ("1.14", {"strict_mode": True}, "the strict mode exists from Cilium 1.15"),
-        ("1.20", {"strict_mode": True, "pod_cidrs": {V6: "fd00::/56"}}, "the strict mode protects IPv4 alone"),
+        ("1.14", {"strict_egress": True}, "the strict mode for what leaves exists from Cilium 1.15"),
+        ("1.18", {"strict_ingress": True}, "the strict mode for what comes in exists from Cilium 1.19"),
+        (
+            "1.20",
+            {"strict_egress": True, "pod_cidrs": {V6: "fd00::/56"}},
+            "the strict mode for what leaves protects IPv4 alone",
+        ),
         ("1.17", {"routing_mode": "vxlan", "pod_cidrs": {V6: "fd00::/56"}}, "a tunnel between nodes without IPv4"),
         ("1.9", {}, "Cilium 1.9 is out of the known range"),
     ],
@@ -121,3 +126,10 @@ def test_who_opts_out_of_node_encryption_is_what_was_declared() -> None:
     for labels, selector in (((), ""), (("a=b", "c"), "a=b,c")):
         values = helm_values(replace(asked, node_encryption_opt_out=labels))
         assert values["extraConfig"] == {"node-encryption-opt-out-labels": selector}
+
+
+def test_the_strict_mode_has_two_directions() -> None:
+    asked = HelmRequest(version="1.20", pod_cidrs=BOTH, strict_ingress=True)
+    assert helm_values(asked)["encryption"]["strictMode"] == {"ingress": {"enabled": True}}
+    both = helm_values(replace(asked, strict_egress=True))["encryption"]["strictMode"]
+    assert (both["egress"]["enabled"], both["ingress"]["enabled"]) == (True, True)

@@ -55,7 +55,7 @@ def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) ->
         routing_mode="vxlan",
         kube_proxy="none",
         node_encryption=True,
-        strict_mode=True,
+        strict_egress=True,
         userspace_fallback=True,
         node_image="kindest/node:v1.28.0",
         chart=str(chart),

@@ -72,7 +72,7 @@ def test_a_newer_node_image_needs_a_newer_kind(stubbed: Machine) -> None:
         ({"node_image": "kindest/node:v1.28.0"}, "Cilium 1.20.3 is tested with Kubernetes 1.32 to 1.35, but the node"),
         ({"node_image": "my/node:latest"}, "the tag of the node image my/node:latest does not tell its Kubernetes"),
         ({"cilium_version": "1.12", "node_encryption": True}, "node encryption with WireGuard exists from Cilium 1.14"),
-        ({"cilium_version": "1.14", "strict_mode": True}, "the strict mode exists from Cilium 1.15"),
+        ({"cilium_version": "1.14", "strict_egress": True}, "the strict mode for what leaves exists from Cilium 1.15"),
         ({"userspace_fallback": True}, "the userspace fallback exists in Cilium 1.11 to 1.16 only"),
         ({"load_images": ("gone.tar",)}, "the image archive gone.tar does not exist"),
         ({"load_images": ("no/such:1",)}, "--ciliumwg-load-image: there is no local image no/such:1"),

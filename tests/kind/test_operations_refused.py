@@ -93,7 +93,7 @@ def test_who_may_not_evict_is_told(make: Make, double: ApiDouble) -> None:
         ({}, (VERSION, "1.19"), "Cilium 1.19 is tested with Kubernetes 1.31 to 1.34, but the cluster has 1.29: make"),
         ({}, ("1.14.0", "1.15.0"), f"Cilium {VERSION} runs, not 1.14.0"),
         ({"node_encryption": True}, (VERSION, "1.14", "1.13"), "node encryption with WireGuard exists from Cilium"),
-        ({"strict_mode": True}, (VERSION, "1.14"), "the strict mode exists from Cilium 1.15"),
+        ({"strict_egress": True}, (VERSION, "1.14"), "the strict mode for what leaves exists from Cilium 1.15"),
         ({"userspace_fallback": True}, (VERSION, "1.16", "1.17"), "the userspace fallback exists in Cilium 1.11 to"),
     ],
 )

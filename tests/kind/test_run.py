@@ -96,7 +96,10 @@ def test_one_command_makes_the_cluster_runs_the_suite_and_removes_the_cluster(
         (["--ciliumwg-node-encryption=maybe"], "--ciliumwg-node-encryption: 'maybe' is not accepted: accepted are 1,"),
         (["--ciliumwg-chart=oci://x/cilium"], "--ciliumwg-chart: say with --ciliumwg-cilium-version which version"),
         (["--ciliumwg-provider=existing", "--ciliumwg-node-selector=x"], "--ciliumwg-node-selector: 'x' is not"),
-        (["--ciliumwg-plan", "--ciliumwg-strict-mode=on", "--ciliumwg-ip-family=v6"], "the strict mode protects IPv4"),
+        (
+            ["--ciliumwg-plan", "--ciliumwg-strict-egress=on", "--ciliumwg-ip-family=v6"],
+            "the strict mode for what leaves protects IPv4",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_nothing_is_run(
@@ -143,13 +146,13 @@ def test_the_plan_shows_what_would_be_made_and_runs_nothing(machine: Machine, py
 
 def test_the_plan_for_an_existing_cluster_says_what_is_declared(machine: Machine, pytester: pytest.Pytester) -> None:
     done = pytester.runpytest_inprocess(
-        *ALL, "--ciliumwg-plan", "--ciliumwg-provider=existing", "--ciliumwg-strict-mode=on", "--ciliumwg-max-nodes=5"
+        *ALL, "--ciliumwg-plan", "--ciliumwg-provider=existing", "--ciliumwg-strict-egress=on", "--ciliumwg-max-nodes=5"
     )
     assert done.ret == 0
     done.stdout.fnmatch_lines(
         [
             "cluster: provider existing, at most 5 nodes, context of the kubeconfig",
-            "declared: encryption on, node_encryption_opt_out node-role.kubernetes.io/control-plane, strict_mode on; *",
+            "declared: encryption on, node_encryption_opt_out node-role.*/control-plane, strict_egress on; *",
             "flows pair: 20 x tcp over IPv4, *",
         ]
     )

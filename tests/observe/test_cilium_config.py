@@ -62,10 +62,22 @@ def test_who_may_opt_out_of_node_encryption() -> None:
     assert config(node_encryption_opt_out_labels="a=b, c").node_encryption_opt_out == ("a=b", "c")
 
 
-@pytest.mark.parametrize("suffix", ["", "_egress", "_ingress"])
-def test_strict_mode_in_old_and_new_names(suffix: str) -> None:
-    assert config(**{f"enable_encryption_strict_mode{suffix}": "true"}).strict_mode
-    assert not config(**{f"enable_encryption_strict_mode{suffix}": "false"}).strict_mode
+@pytest.mark.parametrize(
+    ("entries", "egress", "ingress"),
+    [
+        ({}, False, False),
+        ({"enable_encryption_strict_mode": "true"}, True, False),
+        ({"enable_encryption_strict_mode_egress": "true"}, True, False),
+        ({"enable_encryption_strict_mode_ingress": "true"}, False, True),
+        (
+            {"enable_encryption_strict_mode_egress": "false", "enable_encryption_strict_mode_ingress": "true"},
+            False,
+            True,
+        ),
+    ],
+)
+def test_strict_mode_in_old_and_new_names(entries: dict[str, str], egress: bool, ingress: bool) -> None:
+    assert (config(**entries).strict_egress, config(**entries).strict_ingress) == (egress, ingress)
 
 
 @pytest.mark.parametrize(

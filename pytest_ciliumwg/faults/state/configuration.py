@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from pytest_ciliumwg.expect import expectations_for
+from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
 from pytest_ciliumwg.faults.catalogue import fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
@@ -39,6 +41,30 @@ def config_changed(lab: Lab, node: LabNode) -> None:
     """Change the configuration that the lab's API would show."""
     del node
     lab.config = replace(lab.config, routing_mode="vxlan")
+
+
+def _can_be_strict(direction: str, expected: Expectations) -> bool:
+    declared: dict[str, Any] = {direction: True}
+    return not contradictions(replace(expected.config, **declared))
+
+
+def _not_strict_as_declared(lab: Lab, node: LabNode, *, direction: str) -> None:
+    """Change one direction in the configuration that the lab's API would show."""
+    del node
+    changed: dict[str, Any] = {direction: not getattr(lab.config, direction)}
+    lab.config = replace(lab.config, **changed)
+
+
+for _direction, _words in (("strict_egress", "leaves"), ("strict_ingress", "comes in")):
+    fault(
+        f"{_direction.replace('_', '-')}-other",
+        description=f"Cilium's strict mode for what {_words} is not what was declared; that of the other direction is",
+        shows="one of enable-encryption-strict-mode-egress and -ingress in cilium-config is not as declared",
+        source="Cilium 1.19 made two options of one: an upgrade keeps the old name, which 1.20 no longer reads",
+        catcher=f"config.declared[{_direction}]",
+        names="cluster",
+        needs=partial(_can_be_strict, _direction),
+    )(partial(_not_strict_as_declared, direction=_direction))
 
 
 @fault(

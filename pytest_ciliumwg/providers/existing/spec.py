@@ -39,7 +39,8 @@ class Declared:
     node_encryption_opt_out: tuple[str, ...] = OPT_OUT_LABELS
     """Who may opt out of node encryption; it is never taken from the cluster."""
     userspace_fallback: bool | None = None
-    strict_mode: bool | None = None
+    strict_egress: bool | None = None
+    strict_ingress: bool | None = None
     kube_proxy_replacement: bool | None = None
 
     def over(self, actual: CiliumConfig) -> CiliumConfig:

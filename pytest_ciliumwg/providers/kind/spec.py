@@ -44,7 +44,8 @@ class KindSpec:
     node_encryption: bool = False
     node_encryption_opt_out: tuple[str, ...] | None = None
     """The labels of the nodes that opt out of it, none if empty; None: Cilium's default, the control plane."""
-    strict_mode: bool = False
+    strict_egress: bool = False
+    strict_ingress: bool = False
     userspace_fallback: bool = False
     node_image: str | None = None
     """None: the pinned one with the newest Kubernetes that the Cilium versions were tested with."""
@@ -72,7 +73,8 @@ class KindSpec:
             if self.node_encryption_opt_out is not None
             else OPT_OUT_LABELS,
             userspace_fallback=self.userspace_fallback,
-            strict_mode=self.strict_mode,
+            strict_egress=self.strict_egress,
+            strict_ingress=self.strict_ingress,
             kube_proxy_replacement=self.kube_proxy == "none",
         )
 
@@ -151,7 +153,8 @@ class KindSpec:
                 routing_mode=self.routing_mode,
                 node_encryption=self.node_encryption,
                 node_encryption_opt_out=self.node_encryption_opt_out,
-                strict_mode=self.strict_mode,
+                strict_egress=self.strict_egress,
+                strict_ingress=self.strict_ingress,
                 userspace_fallback=self.userspace_fallback,
                 api_server=(f"{self.name}-control-plane", _API_PORT) if self.kube_proxy == "none" else None,
                 local_images=bool(self.load_images),

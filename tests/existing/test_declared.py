@@ -1,10 +1,11 @@
-"""All nodes of a cluster: those without Cilium are told, and what an option leaves out as well."""
+"""What is declared and what is there: nodes without Cilium and those left out are told, and each option is compared."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pytest_ciliumwg.model.cluster import LeftOut, Member
+from pytest_ciliumwg.providers.existing import Declared
 from tests.apidouble import ApiDouble, shapes
 from tests.apidouble.recorded import NODE
 from tests.existing.conftest import Connect, MakeDouble
@@ -71,3 +72,13 @@ def test_what_an_option_leaves_out_is_said(recorded: MakeDouble, connect: Connec
         double.store.merge("nodes", None, name, {"metadata": {"labels": {"pool": "blue"}}})
     chosen = connect(double, node_selector={"pool": "blue"})
     assert left_out(chosen.members()) == {"rig-worker2": LeftOut.SELECTOR}
+
+
+def test_the_two_directions_of_the_strict_mode_are_compared_apart(recorded: MakeDouble, connect: Connect) -> None:
+    double = recorded()
+    entries = {"data": {"enable-encryption-strict-mode-ingress": "true"}}
+    double.store.merge("configmaps", "kube-system", "cilium-config", entries)
+    cluster = connect(double, declared=Declared(strict_egress=True))
+    found, declared = cluster.actual_config(), cluster.declared
+    assert (declared.strict_egress, found.strict_egress) == (True, False)
+    assert (declared.strict_ingress, found.strict_ingress) == (True, True), "what is not declared is taken as found"
