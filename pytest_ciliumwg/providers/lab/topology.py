@@ -60,8 +60,8 @@ def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> st
 # IPv6 addresses stay tentative. Since Linux 6.8 to ask for one device makes it look at once.
 _WAIT = """
 settled() {{
+    {looks}
     if ip -n {underlay} -o link show type bridge_slave | grep ' {ports}-' | grep -qv 'state UP'; then return 1; fi
-    for ns in {names}; do if [ -n "$(ip -n $ns -6 -o addr show tentative)" ]; then return 1; fi; done
 }}
 tries=0
 until settled; do
@@ -70,6 +70,10 @@ until settled; do
     sleep 0.02
 done
 """
+_LOOK = """
+    shown=$({batch}
+    ) || exit 1
+    case $shown in *tentative*) return 1;; esac"""
 
 
 def _settle(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
@@ -77,15 +81,25 @@ def _settle(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
     for node in nodes:
         looked_at[node.name] = [*spec.devices, "cilium_host", "cilium_net", *(pod.host_device for pod in node.pods)]
         looked_at.update({pod.netns: ["eth0"] for pod in node.pods})
-    return [*_looks(looked_at), _WAIT.format(underlay=UNDERLAY, ports="n[0-9]*", names=" ".join(looked_at))]
+    return [_wait(looked_at, "n[0-9]*")]
+
+
+def _wait(devices: Mapping[str, Iterable[str]], ports: str) -> str:
+    """Shell text that looks at devices, by network namespace, until nothing there is tentative and the ports are up."""
+    looks = [
+        _LOOK.format(batch=ip_batch([*_shows(names), "addr show tentative"], netns=netns))
+        for netns, names in devices.items()
+    ]
+    return _WAIT.format(looks="".join(looks), underlay=UNDERLAY, ports=ports)
+
+
+def _shows(devices: Iterable[str]) -> list[str]:
+    return [f"link show dev {device}" for device in devices]
 
 
 def _looks(devices: Mapping[str, Iterable[str]]) -> list[str]:
-    """Shell text that prints the devices of each network namespace."""
-    return [
-        f">/dev/null {ip_batch([f'link show dev {device}' for device in names], netns=netns)}"
-        for netns, names in devices.items()
-    ]
+    """Shell text that looks at devices, by network namespace."""
+    return [f">/dev/null {ip_batch(_shows(names), netns=netns)}" for netns, names in devices.items()]
 
 
 def ip_batch(commands: Iterable[str], *, netns: str | None = None, options: str = "") -> str:
@@ -267,8 +281,10 @@ def up_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
     return "\n".join(
         [
             ip_batch([*_natives(node), *_to_peers(spec, nodes, node)], netns=node.name),
-            *_looks({UNDERLAY: [port_of(node, device) for device in spec.devices], node.name: spec.devices}),
-            _WAIT.format(underlay=UNDERLAY, ports=f"n{node.index}", names=node.name),
+            _wait(
+                {UNDERLAY: [port_of(node, device) for device in spec.devices], node.name: spec.devices},
+                f"n{node.index}",
+            ),
         ]
     )
 

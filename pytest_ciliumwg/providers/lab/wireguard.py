@@ -39,13 +39,15 @@ _START_USERSPACE = """
 export LOG_LEVEL=error GOMAXPROCS=1
 sh {on} {node} wireguard-go -f {device} </dev/null >/run/ciliumwg/{node}/wireguard.log 2>&1 &
 echo $! >/run/ciliumwg/{node}/wireguard.pid
+"""
+_AWAIT_USERSPACE = """
 tries=0
 until [ -S /run/ciliumwg/{node}/wireguard/{device}.sock ]; do
     tries=$((tries + 1))
     if [ $tries -gt 2000 ]; then
         echo "wireguard-go did not start on {node}: $(tail -n 1 /run/ciliumwg/{node}/wireguard.log)" >&2; exit 1
     fi
-    sleep 0.005
+    sleep 0.01
 done
 # wireguard-go's tun device would get a link-local address, which WireGuard's own never has.
 ip -n {node} link set {device} addrgenmode none
@@ -72,12 +74,13 @@ mkdir -p {" ".join(f"{node.directory}/wireguard" for node in nodes)}
 """
 
 
-def start_script(node: LabNode, device: str, *, kernel: bool) -> str:
-    """Make a node's device, in place of one that may be there; runs in the sandbox, not on the node."""
-    stop = stop_script(node, device, kernel=kernel)
+def start_script(nodes: Sequence[LabNode], device: str, *, kernel: bool) -> str:
+    """Make the devices of nodes, in place of those that may be there; runs in the sandbox, not on the nodes."""
+    stops = [stop_script(node, device, kernel=kernel) for node in nodes]
     if kernel:
-        return f"{stop}\nip -n {node.name} link add {device} type wireguard"
-    return stop + _START_USERSPACE.format(node=node.name, on=ON, device=device)
+        return "\n".join([*stops, *(f"ip -n {node.name} link add {device} type wireguard" for node in nodes)])
+    starts = [_START_USERSPACE.format(node=node.name, on=ON, device=device) for node in nodes]
+    return "\n".join([*stops, *starts, *(_AWAIT_USERSPACE.format(node=node.name, device=device) for node in nodes)])
 
 
 def stop_script(node: LabNode, device: str, *, kernel: bool) -> str:
@@ -102,13 +105,19 @@ def read_keys(output: str) -> dict[str, str]:
 def configure_script(spec: LabSpec, node: LabNode, expected: Expectations) -> str:
     """Give a node's device its key, port, mark and MTU, and set it up; runs on the node."""
     key = f"private-key {node.directory}/wg.key listen-port {expected.listen_port}"
-    return f"wg set {expected.device_name} {key}\n{tune_script(spec, expected)}"
+    return tune_script(spec, expected, key)
 
 
-def tune_script(spec: LabSpec, expected: Expectations) -> str:
-    """Give a device the mark and MTU that a version sets, and set it up; runs on the node."""
+def tune_script(spec: LabSpec, expected: Expectations, more: str = "") -> str:
+    """Give a device the mark and MTU that a version sets, and set it up; runs on the node.
+
+    Args:
+        spec: The lab.
+        expected: What the imitated version does.
+        more: What else is set: words of `wg set`.
+    """
     device, mark = expected.device_name, max(expected.fwmarks or {0})
-    return f"wg set {device} fwmark {mark:#x}\nip link set {device} mtu {expected.device_mtus(spec.mtu).high} up"
+    return f"wg set {device} fwmark {mark:#x} {more}\nip link set {device} mtu {expected.device_mtus(spec.mtu).high} up"
 
 
 def peers_script(

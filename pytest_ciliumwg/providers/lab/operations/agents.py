@@ -49,8 +49,7 @@ def start_agents(lab: Lab, names: Sequence[str]) -> None:
     """Start agents, which bring the datapath of their nodes up to date, each as its version does."""
     nodes = [lab.node(name) for name in names]
     if lab.spec.fallback:
-        starts = [start_script(node, lab.device, kernel=lab.kernel_wireguard) for node in nodes]
-        lab.sandbox.run("\n".join(starts))
+        lab.sandbox.run(start_script(nodes, lab.device, kernel=lab.kernel_wireguard))
     lab.run_on({node.name: start_of_agent(lab, node) for node in nodes})
     for name in names:
         lab.agents[name] = new_agent(lab.running[name].config.version)

@@ -96,7 +96,7 @@ def _stop(lab: Lab, node: LabNode, gone: Sequence[LabPod] = ()) -> None:
 def _come_back(lab: Lab, name: str) -> None:
     """Start everything on a node that was stopped, and let the others know it."""
     node = lab.node(name)
-    start = start_script(node, lab.device, kernel=lab.kernel_wireguard)
+    start = start_script([node], lab.device, kernel=lab.kernel_wireguard)
     lab.keys.update(read_keys(lab.sandbox.run(f"{new_key(name)}\n{start}")))
     everybody = {peer.name for peer in lab.layout}
     configure = configure_script(lab.spec, node, lab.running[name])
