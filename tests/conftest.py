@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every worker of xdist, which takes its share in one piece, as many slow tests as the others, and those first.
+
+    Else one of them begins the longest tests when all others have come to their end.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        rest = [item for item in items if not item.get_closest_marker("slow")]
+        items[:] = [item for first in range(workers) for part in (slow, rest) for item in part[first::workers]]
 
 
 @pytest.fixture(scope="session", autouse=True)
