@@ -10,7 +10,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every worker of xdist, which takes its share in one piece, as many slow tests as the others, and those first.
+    """Give every worker of xdist, whose share is one piece of the list, as many slow tests as the others, those first.
 
     Else one of them begins the longest tests when all others have come to their end.
     """
