@@ -14,6 +14,7 @@ from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.place import Place
 
 PODS = source("pods_in_allowed_ips")
+CIDRS = source("pod_cidrs_in_allowed_ips")
 NODES = source("node_addresses")
 
 
@@ -96,11 +97,11 @@ def test_node_addresses(observed: Observed, nodes: Sequence[Node], verify: Verif
             verify(True, where=Place.of_node(state.node), expected="node addresses optional", seen="anything")
 
 
-@pytest.mark.ciliumwg_check("allowed-ips.foreign", source=PODS)
+@pytest.mark.ciliumwg_check("allowed-ips.foreign", source=CIDRS)
 def test_nothing_of_another_node(
-    observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify
+    observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify, expected: Expectations
 ) -> None:
-    """A peer's allowed IPs hold no address of a third node's pods, and no whole pod CIDR."""
+    """A peer's allowed IPs hold no address of a third node or its pods, and no network but its own node's pod CIDRs."""
     for state, peer, node in _peers(observed, nodes):
         foreign = {
             ip: (pod.node, f"pod {pod.key} on {pod.node}")
@@ -115,13 +116,15 @@ def test_nothing_of_another_node(
             for ip in (*third.addresses, *third.cilium_addresses)
         }
         wrong = {ip: owner for ip, owner in foreign.items() if _covers(peer, ip)}
-        wide = [net for net in peer.allowed_ips if net.num_addresses > 1]
+        right = node.pod_cidrs if expected.pod_cidrs_in_allowed_ips else ()
+        wide = [net for net in peer.allowed_ips if net.num_addresses > 1 and not _within(net, right)]
+        owners = [third.name for third in nodes if any(net.overlaps(cidr) for net in wide for cidr in third.pod_cidrs)]
         verify(
             not wrong and not wide,
             where=Place.of_peer(state.node, node.name).concerning(
-                (owner for owner, _ in wrong.values()), (*wrong, *(net.network_address for net in wide))
+                (*(owner for owner, _ in wrong.values()), *owners), (*wrong, *(net.network_address for net in wide))
             ),
-            expected=f"single addresses of {node.name} and its pods",
+            expected=f"addresses of {node.name} and its pods{f', and {_list(right)}' if right else ' alone'}",
             seen=", ".join([*(f"{ip} of {told}" for ip, (_, told) in wrong.items()), *map(str, wide)]),
             meaning="Packets for somebody else are encrypted to this peer, who can read them.",
         )
@@ -150,6 +153,17 @@ def _peers(observed: Observed, nodes: Sequence[Node]) -> Iterator[tuple[NodeStat
         for peer in state.real_peers():
             if peer.public_key in by_key:
                 yield state, peer, by_key[peer.public_key]
+
+
+def _within(network: IPNetwork, cidrs: Sequence[IPNetwork]) -> bool:
+    return any(
+        network.version == cidr.version and network.network_address in cidr and network.broadcast_address in cidr
+        for cidr in cidrs
+    )
+
+
+def _list(networks: Sequence[IPNetwork]) -> str:
+    return ", ".join(map(str, networks))
 
 
 def _covers(peer: Peer, address: IPAddress) -> bool:

@@ -13,6 +13,7 @@ from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import DUMMY_KEY
 from pytest_ciliumwg.model.place import Place
+from pytest_ciliumwg.model.weak_keys import KNOWN_PRIVATE_KEYS
 from pytest_ciliumwg.verdict.judge import Judge
 
 KEYS = source("key_annotations")
@@ -62,6 +63,39 @@ def test_published_keys_are_unique(nodes: Sequence[Node], verify: Verify) -> Non
                 seen=f"the key of {', '.join(others)}",
                 meaning="Cilium refuses the second of two nodes with one key as a peer, and sends to it in cleartext.",
             )
+
+
+@pytest.mark.ciliumwg_check("peers.weak-keys", source="RFC 7748: a public key follows from its private key alone")
+def test_no_private_key_is_known_or_shared(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
+    """No key of a node, a device or a peer has a private key that everybody knows, and no two devices have the same."""
+    names = peer_names(nodes)
+    for node in nodes:
+        _verify_unknown(verify, Place.of_node(node.name), "publishes", node.public_key)
+    holders: dict[str | None, list[str]] = {}
+    for state, device in observed.devices():
+        holders.setdefault(device.public_key, []).append(state.node)
+        _verify_unknown(verify, Place.of_node(state.node), "has", device.public_key)
+        for peer in state.real_peers():
+            if peer.public_key not in names:  # those that are published were verified
+                _verify_unknown(verify, Place.of_node(state.node), "sends to", peer.public_key)
+    for key, (first, *others) in holders.items():
+        verify(
+            key is None or not others,
+            where=Place.of_node(first).concerning(others),
+            expected="a private key of its own",
+            seen=f"that of {', '.join(others)}",
+            meaning="What is encrypted to the one node, the other can read.",
+        )
+
+
+def _verify_unknown(verify: Verify, where: Place, how: str, key: str | None) -> None:
+    verify(
+        key not in KNOWN_PRIVATE_KEYS,
+        where=where,
+        expected="a private key that nobody else knows",
+        seen=f"it {how} {key}, whose private key is known: {KNOWN_PRIVATE_KEYS.get(key or '')}",
+        meaning="Everybody who captures the packets can decrypt them.",
+    )
 
 
 @pytest.mark.ciliumwg_check("peers.count", source=AGENT)

@@ -66,6 +66,8 @@ class Expectations:
     """The device's possible rtnl kinds: with the userspace fallback declared it may be `tun` (`userspace_fallback`)."""
     pods_in_allowed_ips: bool
     """Whether allowed IPs hold the addresses of pods and of Cilium's own endpoints, or node addresses alone."""
+    pod_cidrs_in_allowed_ips: bool
+    """Whether they may hold the whole pod CIDRs of the peer's node besides."""
     encrypted_paths: frozenset[Path]
     """The paths between nodes that must be encrypted. Never assert that another path is clear."""
     overlay_in_wireguard: bool
@@ -152,6 +154,7 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         fwmarks=frozenset(value("fwmarks")) or None,
         device_kinds=frozenset({"wireguard", "tun"} if fallback else {"wireguard"}),
         pods_in_allowed_ips=value("pods_in_allowed_ips")[routing],
+        pod_cidrs_in_allowed_ips=value("pod_cidrs_in_allowed_ips")[routing],
         encrypted_paths=frozenset(value("encrypted_paths")["node_encryption" if config.node_encryption else routing]),
         overlay_in_wireguard=routing == "tunnel" and value("overlay_in_wireguard"),
         l7_proxy_allowed=value("l7_proxy_allowed"),

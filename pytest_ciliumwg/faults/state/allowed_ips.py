@@ -22,6 +22,10 @@ def _needs_node_addresses(expected: Expectations) -> bool:
     return expected.node_addresses() == "required"
 
 
+def _forbids_pod_cidrs(expected: Expectations) -> bool:
+    return not expected.pod_cidrs_in_allowed_ips
+
+
 def _forbids_node_addresses(expected: Expectations) -> bool:
     return expected.node_addresses() == "forbidden"
 
@@ -32,7 +36,7 @@ def set_allowed(lab: Lab, node: LabNode, peer: LabNode, ips: Iterable[Allowed]) 
 
 
 def healthy(lab: Lab, peer: LabNode) -> list[Allowed]:
-    """What a node accepts from a peer when nothing is wrong."""
+    """The single addresses that a node accepts from a peer when nothing is wrong."""
     return list(allowed_ips(peer, lab.expected))
 
 
@@ -110,12 +114,29 @@ def allowed_ips_swapped(lab: Lab, node: LabNode) -> None:
     catcher="allowed-ips.foreign",
     also=["allowed-ips.known"],
     names="pair",
+    needs=_forbids_pod_cidrs,
 )
 def allowed_ips_cidr(lab: Lab, node: LabNode) -> None:
     """Set the networks in place of the addresses."""
     peer = lab.next_to(node)
     kept = [ip for ip in healthy(lab, peer) if ip in peer.addresses]
     set_allowed(lab, node, peer, [*peer.pod_cidrs, *kept])
+
+
+@fault(
+    "allowed-ips-supernet",
+    description="the next node's peer has the networks of all pods as allowed IPs, its own node's among them",
+    shows="10.244.0.0/16 among the allowed IPs: what no other peer claims is encrypted to this one, which can read it",
+    source="AllowedIPs written by hand; a pod CIDR of another mask than the node's",
+    catcher="allowed-ips.foreign",
+    also=["allowed-ips.disjoint", "allowed-ips.not-own"],
+    names="pair",
+)
+def allowed_ips_supernet(lab: Lab, node: LabNode) -> None:
+    """Add networks around those of all nodes."""
+    peer = lab.next_to(node)
+    around = [network.supernet(new_prefix=network.prefixlen - 8) for network in peer.pod_cidrs]
+    set_allowed(lab, node, peer, [*healthy(lab, peer), *around])
 
 
 @fault(

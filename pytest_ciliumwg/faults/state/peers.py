@@ -13,6 +13,9 @@ from pytest_ciliumwg.providers.lab.wireguard import endpoint, new_key, peer_argu
 RESTARTED = "cilium/cilium issue 25492: peers ignore the new key of a node that was restarted (to 1.13.3)"
 STRANGER = "203.0.113.9"
 """An address that no node of the lab has."""
+CLAMPED_ZERO = "A" * 41 + "EA="
+"""The private key of 32 zeros, but for the one bit that WireGuard sets in every private key."""
+EXAMPLE_KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 DEAD_POD = 99
 """The place in a pod network of an address that no pod has."""
 
@@ -182,6 +185,43 @@ def key_cloned(lab: Lab, node: LabNode) -> None:
     )
     for peer in lab.peers_of(node):
         lab.run_in(peer, f"wg set {lab.device} peer {old} remove")
+
+
+@fault(
+    "key-all-zero",
+    description="the node's private key is all zeros, as clamped; all nodes know its public key and use it",
+    shows="the public key L+V9o0f…; everything works, and everybody can decrypt what is sent from and to the node",
+    source="a key file written as zeros (lost blocks after a crash); pkg/wireguard/agent/agent.go takes any 32 bytes",
+    catcher="peers.weak-keys",
+)
+def key_all_zero(lab: Lab, node: LabNode) -> None:
+    """Give the node that key, and let the others learn it."""
+    _take_key(lab, node, f"echo '{CLAMPED_ZERO}' >{node.directory}/wg.key")
+
+
+@fault(
+    "key-example",
+    description="the node's private key is the example of WireGuard's documentation",
+    shows="the public key HIgo9xNz…; everything works, and everybody can decrypt what is sent from and to the node",
+    source="a key file that was copied from https://www.wireguard.com/quickstart",
+    catcher="peers.weak-keys",
+)
+def key_example(lab: Lab, node: LabNode) -> None:
+    """Give the node that key, and let the others learn it."""
+    _take_key(lab, node, f"echo '{EXAMPLE_KEY}' >{node.directory}/wg.key")
+
+
+def _take_key(lab: Lab, node: LabNode, write: str) -> None:
+    """Run what writes the node's key file; then device, CiliumNode and peers have that key."""
+    told = lab.run_in(
+        node,
+        f"{write}\nwg set {lab.device} private-key {node.directory}/wg.key\n"
+        f'echo "{node.name} $(wg pubkey <{node.directory}/wg.key)"',
+    )
+    old, lab.keys[node.name] = lab.keys[node.name], read_keys(told)[node.name]
+    for peer in lab.peers_of(node):
+        words = peer_arguments(node, lab.keys[node.name], lab.running[peer.name])
+        lab.run_in(peer, f"wg set {lab.device} peer {old} remove {words}")
 
 
 @fault(

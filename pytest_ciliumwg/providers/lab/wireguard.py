@@ -147,7 +147,11 @@ def peers_script(
 
 def peer_arguments(peer: LabNode, key: str, expected: Expectations) -> str:
     """The words of `wg set` that add a node as a peer."""
-    ips = ",".join(str(ip_network(ip)) for ip in allowed_ips(peer, expected))
+    networks = [
+        *map(ip_network, allowed_ips(peer, expected)),
+        *(peer.pod_cidrs if expected.pod_cidrs_in_allowed_ips else ()),
+    ]
+    ips = ",".join(map(str, networks))
     return f"peer {key} endpoint {endpoint(peer, expected)} allowed-ips {ips}"
 
 
