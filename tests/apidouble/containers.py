@@ -11,7 +11,6 @@ import json
 import marshal
 import os
 import socket
-import subprocess
 import sys
 import threading
 import zipfile
@@ -70,7 +69,16 @@ class Containers:
         self._sandbox = sandbox
         self._process = sandbox.popen([sys.executable, "-I", "-S", str(Path(__file__).with_name("runner.py")), _SOCKET])
         self._lock = threading.Lock()
-        self._ready = self._installed = False
+        self._installed = False
+        self._ready = threading.Event()
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        """Tell when the process is ready, and reap it when it has ended with its sandbox."""
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+        self._ready.set()
+        self._process.communicate()
 
     def install(self, archive: bytes) -> None:
         """Compile the agent's archive, the first that comes, so that not every sandbox has to."""
@@ -129,12 +137,7 @@ class Containers:
         return int(connection.recv(64)), connection
 
     def _connect(self) -> socket.socket:
-        with self._lock:
-            if not self._ready:
-                assert self._process.stdout is not None
-                self._process.stdout.readline()
-                threading.Thread(target=_reap, args=(self._process,), daemon=True).start()
-                self._ready = True
+        self._ready.wait()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.connect(str(self._sandbox.root / _SOCKET.lstrip("/")))
@@ -196,7 +199,3 @@ def compiled(archive: bytes) -> bytes:
             head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8)
             target.writestr(f"{name}c", head + marshal.dumps(code))
     return made.getvalue()
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    process.communicate()
