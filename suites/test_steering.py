@@ -15,6 +15,7 @@ from pytest_ciliumwg.model.place import Place
 
 TABLE = "201"
 """The routing table that is WireGuard's in Cilium 1.10 to 1.13."""
+CILIUM_DEVICES = ("cilium_", "lxc")
 STALE_MARK = 0xE00
 """The mark of packets to encrypt up to 1.13; others may use the table for themselves since."""
 STALE = "A rule left behind by a version up to 1.13 sends packets into an empty table, or the tunnel's own into a loop."
@@ -122,6 +123,28 @@ def test_main_table(
             expected=f"no main route to pods or nodes by {expected.device_name}",
             seen=", ".join(map(str, wrong)),
             meaning="Packets that no peer accepts are sent into the tunnel, the tunnel's own may be among them.",
+        )
+
+
+@pytest.mark.ciliumwg_check("steering.other-ways", source="design: a second way to pods shows before traffic takes it")
+def test_other_ways(observed: Observed, verify: Verify, pods: Sequence[Pod]) -> None:
+    """No route of any table leads to a pod on another node by a device that is neither native nor Cilium's."""
+    for state in observed.states("routes", "other_routes", "native_devices"):
+        native = {device.name for device in state.native_devices}
+        remote = [ip for pod in pods if pod.node != state.node for ip in pod.addresses]
+        wrong = [
+            route
+            for route in (*state.routes, *state.other_routes)
+            if route.device not in native and not (route.device or "").startswith(CILIUM_DEVICES)
+            if route.device is not None and route.destination.prefixlen > 0
+            if any(ip in route.destination for ip in remote if ip.version == route.destination.version)
+        ]
+        verify(
+            not wrong,
+            where=Place.of_node(state.node),
+            expected="routes to other nodes' pods by native devices and Cilium's own alone",
+            seen=", ".join(f"{route.destination} dev {route.device} in table {route.table}" for route in wrong),
+            meaning="What takes such a route goes past the tunnel, where nobody watches.",
         )
 
 

@@ -176,6 +176,25 @@ def test_framing(judge: Judge, verify: Verify) -> None:
         )
 
 
+@pytest.mark.ciliumwg_check("wire.ciphertext", source="RFC 8439: a keystream of its own for every nonce")
+def test_ciphertext(judge: Judge, verify: Verify) -> None:
+    """A sample of WireGuard's data messages neither repeats itself every 16 bytes nor another message."""
+    watches = judge.measurement.watches
+    if not any(report.ciphertext for watch in watches.values() for report in watch.devices.values()):
+        verify.unmeasured(Place.everywhere("all nodes"), "no WireGuard data message was seen (see wire.tunnelled)")
+    for node, watch in watches.items():
+        for device, report in watch.devices.items():
+            for sample in report.ciphertext:
+                verify(
+                    not sample.periodic and not sample.repeated,
+                    where=Place.of_outer(node, device, sample.source, sample.destination),
+                    expected="no pattern",
+                    seen=f"of {sample.sampled} messages {sample.periodic} with a period of 16 bytes, "
+                    f"{sample.repeated} like another one",
+                    meaning="It has WireGuard's framing, and is not encrypted by ChaCha20-Poly1305: it can be read.",
+                )
+
+
 @pytest.mark.ciliumwg_check("wire.counters", source="wg(8): transfer")
 def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """The byte counters of every peer grew at least by the payload that was sent and received in the tunnel."""

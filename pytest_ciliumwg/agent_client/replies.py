@@ -13,6 +13,7 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import Event
 from pytest_ciliumwg.model.traffic import Delivery, Direction, EvidenceFrame, Flow, Sighting
 from pytest_ciliumwg.model.watch import (
+    CiphertextSample,
     ControlSeen,
     Conversation,
     DeviceReport,
@@ -146,6 +147,7 @@ def device_reports(devices: Row) -> dict[str, DeviceReport]:
             truncated=report["truncated"],
             wireguard=tuple(_messages(row) for row in report["wireguard"]["messages"]),
             wireguard_drops=report["wireguard"]["drops"],
+            ciphertext=tuple(_sample(row) for row in report["wireguard"]["samples"]),
         )
         for name, report in devices.items()
     }
@@ -208,6 +210,11 @@ def _passage(by_kind: Mapping[str, Sequence[Any]]) -> Passage:
         first_at=min(first for first, _ in times),
         last_at=max(last for _, last in times),
     )
+
+
+def _sample(row: Row) -> CiphertextSample:
+    ends = {"source": ip_address(row["source"]), "destination": ip_address(row["destination"])}
+    return CiphertextSample(**{**row, **ends})
 
 
 def _messages(row: Row) -> WireGuardMessages:

@@ -123,6 +123,8 @@ class NodeState:
     native_devices: tuple[Link, ...]
     rp_filter: int | None
     """`net.ipv4.conf.cilium_wg0.rp_filter`; None without the device or without IPv4."""
+    other_routes: tuple[Route, ...] = ()
+    """Routes of all other tables, but for the table local."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Field name to the reason why it could not be read. A field named here is unknown, not empty."""
 

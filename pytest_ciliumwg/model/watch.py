@@ -40,6 +40,19 @@ class WireGuardMessages:
     """UDP payload bytes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CiphertextSample:
+    """Some of the data messages from one address to another, on one device."""
+
+    source: IPAddress
+    destination: IPAddress
+    sampled: int
+    periodic: int
+    """Of these, messages that repeat themselves every 16 bytes."""
+    repeated: int
+    """Of these, messages that are like an earlier one with another counter."""
+
+
 def data_packets(
     messages: Iterable[WireGuardMessages], sources: Collection[IPAddress], destinations: Collection[IPAddress]
 ) -> tuple[int, int]:
@@ -68,6 +81,7 @@ class DeviceReport:
     wireguard: tuple[WireGuardMessages, ...]
     wireguard_drops: int
     """Frames missing from the WireGuard counts: where not 0, they are floors."""
+    ciphertext: tuple[CiphertextSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,13 +100,16 @@ def _conditions(entry: Value) -> tuple[str, ...]:
     )
 
 
+ALL_TABLES = "all"
+
+
 def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, stderr: str = "") -> tuple[Route, ...]:
     """Read `ip -j -4 route show table T` or `ip -j -6 …`; a route with several next hops becomes one route for each.
 
     Args:
         text: Standard output.
         family: The family that was asked for.
-        table: The table that was asked for.
+        table: The table that was asked for; with ALL_TABLES each route says of which it is.
         status: The exit status.
         stderr: Standard error. A table that does not exist has no routes; any other failure is an error.
 
@@ -132,13 +135,18 @@ def _routes(entry: Value, family: IPFamily, table: str) -> Iterator[Route]:
         device = hop.get("dev")
         yield Route(
             family=family,
-            table=table,
+            table=_table(entry) if table == ALL_TABLES else table,
             destination=_destination(entry["dst"], family),
             # IPv6 shows `lo` for a route that leads nowhere.
             device=None if device is None or dead_end else device.text(),
             gateway=_gateway(hop),
             mtu=_mtu(entry),
         )
+
+
+def _table(entry: Value) -> str:
+    table = entry.get("table")
+    return "main" if table is None else table.text()
 
 
 def _destination(value: Value, family: IPFamily) -> IPNetwork:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPFamily, sorted_families
 from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, Rule, WireGuardDevice
-from pytest_ciliumwg.observe.iproute import links_from_ip, routes_from_ip, rules_from_ip
+from pytest_ciliumwg.observe.iproute import ALL_TABLES, links_from_ip, routes_from_ip, rules_from_ip
 from pytest_ciliumwg.observe.json_reader import number
 from pytest_ciliumwg.observe.sections import SHOW, Reader
 
@@ -43,7 +43,7 @@ def observation_script(families: Iterable[IPFamily], device: str, more: Sequence
     for family in sorted_families(families):
         flag = _flag(family)
         lines.append(f"show rules{flag} ip -j {flag} rule show")
-        lines += [f"show routes{flag}-{table} ip -j {flag} route show table {table}" for table in TABLES]
+        lines += [f"show routes{flag}-{table} ip -j {flag} route show table {table}" for table in (*TABLES, ALL_TABLES)]
     lines.append(f"show rp_filter cat /proc/sys/net/ipv4/conf/{device}/rp_filter")
     return "\n".join([*lines, *more, "exit 0", ""])
 
@@ -68,6 +68,7 @@ def state_from(text: str, node: str, device: str, families: Iterable[IPFamily], 
         peers=peers,
         rules=reader.read("rules", lambda: _rules(reader, order), ()),
         routes=routes,
+        other_routes=reader.read("other_routes", lambda: _other_routes(reader, order), no_routes),
         redirects=reader.read("redirects", lambda: parts.redirects(reader), ()),
         native_devices=reader.read("native_devices", lambda: parts.native_devices(reader, links, routes), ()),
         rp_filter=reader.read("rp_filter", lambda: _rp_filter(reader, device, link, links), None),
@@ -110,6 +111,14 @@ def _routes(reader: Reader, families: Iterable[IPFamily]) -> tuple[Route, ...]:
         for table in TABLES:
             shown = reader.section(f"routes{_flag(family)}-{table}")
             found += routes_from_ip(shown.output, family, table, status=shown.status, stderr=shown.stderr)
+    return tuple(found)
+
+
+def _other_routes(reader: Reader, families: Iterable[IPFamily]) -> tuple[Route, ...]:
+    found: list[Route] = []
+    for family in families:
+        shown = reader.section(f"routes{_flag(family)}-{ALL_TABLES}").good()
+        found += [route for route in routes_from_ip(shown, family, ALL_TABLES) if route.table not in (*TABLES, "local")]
     return tuple(found)
 
 

@@ -57,9 +57,13 @@ PODS = {
 }  # fmt: skip
 
 
+SAMPLE = {"source": "172.18.0.2", "destination": "172.18.0.3", "sampled": 5, "periodic": 1, "repeated": 2}
+
+
 def reply(*rows: dict[str, Any]) -> dict[str, Any]:
     device = {
-        "frames": 9, "kernel_frames": 10, "drops": 1, "truncated": 0, "wireguard": {"messages": [], "drops": 4},
+        "frames": 9, "kernel_frames": 10, "drops": 1, "truncated": 0,
+        "wireguard": {"messages": [], "samples": [SAMPLE], "drops": 4},
     }  # fmt: skip
     return {
         "started": 1.0,
@@ -154,6 +158,12 @@ def test_what_passed_inside_by_flow_and_direction() -> None:
         (3, True): Passage(frames=4, bytes=900, short=2, first_at=9.5, last_at=11.0),
         (4, False): Passage(frames=0, bytes=0, short=1, first_at=12.0, last_at=12.0),
     }
+
+
+def test_the_sample_of_ciphertext() -> None:
+    (sample,) = watch_report("two", reply(), None, NODES).devices["eth0"].ciphertext
+    assert (str(sample.source), str(sample.destination)) == ("172.18.0.2", "172.18.0.3")
+    assert (sample.sampled, sample.periodic, sample.repeated) == (5, 1, 2)
 
 
 def test_packets_between_other_pods() -> None:

@@ -8,10 +8,11 @@ import struct
 from collections import Counter
 from typing import Any, NamedTuple, Optional, Tuple
 
+from .ciphertext import Samples
 from .ring import Filter, Frame, Ring
 
-SNAP = 128
-"""Bytes kept of each frame: all headers and the message type."""
+SNAP = 288
+"""Bytes kept of each frame: all headers, the message type, and enough of the ciphertext for a sample."""
 RING_BLOCK, RING_BLOCKS = 65536, 64
 
 _ETHERNET = 14
@@ -58,6 +59,7 @@ class MessageCounter:
         self._messages: Counter[_Message] = Counter()
         self._bytes: Counter[_Message] = Counter()
         self._uncounted = 0
+        self._samples = Samples()
 
     def fileno(self) -> int:
         """For poll."""
@@ -76,7 +78,11 @@ class MessageCounter:
         memory = self._ring.memory
         counts: Counter[_Found] = Counter()
         for count, first, end in self._ring.ready_blocks():
-            counts.update([self._find(memory, frame) for frame in self._ring.frames(count, first, end)])
+            frames = list(self._ring.frames(count, first, end))
+            found_in_block = [self._find(memory, frame) for frame in frames]
+            counts.update(found_in_block)
+            if frames and found_in_block[-1] is not None:
+                self._sample(found_in_block[-1][0], frames[-1])
         for message, count in counts.items():
             if message is not None:
                 self._add(message[0], count, message[1] * count)
@@ -97,6 +103,13 @@ class MessageCounter:
             self._alike[key] = found
         return found
 
+    def _sample(self, message: _Message, frame: Frame) -> None:
+        """Keep some of the ciphertext of a data message; of each block one at most."""
+        if message.kind == _DATA and not message.keepalive and not message.fragmented:
+            data = self._ring.memory[frame.start : frame.end]
+            header = _ETHERNET + (40 if len(message.source) == 16 else (data[_ETHERNET] & 15) * 4) + 8
+            self._samples.add(message.source, message.destination, data[header:])
+
     def _add(self, message: _Message, count: int, size: int) -> None:
         if message in self._messages or len(self._messages) < _MOST_MESSAGES:
             self._messages[message] += count
@@ -105,14 +118,21 @@ class MessageCounter:
             self._uncounted += count
 
     def result(self) -> dict[str, Any]:
-        """`{"messages": [{outgoing, source, destination, kind, keepalive, fragmented, count, bytes}], "drops": n}`."""
+        """`{messages: [{outgoing, source, destination, kind, keepalive, fragmented, count, bytes}], samples, drops}`.
+
+        `samples` are `[{source, destination, sampled, periodic, repeated}]`, as `Samples.rows` tells.
+        """
         rows: list[dict[str, Any]] = []
         for message, count in self._messages.items():
             row: dict[str, Any] = dict(message._asdict())
             row["source"], row["destination"] = _text(message.source), _text(message.destination)
             row["count"], row["bytes"] = count, self._bytes[message]
             rows.append(row)
-        return {"messages": rows, "drops": self._ring.statistics().drops + self._uncounted}
+        samples = [
+            dict(row, source=_text(row["source"]), destination=_text(row["destination"]))
+            for row in self._samples.rows()
+        ]
+        return {"messages": rows, "samples": samples, "drops": self._ring.statistics().drops + self._uncounted}
 
     def close(self) -> None:
         """Free the ring."""

@@ -16,12 +16,13 @@ CLEAR = (
 """Flows in cleartext. Of a fragment's short tail none can tell to which flow of a pair it belongs; and where all flows
 of a pair are in cleartext, nothing was encrypted whose bytes could be counted."""
 
-BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*")
+BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*", "steering.other-ways")
 """Flows in cleartext, so that little or nothing went through the tunnel."""
 
 LOST = (
     *BYPASSED,
     "?wire.custody",
+    "?wire.ciphertext",
     "wire.delivered",
     "size.delivered",
     "size.dont-fragment",
@@ -37,5 +38,5 @@ PARTNERS = ("allowed-ips.*", "peers.*", "handshake.*", "wire.counters")
 BLIND = ("?wire.*", "?size.no-cleartext", "?handshake.*", "capture.*")
 """A watch that saw too little: nothing that it did not see counts."""
 
-DEVICE = ("device.*", *PARTNERS, "?capture.inside", "?wire.custody")
+DEVICE = ("device.*", *PARTNERS, "?capture.inside", "?wire.custody", "?wire.ciphertext")
 """There is no WireGuard device to ask."""

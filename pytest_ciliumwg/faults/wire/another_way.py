@@ -173,3 +173,19 @@ def second_tunnel(lab: Lab, node: LabNode) -> None:
     start_masking_tunnel(lab, node, peer)
     for one, other in ((node, peer), (peer, node)):
         lead_over(lab, one, other, [f"dev {MASKING_DEVICE}"] * len(lab.families))
+
+
+@fault(
+    "second-route-unused",
+    description="a routing table of the node has a route to the next node's test pod over a second network",
+    shows="all encrypted for now; whatever is marked for that table goes past the tunnel",
+    source="policy routing that somebody prepared (a mesh, a VPN) and that waits for its mark",
+    catcher="steering.other-ways",
+)
+def second_route_unused(lab: Lab, node: LabNode) -> None:
+    """Lay the side link and the route, and lead nothing there."""
+    peer = lab.next_to(node)
+    side_link(lab, node, peer)
+    for family in lab.families:
+        _, destination = pod_pair(lab, node, family, peer)
+        lab.run_in(node, f"ip -{family.value[1]} route add {destination} dev {SIDE} table {TABLE}")

@@ -75,6 +75,7 @@ def leak_dns(lab: Lab, node: LabNode) -> None:
     shows="all test traffic encrypted; UDP 8472 between the nodes that holds packets of other pods in cleartext",
     source="CVE-2024-28250 in tunnel mode: the redirect before or after the wrong encapsulation",
     catcher="wire.other-pods",
+    also=["steering.other-ways"],
     names="pair",
 )
 def leak_other_pods_vxlan(lab: Lab, node: LabNode) -> None:
