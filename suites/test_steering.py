@@ -131,17 +131,18 @@ def test_other_ways(observed: Observed, verify: Verify, pods: Sequence[Pod]) -> 
     """No route of any table leads to a pod on another node by a device that is neither native nor Cilium's."""
     for state in observed.states("routes", "other_routes", "native_devices"):
         native = {device.name for device in state.native_devices}
-        remote = [ip for pod in pods if pod.node != state.node for ip in pod.addresses]
-        wrong = [
+        remote = {ip: pod.node for pod in pods if pod.node != state.node for ip in pod.addresses}
+        past = [
             route
             for route in (*state.routes, *state.other_routes)
-            if route.device not in native and not (route.device or "").startswith(CILIUM_DEVICES)
-            if route.device is not None and route.destination.prefixlen > 0
-            if any(ip in route.destination for ip in remote if ip.version == route.destination.version)
+            if route.device is not None and route.device not in native and route.destination.prefixlen > 0
+            if not route.device.startswith(CILIUM_DEVICES)
         ]
+        ends = [{node for ip, node in remote.items() if ip in route.destination} for route in past]
+        wrong = [route for route, nodes in zip(past, ends, strict=True) if nodes]
         verify(
             not wrong,
-            where=Place.of_node(state.node),
+            where=Place.of_node(state.node).concerning(node for nodes in ends for node in nodes),
             expected="routes to other nodes' pods by native devices and Cilium's own alone",
             seen=", ".join(f"{route.destination} dev {route.device} in table {route.table}" for route in wrong),
             meaning="What takes such a route goes past the tunnel, where nobody watches.",

@@ -19,8 +19,8 @@ from pytest_ciliumwg.observe.wireguard import DEVICE
 NOTHING = Passage(frames=0, bytes=0, short=0, first_at=0.0, last_at=0.0)
 _UNSEEN_TAIL = canary.WHOLE_WITHIN
 """Bytes at the end of a message that may hold no whole canary, and so be in a fragment that is not counted."""
-_UNSEEN_HEAD = 24
-"""Bytes of a packet's payload that may stand before its first canary: the message's number and half a canary."""
+_UNSEEN_HEAD = 40
+"""Bytes of a packet's payload that may stand before its first canary: the ends of two, and a message's header."""
 
 
 @dataclass(frozen=True, slots=True)

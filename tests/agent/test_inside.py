@@ -69,6 +69,15 @@ def test_packets_are_counted_by_flow_and_direction() -> None:
     assert not result["seen"], "what is inside is no sighting"
 
 
+def test_a_segment_that_begins_at_the_end_of_a_message_is_counted_by_its_first_whole_canary() -> None:
+    token = make.token(make.UDP_FLOW)
+    with tun() as file:
+        one = watch()
+        os.write(file, udp(0, payload=token[:8] + b"\0\0\0\x40\0\0\0\1" + token * 4))
+        result = one.stop()
+    assert counts(result) == [(make.UDP_FLOW, False, "canary", 1, 64)]
+
+
 def test_what_goes_in_is_told_from_what_comes_out() -> None:
     with tun():
         one = watch()

@@ -151,21 +151,29 @@ class Inside:
         for frame in ring.frames(count, first, end):
             if frame.end <= at:
                 continue
-            start = memory.find(self._index.canaries.common, frame.start, frame.end)
-            if start >= 0:
-                self._marked(frame, start, memory[start : min(start + canary.SIZE, frame.end)])
-            elif self._headers:
+            if not self._marked(frame, memory) and self._headers:
                 self._unmarked(frame, memory)
 
-    def _marked(self, frame: Frame, start: int, token: bytes) -> None:
+    def _marked(self, frame: Frame, memory: mmap.mmap) -> bool:
+        """Count a packet by its first whole canary; a message may end with half of one. Returns whether it has any."""
+        common = self._index.canaries.common
+        start = memory.find(common, frame.start, frame.end)
+        while start >= 0:
+            found = self._read_token(memory[start : min(start + canary.SIZE, frame.end)])
+            if found is not None:
+                self._note(frame, start, *found)
+                return True
+            start = memory.find(common, start + 1, frame.end)
+        return False
+
+    def _read_token(self, token: bytes) -> tuple[int, int] | None:
         if token not in self._tokens:
             if len(self._tokens) >= _TOKENS_REMEMBERED:
                 self._tokens.clear()
             self._tokens[token] = self._index.canaries.read(token)
-        found = self._tokens[token]
-        if found is None:
-            return
-        number, mark = found
+        return self._tokens[token]
+
+    def _note(self, frame: Frame, start: int, number: int, mark: int) -> None:
         if mark == canary.CONTROL:
             self._controls[number] = None
             if len(self._controls) > _CONTROLS_REMEMBERED:

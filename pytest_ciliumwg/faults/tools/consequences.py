@@ -16,12 +16,11 @@ CLEAR = (
 """Flows in cleartext. Of a fragment's short tail none can tell to which flow of a pair it belongs; and where all flows
 of a pair are in cleartext, nothing was encrypted whose bytes could be counted."""
 
-BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*", "steering.other-ways")
+BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*", "steering.other-ways", "?wire.custody")
 """Flows in cleartext, so that little or nothing went through the tunnel."""
 
 LOST = (
     *BYPASSED,
-    "?wire.custody",
     "?wire.ciphertext",
     "wire.delivered",
     "size.delivered",

@@ -69,7 +69,7 @@ def handshake_one_way(lab: Lab, node: LabNode) -> None:
     shows="no session until the next node sends first; the first packets of the node's own are lost",
     source="stateful firewalls and NAT that let replies in and nothing new; cilium/cilium issue 33863",
     catcher="handshake.opened",
-    also=["wire.first-packet", "wire.tunnelled", "wire.delivered", "wire.no-cleartext"],
+    also=["wire.first-packet", "wire.tunnelled", "wire.delivered", "wire.no-cleartext", "?wire.custody"],
     names="pair",
 )
 def handshake_cannot_begin(lab: Lab, node: LabNode) -> None:

@@ -137,7 +137,7 @@ def path_mtu(lab: Lab, node: LabNode) -> None:
     shows="a session that was made while the watch stood, and no initiation or response on the native devices",
     source="design: what makes a session has to be seen, else there is a device between nodes that nobody watches",
     catcher="handshake.on-wire",
-    also=(*CLEAR, "wire.tunnelled"),  # who is reached that way answers that way
+    also=(*CLEAR, "wire.tunnelled", "?wire.custody"),  # who is reached that way answers that way
     names="pair",
 )
 def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
