@@ -7,7 +7,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from pytest_ciliumwg.checks.helpers import Observed, assert_delivered, assert_encrypted, judged, wireguard_messages
+from pytest_ciliumwg.checks.helpers import (
+    Observed,
+    assert_delivered,
+    assert_size_delivered,
+    assert_size_encrypted,
+    judged,
+    wireguard_messages,
+)
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
@@ -16,7 +23,6 @@ from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.verdict.judge import Judge
 
-TOO_LARGE = "Packets of this size do not get through the tunnel; large transfers between pods will hang."
 DATAGRAMS = pytest.mark.parametrize("datagram", [Protocol.ICMP, Protocol.UDP], ids=["icmp", "udp"])
 
 
@@ -52,10 +58,10 @@ def test_route_mtu(
     "size.delivered", source="issues 28413 and 23917: double encapsulation, padding beyond the MTU"
 )
 @DATAGRAMS
-def test_delivered(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
-    """Payloads of one byte, just below, at and above the pod's MTU are all answered."""
+def test_delivered(judge: Judge, verify: Verify, expected: Expectations, family: IPFamily, datagram: Protocol) -> None:
+    """Payloads of one byte, just below, at and above the pod's MTU are all answered, but what this version drops."""
     for judgement in judged(judge, "size", family, datagram):
-        assert_delivered(verify, judgement, TOO_LARGE)
+        assert_size_delivered(verify, judgement, expected)
 
 
 @pytest.mark.ciliumwg_check(
@@ -73,10 +79,12 @@ def test_full_size_with_df(judge: Judge, verify: Verify, family: IPFamily, datag
     "size.no-cleartext", source='documentation, "Which traffic is encrypted": pod to pod on another node'
 )
 @DATAGRAMS
-def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, datagram: Protocol) -> None:
+def test_no_cleartext(
+    judge: Judge, verify: Verify, expected: Expectations, family: IPFamily, datagram: Protocol
+) -> None:
     """No packet of any size, whole or fragmented, is seen in cleartext."""
     for judgement in judged(judge, "size", family, datagram):
-        assert_encrypted(verify, judgement)
+        assert_size_encrypted(verify, judgement, expected)
 
 
 @pytest.mark.ciliumwg_check("size.outer-unfragmented", source=source("unfragmented"))

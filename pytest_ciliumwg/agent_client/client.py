@@ -189,6 +189,7 @@ class Agent:
                 "interval": interval,
                 "dont_fragment": flow.dont_fragment,
                 "until_reply": flow.purpose == "first",
+                **({"rounds": 0} if flow.dropped_by_design else {}),
                 "timeout": CONNECTION_SECONDS,
             }
             for flow in flows

@@ -1,4 +1,4 @@
-"""What a check has to say of one place: that the requirement does not hold there, or that it cannot be told."""
+"""What a check has to say of one place: that the requirement does not hold there, that it cannot be told, or a note."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One place of which a check can say nothing, and why."""
+    """One place of which a check can say nothing, and why; or what it has to say beside its outcome."""
 
     place: Place
     why: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_ciliumwg.checks.verify import Verify
+from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
 from pytest_ciliumwg.model.place import Place
@@ -14,6 +15,7 @@ from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 ANOTHER_WAY = "WireGuard did not encrypt it, and whoever can read that way can read it."
+TOO_LARGE = "Packets of this size do not get through the tunnel; large transfers between pods will hang."
 LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
 
 
@@ -90,6 +92,29 @@ def assert_in_the_tunnel(verify: Verify, judgement: Judgement) -> None:
             seen=judgement.reason,
             meaning=ANOTHER_WAY,
         )
+
+
+def assert_size_delivered(verify: Verify, judgement: Judgement, expected: Expectations) -> None:
+    """Verify that a size was delivered, or note a known property of this version, or that it has it no more."""
+    delivery, flow = judgement.delivery, judgement.flow
+    if flow.dropped_by_design and delivery.received < flow.count:
+        verify.unsupported(Place.of_flow(flow), _dropped(expected))
+        return
+    if flow.dropped_by_design:
+        verify.note(Place.of_flow(flow), f"delivered, though {_dropped(expected)}: this has changed")
+    assert_delivered(verify, judgement, TOO_LARGE)
+
+
+def assert_size_encrypted(verify: Verify, judgement: Judgement, expected: Expectations) -> None:
+    """Verify a size's verdict; one that this version drops leaves nothing to verify, unless it was seen."""
+    if judgement.flow.dropped_by_design and judgement.verdict is Verdict.UNREACHABLE:
+        verify.unsupported(Place.of_flow(judgement.flow), _dropped(expected))
+    else:
+        assert_encrypted(verify, judgement)
+
+
+def _dropped(expected: Expectations) -> str:
+    return f"Cilium {expected.config.version} is known to drop it, as it is in fragments ({source('fragments')})"
 
 
 def assert_delivered(verify: Verify, judgement: Judgement, meaning: str) -> None:

@@ -30,6 +30,7 @@ class Verify:
     findings: list[Finding] = field(default_factory=list)
     not_measured: list[Remark] = field(default_factory=list)
     not_supported: list[Remark] = field(default_factory=list)
+    notes: list[Remark] = field(default_factory=list)
 
     def __call__(self, holds: bool, *, where: Place, expected: object, seen: object, meaning: str = "") -> None:
         """Note whether the requirement holds at one place.
@@ -55,6 +56,11 @@ class Verify:
         """Note a place at which this provider can never tell: such a check is skipped, not inconclusive."""
         _check_place(where)
         self.not_supported.append(Remark(where, why))
+
+    def note(self, where: Place, what: str) -> None:
+        """Tell of something at a place that the outcome does not depend on."""
+        _check_place(where)
+        self.notes.append(Remark(where, what))
 
     def conclude(self, heading: str) -> None:
         """Turn what was collected into the test's outcome; `heading` says what had to hold."""

@@ -9,9 +9,13 @@ from typing import Any, Literal
 from pytest_ciliumwg.expect.facts import availability, fact, known_version
 from pytest_ciliumwg.expect.versions import Version
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
-from pytest_ciliumwg.model.traffic import Path
+from pytest_ciliumwg.model.traffic import Path, Protocol
 
 Requirement = Literal["required", "optional", "forbidden"]
+Fragments = Literal["passed", "tail", "dropped"]
+"""What becomes of packets in fragments; with `tail` they are dropped where the last one is shorter than SHORT_TAIL."""
+SHORT_TAIL = 8
+"""Bytes that a fragment needs behind its IP header for Cilium to read a transport header there, as it always does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +95,20 @@ class Expectations:
     unfragmented_underlays: frozenset[IPFamily]
     """The underlays on which no tunnel packet is fragmented."""
 
+    fragments: Mapping[tuple[IPFamily, Protocol], Fragments]
+    """What becomes of pods' packets in fragments; of TCP, which makes none, nothing is said."""
+
+    def drops_fragments(self, family: IPFamily, protocol: Protocol, last: int) -> bool:
+        """Whether Cilium drops a pod's packet that is in fragments, by design or by a known fault of this version.
+
+        Args:
+            family: The packet's family.
+            protocol: Its protocol.
+            last: How many bytes the last fragment has behind its IP header; 0 for a packet that is whole.
+        """
+        fate = self.fragments[family, protocol] if last else "passed"
+        return fate == "dropped" or (fate == "tail" and last < SHORT_TAIL)
+
     def device_mtus(self, native_mtu: int) -> MtuRange:
         """The MTUs that the device may have over a native device with `native_mtu`."""
         return self._mtus(native_mtu, self.device_overhead)
@@ -167,6 +185,11 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         node_address_policy=(
             (policy["node_encryption"], policy["opted_out"]) if config.node_encryption else (policy["plain"],) * 2
         ),
+        fragments={
+            (IPFamily(family), Protocol(protocol)): fate
+            for family, fates in value("fragments").items()
+            for protocol, fate in fates.items()
+        },
         unfragmented_underlays=frozenset(
             IPFamily(name) for name in value("unfragmented")["node_encryption" if config.node_encryption else routing]
         ),

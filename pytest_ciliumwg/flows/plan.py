@@ -14,6 +14,8 @@ from pytest_ciliumwg.providers.base import SERVICE_PORT
 
 MtuOf = Callable[[Pod, IPAddress], int]
 """The MTU of the route from a pod to an address."""
+Dropped = Callable[[IPFamily, Protocol, int], bool]
+"""Whether a packet in fragments, the last one of so many bytes, is dropped: `Expectations.drops_fragments`."""
 
 DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
@@ -23,10 +25,15 @@ LOAD_MESSAGES = 150
 """Of each `load` flow: over both families and two peers, with the answers, that is a thousand packets of each pod."""
 HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
 """IP plus UDP or ICMP header."""
+_TRANSPORT_HEADER, _FRAGMENT_HEADER = 8, 8
 
 
 def plan_flows(
-    pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: FlowNumbers
+    pods: Sequence[Pod],
+    families: frozenset[IPFamily],
+    mtu_of: MtuOf,
+    numbers: FlowNumbers,
+    dropped: Dropped = lambda family, protocol, last: False,  # noqa: ARG005
 ) -> tuple[Flow, ...]:
     """All flows of a run between test pods, one pod for each node, in node order.
 
@@ -36,7 +43,7 @@ def plan_flows(
     same pairs many datagrams in a row, for what happens seldom or begins later.
     """
     flows = [*_first(pods, families, numbers), *_pairs(pods, families, numbers)]
-    return (*flows, *_sizes(pods, families, mtu_of, numbers), *_load(pods, families, numbers))
+    return (*flows, *_sizes(pods, families, mtu_of, numbers, dropped), *_load(pods, families, numbers))
 
 
 def plan_paths(
@@ -141,17 +148,37 @@ def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumb
                 yield pod_flow(numbers, "pair", source, destination, family, protocol, size, MESSAGES)
 
 
-def _sizes(pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: FlowNumbers) -> Iterator[Flow]:
+def _sizes(
+    pods: Sequence[Pod], families: frozenset[IPFamily], mtu_of: MtuOf, numbers: FlowNumbers, dropped: Dropped
+) -> Iterator[Flow]:
     for source, destination in size_pairs(pods):
         for family in sorted_families(families):
             address = destination.address(family)
             if address is None:
                 continue
-            fits = mtu_of(source, address) - HEADERS[family]
+            mtu = mtu_of(source, address)
+            fits = mtu - HEADERS[family]
             for protocol in (Protocol.ICMP, Protocol.UDP):
                 for size, whole in ((1, False), (fits - 1, False), (fits, True), (fits + 1, False), (2 * fits, False)):
                     flow = pod_flow(numbers, "size", source, destination, family, protocol, size, 2)
-                    yield replace(flow, dont_fragment=whole)
+                    lost = dropped(family, protocol, last_fragment(family, size, mtu))
+                    yield replace(flow, dont_fragment=whole, dropped_by_design=lost)
+
+
+def last_fragment(family: IPFamily, payload: int, mtu: int) -> int:
+    """How many bytes of a datagram are in its last fragment, behind the IP header; 0 where it needs none.
+
+    Args:
+        family: The family, whose header each fragment has; in IPv6 also that of the fragment.
+        payload: Bytes of UDP or ICMP payload.
+        mtu: The MTU of the route.
+    """
+    datagram = payload + _TRANSPORT_HEADER
+    room = mtu - HEADERS[family] + _TRANSPORT_HEADER
+    if datagram <= room:
+        return 0
+    each = (room - (_FRAGMENT_HEADER if family is IPFamily.V6 else 0)) // 8 * 8
+    return datagram % each or each
 
 
 def _load(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:

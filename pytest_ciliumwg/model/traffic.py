@@ -53,6 +53,8 @@ class Flow:
     """Whether it must be encrypted; what is not promised is reported, and never counted as a leak."""
     served_at: IPAddress | None = None
     """Where the server listens, if not at the destination: behind a Service."""
+    dropped_by_design: bool = False
+    """Whether the version that is expected drops its messages, because they are in fragments that it drops."""
     fresh: bool = False
     """Whether every message of a continuous flow has a connection or source port of its own."""
 

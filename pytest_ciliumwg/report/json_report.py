@@ -87,8 +87,9 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "findings": [finding.fields() for finding in result.findings],
         "unmeasured": [str(remark) for remark in result.unmeasured],
         "unsupported": [str(remark) for remark in result.unsupported],
+        "notes": [str(remark) for remark in result.notes],
     }
-    fields = asdict(replace(result, findings=(), unmeasured=(), unsupported=()))
+    fields = asdict(replace(result, findings=(), unmeasured=(), unsupported=(), notes=()))
     del fields["doubt"], fields["about_a_change"]
     return fields | said | {"title": result.title}
 

@@ -53,6 +53,7 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     unmeasured: tuple[Remark, ...] = ()
     unsupported: tuple[Remark, ...] = ()
+    notes: tuple[Remark, ...] = ()
     waived: str = ""
     """Why it counts as not run: a marker, conftest or plugin skipped it, or expects it to fail; empty when it
     counts."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from pytest_ciliumwg.model.traffic import Verdict
+from pytest_ciliumwg.model.traffic import Flow, Verdict
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import RunRecord
@@ -42,6 +43,10 @@ def summarize(writer: Any, record: RunRecord) -> None:
         by_verdict = {verdict: sum(judgement.verdict is verdict for judgement in flows) for verdict in Verdict}
         writer.line(", ".join(f"{count} {verdict.value}" for verdict, count in by_verdict.items()) + " (flows)")
     _by_design(writer, record)
+    for result in record.results:
+        if result.notes:
+            more = f" (and {len(result.notes) - 1} more)" if len(result.notes) > 1 else ""
+            writer.line(f"{result.title}: {result.notes[0]}{more}", yellow=True)
     for line, fine in changes.lines(record):
         writer.line(line, green=fine, red=not fine)
     tally = record.tally()
@@ -55,13 +60,18 @@ def _sizes(writer: Any, record: RunRecord) -> None:
         return
     verdicts = Counter(judgement.verdict for judgement in judged)
     counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict])
-    lost: dict[str, set[int]] = {}
-    for judgement in judged:
-        if judgement.verdict is Verdict.UNREACHABLE:
-            flow = judgement.flow
-            lost.setdefault(f"{flow.protocol.value} {flow.family.value}", set()).add(flow.payload_size)
-    which = "; ".join(f"{kind}: {', '.join(map(str, sorted(sizes)))} bytes" for kind, sizes in lost.items())
-    writer.line(f"sizes: {counts} (flows){f'; not delivered: {which}' if which else ''}")
+    writer.line(f"sizes: {counts} (flows)")
+    unreachable = [judgement.flow for judgement in judged if judgement.verdict is Verdict.UNREACHABLE]
+    for known, words in ((False, "not delivered"), (True, "known to be dropped by this version, in fragments")):
+        if flows := [flow for flow in unreachable if flow.dropped_by_design is known]:
+            writer.line(f"  {words}: {_which(flows)}", red=not known)
+
+
+def _which(flows: Iterable[Flow]) -> str:
+    sizes: dict[str, set[int]] = {}
+    for flow in flows:
+        sizes.setdefault(f"{flow.protocol.value} {flow.family.value}", set()).add(flow.payload_size)
+    return "; ".join(f"{kind}: {', '.join(map(str, sorted(found)))} bytes" for kind, found in sizes.items())
 
 
 def _by_design(writer: Any, record: RunRecord) -> None:

@@ -151,7 +151,7 @@ def judge(
         return route_mtus[pod.key][str(address)]
 
     pods, families, numbers = cluster.test_pods(), cluster.declared.families, FlowNumbers()
-    flows = plan_flows(pods, families, mtu, numbers)
+    flows = plan_flows(pods, families, mtu, numbers, expected.drops_fragments)
     flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, numbers)
     other_pods = settings.other_pods != "off"
     progress = conformance.run.progress

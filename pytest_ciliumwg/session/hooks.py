@@ -161,6 +161,7 @@ class Conformance:
                     findings=tuple(verified.findings),
                     unmeasured=tuple(verified.not_measured),
                     unsupported=tuple(verified.not_supported),
+                    notes=tuple(verified.notes),
                     waived=why_not,
                     doubt=doubt,
                     about_a_change=check.about_a_change,

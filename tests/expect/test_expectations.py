@@ -15,6 +15,7 @@ from pytest_ciliumwg.expect import (
     source,
 )
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.model.traffic import Protocol
 
 V4, V6 = IPFamily.V4, IPFamily.V6
 
@@ -245,3 +246,24 @@ def test_who_may_opt_out_of_node_encryption(
 def test_with_node_encryption_outer_packets_may_be_fragments() -> None:
     assert expect("1.20").unfragmented(V4)
     assert not expect("1.20", node_encryption=True).unfragmented(V4)
+
+
+@pytest.mark.parametrize(
+    ("version", "family", "protocol", "last", "dropped"),
+    [
+        ("1.17.10", V4, Protocol.ICMP, 7, True),
+        ("1.17.10", V4, Protocol.ICMP, 8, False),
+        ("1.17.10", V4, Protocol.UDP, 1, False),
+        ("1.13.12", V6, Protocol.UDP, 800, True),
+        ("1.15.1", V6, Protocol.ICMP, 800, True),
+        ("1.15.1", V6, Protocol.ICMP, 0, False),
+        ("1.18.4", V4, Protocol.ICMP, 800, True),
+        ("1.18.4", V6, Protocol.ICMP, 800, True),
+        ("1.18.4", V6, Protocol.UDP, 1, False),
+        ("1.21", V4, Protocol.UDP, 1, False),
+    ],
+)
+def test_which_fragments_are_dropped(
+    version: str, family: IPFamily, protocol: Protocol, last: int, dropped: bool
+) -> None:
+    assert expect(version).drops_fragments(family, protocol, last) is dropped

@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.flows.plan import HEADERS, plan_flows, plan_paths, pod_flow, size_pairs, with_next
+from pytest_ciliumwg.flows.plan import HEADERS, last_fragment, plan_flows, plan_paths, pod_flow, size_pairs, with_next
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.traffic import Protocol
@@ -94,3 +94,33 @@ def test_nodes_that_take_part_in_node_encryption_meet_though_others_are_between_
     flows = plan_paths(four, nodes, {}, frozenset({IPFamily.V4}), frozenset({"node-to-node"}), FlowNumbers())
     promised = {flow.pair for flow in flows if flow.promised and flow.path == "node-to-node"}
     assert promised == {("node-1", "node-3"), ("node-3", "node-1")}
+
+
+@pytest.mark.parametrize(
+    ("family", "payload", "mtu", "last"),
+    [
+        (IPFamily.V4, 1392, 1420, 0),
+        (IPFamily.V4, 1393, 1420, 1),
+        (IPFamily.V4, 1399, 1420, 7),
+        (IPFamily.V4, 1400, 1420, 8),
+        (IPFamily.V4, 2784, 1420, 1392),
+        (IPFamily.V4, 2792, 1420, 1400),
+        (IPFamily.V4, 1377, 1405, 0),
+        (IPFamily.V4, 1378, 1405, 2),  # 1385 bytes of room, of which 1384 are a multiple of 8
+        (IPFamily.V6, 1372, 1420, 0),
+        (IPFamily.V6, 1373, 1420, 13),  # 1380 bytes of room, of which a fragment's header takes 8
+        (IPFamily.V6, 1, 1280, 0),
+    ],
+)
+def test_last_fragment(family: IPFamily, payload: int, mtu: int, last: int) -> None:
+    assert last_fragment(family, payload, mtu) == last
+
+
+def test_what_is_dropped_in_fragments_is_marked() -> None:
+    def dropped(family: IPFamily, protocol: Protocol, last: int) -> bool:
+        return bool(last) and protocol is Protocol.ICMP and family is IPFamily.V6
+
+    flows = plan_flows(pods(2), DUAL, lambda pod, address: MTU, FlowNumbers(), dropped)
+    marked = {(flow.family, flow.protocol, flow.payload_size) for flow in flows if flow.dropped_by_design}
+    fits = MTU - HEADERS[IPFamily.V6]
+    assert marked == {(IPFamily.V6, Protocol.ICMP, fits + 1), (IPFamily.V6, Protocol.ICMP, 2 * fits)}

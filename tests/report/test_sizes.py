@@ -47,11 +47,18 @@ def test_a_size_that_is_lost_has_a_line_of_its_own() -> None:
     made = record(judged(FLOW, Verdict.ENCRYPTED), judged(SIZE, Verdict.UNREACHABLE))
     assert made.matrix() == {PAIR: Verdict.ENCRYPTED}
     lines = shown(made)
-    assert "sizes: 1 unreachable (flows); not delivered: udp v4: 1421 bytes" in lines
+    assert lines[-5:-3] == ["sizes: 1 unreachable (flows)", "  not delivered: udp v4: 1421 bytes"]
     assert not any("lost" in line for line in lines)
     report = json.loads(json.dumps(document(made, 1)))
     assert report["pairs"] == [{"source": "one", "destination": "two", "verdict": "encrypted"}]
     assert report["sizes"] == [{"source": "one", "destination": "two", "verdict": "unreachable"}]
+
+
+def test_what_this_version_drops_is_said_apart() -> None:
+    known = replace(SIZE, id=2, payload_size=2800, dropped_by_design=True)
+    lines = shown(record(judged(SIZE, Verdict.UNREACHABLE), judged(known, Verdict.UNREACHABLE)))
+    assert "  not delivered: udp v4: 1421 bytes" in lines
+    assert "  known to be dropped by this version, in fragments: udp v4: 2800 bytes" in lines
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CLEARTEXT, Verdict.BYPASS])

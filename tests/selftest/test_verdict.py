@@ -183,6 +183,7 @@ def test_healthy() -> None:
     assert not judge_healthy(report(row("peers.count", "fail"))).good
     assert not judge_healthy(report(row("peers.count", "inconclusive"))).good
     assert not judge_healthy(report(flows=(flow("unreachable"),))).good
+    assert judge_healthy(report(flows=(flow("unreachable") | {"dropped_by_design": True},))).good
     assert not judge_healthy({"checks": [], "flows": []}).good
 
 

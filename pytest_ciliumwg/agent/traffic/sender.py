@@ -24,7 +24,7 @@ _ICMP_SOCKETS_HINT = "the pod needs the capability NET_RAW for ICMP"
 class _Conversation:
     """The sender's side of one flow; subclasses know a transport.
 
-    `count` messages go out `interval` seconds apart; what is unanswered is repeated up to _ROUNDS times.
+    `count` messages go out `interval` seconds apart; what is unanswered is repeated `rounds` times.
     """
 
     def __init__(self, flow: dict[str, Any]) -> None:
@@ -37,6 +37,7 @@ class _Conversation:
         self.count = int(flow["count"])
         self.interval = float(flow["interval"])
         self.until_reply = bool(flow.get("until_reply"))
+        self.rounds = int(flow.get("rounds", _ROUNDS))
         self.family = socket.AF_INET6 if ":" in self.destination else socket.AF_INET
         self.started = self.finished = 0.0
         self.sent = self.repeated = self.duplicates = self.reordered = 0
@@ -115,7 +116,7 @@ class _Conversation:
 
     def _next_round(self, now: float) -> None:
         self._round += 1
-        if self._round > _ROUNDS and not self.until_reply:
+        if self._round > self.rounds and not self.until_reply:
             self.error = self._unanswered()
             return
         self._queue = deque(number for number in range(self.count) if number not in self.answered)

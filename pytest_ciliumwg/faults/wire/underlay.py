@@ -5,6 +5,8 @@ from __future__ import annotations
 from pytest_ciliumwg.faults.catalogue import fault
 from pytest_ciliumwg.faults.tools.consequences import BLIND, BYPASSED, CLEAR, LOST
 from pytest_ciliumwg.faults.wire.another_way import SIDE, side_link
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.providers.lab.fragments import TABLE as FRAGMENTS
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import DEVICES, UNDERLAY, LabNode
 from pytest_ciliumwg.providers.lab.topology import port_of
@@ -80,6 +82,21 @@ def control_canary_lost(lab: Lab, node: LabNode) -> None:
 def large_packets_lost(lab: Lab, node: LabNode) -> None:
     """Drop them by their size."""
     _on_the_wire(lab, node, "meta length > 1400")
+
+
+@fault(
+    "fragments-lost",
+    description="the node drops IPv4 UDP packets of its pods that are in fragments",
+    shows="large DNS answers and other large datagrams do not get through, though this version lets fragments pass",
+    source="Cilium's option enable-ipv4-fragment-tracking=false, or a full map of fragments",
+    catcher="size.delivered[v4-udp]",
+    also=["size.no-cleartext"],
+    families=[IPFamily.V4],
+)
+def fragments_lost(lab: Lab, node: LabNode) -> None:
+    """Drop them where the lab drops those that its version drops."""
+    match = 'iifname "lxc*" ip protocol 17 ip frag-off & 0x3fff != 0'
+    lab.run_in(node, f"nft 'add rule inet {FRAGMENTS} prerouting {match} drop'")
 
 
 @fault(

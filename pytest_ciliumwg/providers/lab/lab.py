@@ -13,6 +13,7 @@ from pytest_ciliumwg.model.cluster import IPFamily, Node, sorted_families
 from pytest_ciliumwg.model.timeline import AgentPod
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.lab.agents import Launcher
+from pytest_ciliumwg.providers.lab.fragments import fragments_script
 from pytest_ciliumwg.providers.lab.requirements import (
     require_families,
     require_programs,
@@ -130,7 +131,7 @@ class Lab:
         """
         expected = self.running[node.name]
         peers = peers_script(self.peers_of(node), self.keys, expected, changed)
-        return f"{peers}\n{steering_script(self.spec, self.layout, node, expected)}"
+        return f"{peers}\n{steering_script(self.spec, self.layout, node, expected)}\n{fragments_script(expected)}"
 
     def pod_mtu(self, expected: Expectations) -> int:
         """The MTU of the default routes of pods that a version makes."""
