@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent.capture.frames import UNKNOWN_FLOW, Hit
+from pytest_ciliumwg.agent.capture.frames import UNKNOWN_FLOW, FlowIndex, Hit
 
 from . import frames_made as make
 from .frames_made import A4, A6, B4, B6, ICMP, IP, NODE_A, NODE_B, TCP, UDP, IPv6, payload, wire
@@ -152,3 +153,13 @@ def test_random_frames_are_never_ours_and_never_break_the_search() -> None:
         for _ in range(dice.randrange(1, 8)):
             frame[dice.randrange(len(frame))] = dice.randrange(256)
         index.find(bytes(frame[: dice.randrange(len(frame) + 1)]))
+
+
+@pytest.mark.parametrize("flows", [((1, 6, 20002), (2, 6, 40000)), ((2, 6, 20002), (1, 6, 40000))])
+def test_the_ends_tell_a_reply_from_another_flow_s_request(flows: tuple[tuple[int, int, int], ...]) -> None:
+    """A SYN-ACK to a client whose port is the server's port of a flow that has one of the two ends."""
+    a, b, other = (ip_address(ip).packed for ip in (A4, B4, "10.244.3.10"))
+    (own, protocol, port), (foreign, _, taken) = flows
+    index = FlowIndex(make.CANARIES, [(own, protocol, a, b, port), (foreign, protocol, other, a, taken)])
+    reply = IP(src=B4, dst=A4) / TCP(sport=port, dport=taken, flags="SA")
+    assert index.find(wire(reply)) == Hit(own, REPLY, "header")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.traffic import payload
 from pytest_ciliumwg.agent.traffic.sender import Sender
 from pytest_ciliumwg.agent.traffic.server import Server
-from pytest_ciliumwg.agent.traffic.sockets import route_mtu
+from pytest_ciliumwg.agent.traffic.sockets import NoPortError, bound_socket, route_mtu
 
 pytestmark = pytest.mark.usefixtures("netns")
 
@@ -161,3 +162,32 @@ def test_a_sender_can_be_stopped() -> None:
 def test_route_mtu_is_the_kernels() -> None:
     sh("ip link set lo mtu 1234")
     assert route_mtu("127.0.0.1") == 1234
+
+
+def ephemeral_ports(first: int, last: int) -> None:
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"{first} {last}")
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", "::1"])
+def test_no_datagram_comes_from_the_port_of_wireguard(source: str) -> None:
+    ephemeral_ports(51870, 51871)
+    for _ in range(20):
+        with bound_socket(socket.SOCK_DGRAM, source) as sock:
+            assert sock.getsockname()[1] == 51870
+
+
+def test_a_flow_that_gets_no_other_port_is_told_and_not_sent() -> None:
+    ephemeral_ports(51871, 51871)
+    with pytest.raises(NoPortError):
+        bound_socket(socket.SOCK_DGRAM, "127.0.0.1")
+    sender = Sender([flow(1, "udp")], 5.0)
+    assert sender.finished.wait(5)
+    (row,) = sender.results()
+    assert row["refused"]
+    assert "no UDP port is free" in row["error"]
+
+
+def test_a_machine_without_a_free_port_is_told_too() -> None:
+    ephemeral_ports(40000, 40000)
+    with bound_socket(socket.SOCK_DGRAM, "127.0.0.1"), pytest.raises(NoPortError, match="no UDP port is free"):
+        bound_socket(socket.SOCK_DGRAM, "127.0.0.1")

@@ -137,7 +137,7 @@ def test_a_request_is_a_request() -> None:
     [
         ({"stalled": 1.5}, {}, None, "the agent in test/one was not run for 1.5 s"),
         ({}, {"stalled": 2.0}, None, "the agent in test/two was not run for 2.0 s"),
-        ({"refused": True, "error": "Operation not permitted"}, {}, None, "may not send it: Operation not permitted"),
+        ({"refused": True, "error": "Operation not permitted"}, {}, None, "cannot send it: Operation not permitted"),
         ({}, {}, "the port is taken", "the port is taken"),
         ({"stalled": 0.9}, {"stalled": 0.9}, None, None),
     ],

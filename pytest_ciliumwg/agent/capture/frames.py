@@ -140,24 +140,24 @@ class FlowIndex:
             identifier = struct.unpack_from(">H", frame, packet.payload + 4)[0]
             kind = frame[packet.payload]
             if kind in (8, 128):
-                return self._request(packet, identifier)
-            return self._reply(packet, identifier) if kind in (0, 129) else None
-        return self._request(packet, two) or self._reply(packet, one)
+                return self._request(packet, identifier)[1]
+            return self._reply(packet, identifier)[1] if kind in (0, 129) else None
+        # The client's port of one flow may be the server's of another: both ends tell which of the two it is.
+        request, reply = self._request(packet, two), self._reply(packet, one)
+        return max((request, reply), key=lambda scored: scored[0])[1]
 
-    def _request(self, packet: _Packet, port: int) -> Hit | None:
-        flow = self._best(packet.protocol, port, packet.source, packet.destination)
-        return None if flow is None else Hit(flow, canary.REQUEST, "header")
+    def _request(self, packet: _Packet, port: int) -> tuple[int, Hit | None]:
+        score, flow = self._best(packet.protocol, port, packet.source, packet.destination)
+        return score, Hit(flow, canary.REQUEST, "header") if score else None
 
-    def _reply(self, packet: _Packet, port: int) -> Hit | None:
-        flow = self._best(packet.protocol, port, packet.destination, packet.source)
-        return None if flow is None else Hit(flow, canary.REPLY, "header")
+    def _reply(self, packet: _Packet, port: int) -> tuple[int, Hit | None]:
+        score, flow = self._best(packet.protocol, port, packet.destination, packet.source)
+        return score, Hit(flow, canary.REPLY, "header") if score else None
 
-    def _best(self, protocol: int, port: int, source: bytes, destination: bytes) -> int | None:
-        """The flow with that port and those ends; one end may have been translated on the way."""
+    def _best(self, protocol: int, port: int, source: bytes, destination: bytes) -> tuple[int, int]:
+        """(how many of its ends are right, the flow) with that port; one end may have been translated on the way."""
         rows = self._by_port.get((protocol, port), ())
-        scores = [((to == destination) + (of == source), flow) for flow, of, to in rows]
-        score, flow = max(scores, default=(0, UNKNOWN_FLOW))
-        return flow if score else None
+        return max((((to == destination) + (of == source), flow) for flow, of, to in rows), default=(0, UNKNOWN_FLOW))
 
     def _by_pair(self, packet: _Packet) -> Hit | None:
         """Between two test pods runs nothing but our flows, so the pair alone makes it ours."""

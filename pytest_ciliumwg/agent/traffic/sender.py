@@ -12,7 +12,7 @@ from typing import Any
 
 from . import echo, payload
 from .payload import LARGEST_MESSAGE
-from .sockets import Stalls, bound_socket, fragmenting, reason
+from .sockets import NoPortError, Stalls, bound_socket, fragmenting, reason
 
 _TICK = 0.05
 _ROUNDS = 3
@@ -272,9 +272,10 @@ class Sender:
             else:
                 self._conversations.append(_Tcp(flow, self._selector))
         except OSError as error:
-            refused = isinstance(error, PermissionError)
+            denied = isinstance(error, PermissionError)
+            refused = denied or isinstance(error, NoPortError)
             row = dict(_Conversation(flow).row(), error=reason(error), refused=refused)
-            if refused:
+            if denied:
                 row["error"] += f" ({_ICMP_SOCKETS_HINT})"
             self._failed.append(row)
 

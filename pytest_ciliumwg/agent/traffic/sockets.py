@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
 
 _BIND_ADDRESS_NO_PORT = 24
+OTHERS_PORTS = frozenset({51871, 8472, 4789, 6081, 4240})
+"""WireGuard's, the overlays' and Cilium's health port: what we sent from one of them would be taken for theirs."""
+_TRIES = 64
 _SILENT_SECONDS, _PROBE_SECONDS, _PROBES = 30, 10, 3
 
 
@@ -25,19 +29,39 @@ class Stalls:
         self._last = now
 
 
-def bound_socket(kind: int, source: str) -> socket.socket:
-    """A socket that sends from an address, and does not block.
+class NoPortError(OSError):
+    """There is no port that a datagram of ours could be sent from."""
 
-    A TCP socket gets its port with its peer: then ports that linger after a close are taken for that peer only.
+
+def bound_socket(kind: int, source: str) -> socket.socket:
+    """A socket that sends from an address, and does not block; datagrams never from one of OTHERS_PORTS.
+
+    A TCP socket gets its port with its peer: then ports that linger after a close are taken for that peer only. Nobody
+    takes TCP for WireGuard or an overlay, whichever its ports.
+
+    Raises:
+        NoPortError: no other port is free.
+        OSError: the address is not here.
     """
+    for _ in range(_TRIES):
+        sock = _bound(kind, source)
+        if kind != socket.SOCK_DGRAM or sock.getsockname()[1] not in OTHERS_PORTS:
+            return sock
+        sock.close()
+    raise NoPortError(errno.EADDRINUSE, "no UDP port is free but those of WireGuard, overlays and Cilium's health")
+
+
+def _bound(kind: int, source: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, kind)
     try:
         sock.setblocking(False)
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
         sock.bind((source, 0))
-    except OSError:
+    except OSError as error:
         sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise NoPortError(errno.EADDRINUSE, "no UDP port is free") from error
         raise
     return sock
 
@@ -71,6 +95,8 @@ def end_when_silent(sock: socket.socket) -> None:
 
 def reason(error: Exception) -> str:
     """An error in the words of the kernel, without its number."""
+    if isinstance(error, NoPortError):
+        return str(error.strerror)
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else str(error)
 
