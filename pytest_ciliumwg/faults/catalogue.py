@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -57,6 +58,8 @@ class Fault:
     """Whether the lab must have node encryption."""
     during: str
     """The change during which it acts, by its operation's name; empty: it is a fault of a cluster that stands."""
+    privileged: bool
+    """Whether it needs real root: an ordinary user's kernel rights are not enough."""
     inject: Inject
 
     @property
@@ -80,6 +83,8 @@ class Fault:
         Raises:
             ProviderError: the lab has another steering kind, or lacks a family.
         """
+        if self.privileged and os.geteuid():
+            raise ProviderError(f"the fault {self.name} needs real root: it loads programs into the kernel")
         expected = spec.expectations()
         if self.steering not in (None, expected.steering):
             raise ProviderError(
@@ -115,6 +120,7 @@ def fault(
     seconds: float = 0.0,
     node_encryption: bool = False,
     during: str = "",
+    privileged: bool = False,
 ) -> Callable[[Inject], Inject]:
     """Put a function into the catalogue; it is called once for each node that the fault hits."""
 
@@ -136,6 +142,7 @@ def fault(
             devices=devices,
             node_encryption=node_encryption,
             during=during,
+            privileged=privileged,
             inject=inject,
         )
         return inject

@@ -58,7 +58,8 @@ class Ran:
 def plan(specs: Sequence[LabSpec], faults: Sequence[Fault], only: Sequence[str] = ()) -> list[Run]:
     """The healthy lab and all faults that exist, for each of these labs; the longest first.
 
-    Faults that act during a change are left out: these labs stand still.
+    Faults that act during a change are left out, since these labs stand still, and those that only real root can inject
+    where this process is not.
 
     Args:
         specs: The labs, one for each version.
@@ -71,7 +72,9 @@ def plan(specs: Sequence[LabSpec], faults: Sequence[Fault], only: Sequence[str] 
         for name in only or [fault.name for fault in faults]:
             injection = parse(name, spec.nodes)
             fault = injection.fault
-            if not fault.during and fault.exists_with(spec.expectations()) and fault.families <= spec.families:
+            if fault.during or (fault.privileged and os.geteuid()):
+                continue
+            if fault.exists_with(spec.expectations()) and fault.families <= spec.families:
                 declared = declare(spec, fault, injection.node)
                 runs.append(Run(version=spec.cilium_version, name=name, declared=declared, seconds=fault.seconds))
     return sorted(runs, key=lambda run: -run.seconds)

@@ -13,6 +13,7 @@ from pytest_ciliumwg.faults.tools.consequences import BYPASSED
 from pytest_ciliumwg.faults.tools.foreign_traffic import start_foreign_traffic
 from pytest_ciliumwg.faults.tools.masking_tunnel import DEVICE as MASKING_DEVICE
 from pytest_ciliumwg.faults.tools.masking_tunnel import start_masking_tunnel
+from pytest_ciliumwg.faults.tools.xdp import carry_by_xdp
 from pytest_ciliumwg.faults.wire.bypass import pod_pair
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -189,3 +190,20 @@ def second_route_unused(lab: Lab, node: LabNode) -> None:
     for family in lab.families:
         _, destination = pod_pair(lab, node, family, peer)
         lab.run_in(node, f"ip -{family.value[1]} route add {destination} dev {SIDE} table {TABLE}")
+
+
+@fault(
+    "xdp-both-ends",
+    description="XDP carries packets between the node's test pod and the next node's, at both ends",
+    shows="all delivered, nothing at all to be captured on any device, and WireGuard packets of other pods",
+    source="an accelerated datapath beside Cilium; captures are attached above XDP, so none sees it",
+    catcher="wire.custody",
+    also=BYPASSED,
+    names="pair",
+    privileged=True,
+)
+def xdp_both_ends(lab: Lab, node: LabNode) -> None:
+    """Load and attach the programs."""
+    peer = lab.next_to(node)
+    start_foreign_traffic(lab, node, peer)
+    carry_by_xdp(lab, node, peer)
