@@ -133,7 +133,10 @@ def test_the_api_server_may_be_away(lab_double: MakeDouble, run_suite: Any, monk
     done, report = run_suite(double, "--ciliumwg-observe=6s", "-k", "test_change")
     assert done.ret == 0, done.stdout.str()
     events = [event["kind"] for event in report["changes"][0]["timeline"]["events"]]
-    assert events.count("api-silent") == events.count("api-answers") == 1
+    told = [kind for kind in events if kind.startswith("api-")]
+    # Each silence is told once, and its end; a very busy machine adds silences of its own.
+    assert told
+    assert told == ["api-silent", "api-answers"] * (len(told) // 2)
     assert not report["changes"][0]["timeline"]["blind"]
 
 
