@@ -73,7 +73,8 @@ def test_no_private_key_is_known_or_shared(observed: Observed, nodes: Sequence[N
         _verify_unknown(verify, Place.of_node(node.name), "publishes", node.public_key)
     holders: dict[str | None, list[str]] = {}
     for state, device in observed.devices():
-        holders.setdefault(device.public_key, []).append(state.node)
+        if state.node not in holders.setdefault(device.public_key, []):
+            holders[device.public_key].append(state.node)
         _verify_unknown(verify, Place.of_node(state.node), "has", device.public_key)
         for peer in state.real_peers():
             if peer.public_key not in names:  # those that are published were verified

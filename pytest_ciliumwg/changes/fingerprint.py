@@ -20,7 +20,7 @@ def fingerprint(cluster: Cluster, snapshot: Snapshot, states: Mapping[str, NodeS
     Keys are not in it, nor what changes on its own: other people's pods, and with them routes and allowed IPs.
     """
     names = {key: node for node, key in snapshot.keys.items()}
-    lines = {node: frozenset(_lines(state, names)) for node, state in states.items()}
+    lines = {node: frozenset(state_lines(state, names)) for node, state in states.items()}
     return {_CLUSTER: frozenset(_cluster_lines(cluster, snapshot)), **lines}
 
 
@@ -52,7 +52,8 @@ def _cluster_lines(cluster: Cluster, snapshot: Snapshot) -> Iterator[str]:
         yield f"{counted.count(node)} test pods on {node}"
 
 
-def _lines(state: NodeState, names: Mapping[str, str]) -> Iterator[str]:
+def state_lines(state: NodeState, names: Mapping[str, str]) -> Iterator[str]:
+    """What a node has for encryption and stays as it is on its own, a line each; `names` are nodes by their keys."""
     yield from (f"{field} cannot be read" for field in state.unread)
     device = state.link.name if state.link else ""
     for link in (*([state.link] if state.link else []), *state.native_devices):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily, Node
@@ -20,15 +21,18 @@ LEAK = "Whoever can read this network reads the pods' traffic, and can change it
 
 
 class Observed:
-    """The nodes' states for one check: what could not be read is noted as unmeasured, not passed over."""
+    """The nodes' states for one check: those before the flows, and of those after them the ones that are not the same.
 
-    def __init__(self, states: Mapping[str, NodeState], verify: Verify) -> None:
-        self._states = states
+    What could not be read is noted as unmeasured, not passed over.
+    """
+
+    def __init__(self, readings: Readings, verify: Verify) -> None:
+        self._states = (*readings.first.states.values(), *readings.judged_again())
         self._verify = verify
 
     def states(self, *fields: str) -> Iterator[NodeState]:
         """The states in which all these fields could be read."""
-        for state in self._states.values():
+        for state in self._states:
             why = next((state.unread[name] for name in fields if name in state.unread), None)
             if why is None:
                 yield state

@@ -44,8 +44,9 @@ class Verify:
         """
         self.verified += 1
         _check_place(where)
-        if not holds:
-            self.findings.append(Finding(place=where, expected=str(expected), seen=str(seen), meaning=meaning))
+        finding = Finding(place=where, expected=str(expected), seen=str(seen), meaning=meaning)
+        if not holds and finding not in self.findings:  # before the flows and after them it is one finding
+            self.findings.append(finding)
 
     def unmeasured(self, where: Place, why: str) -> None:
         """Note a place at which the requirement could not be measured though it should have been."""

@@ -10,7 +10,9 @@ from pytest_ciliumwg.agent_client.client import Agent
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.checks.readings import Reading, Readings
 from pytest_ciliumwg.checks.verify import Verify
+from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import Expectations, expectations_for
 from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
 from pytest_ciliumwg.flows.ports import FlowNumbers
@@ -102,24 +104,39 @@ def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ..
 
 
 @pytest.fixture(scope="session")
-def pods_around(
-    cluster: Cluster, pods_before: tuple[Pod, ...], states: Mapping[str, NodeState]
-) -> tuple[frozenset[Pod], frozenset[Pod]]:
-    """The pods before and after the nodes were observed: pods come and go meanwhile."""
-    del states  # asked for, so that they are observed by now
-    return frozenset(pods_before), frozenset(cluster.pods())
+def first_reading(
+    cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...], states: Mapping[str, NodeState]
+) -> Reading:
+    """The cluster before the flows."""
+    pods = frozenset(pods_before)
+    return Reading(nodes=nodes, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))
 
 
 @pytest.fixture(scope="session")
-def pods(pods_around: tuple[frozenset[Pod], frozenset[Pod]]) -> tuple[Pod, ...]:
-    """Every pod that was there all the time while the nodes were observed: what must be known of pods."""
-    return tuple(sorted(pods_around[0] & pods_around[1], key=lambda pod: pod.key))
+def readings(request: pytest.FixtureRequest, cluster: Cluster, first_reading: Reading) -> Readings:
+    """The cluster before the flows, and after them where they could be sent."""
+    try:
+        request.getfixturevalue("judge")
+    except CiliumwgError:
+        return Readings(first_reading, None)
+    nodes, pods = cluster.nodes(), frozenset(cluster.pods())
+    states = states_of(cluster, first_reading.states)
+    return Readings(
+        first_reading,
+        Reading(nodes=nodes, states=states, pods_before=pods, pods_after=frozenset(cluster.pods())),
+    )
 
 
 @pytest.fixture(scope="session")
-def pods_ever(pods_around: tuple[frozenset[Pod], frozenset[Pod]]) -> tuple[Pod, ...]:
-    """Every pod that was there at any time while the nodes were observed: what may be known of pods."""
-    return tuple(pods_around[0] | pods_around[1])
+def pods(readings: Readings) -> tuple[Pod, ...]:
+    """Every pod that was there all the time: what must be known of pods."""
+    return tuple(sorted(readings.pods, key=lambda pod: pod.key))
+
+
+@pytest.fixture(scope="session")
+def pods_ever(readings: Readings) -> tuple[Pod, ...]:
+    """Every pod that was there at any time: what may be known of pods."""
+    return tuple(readings.pods_ever)
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +159,7 @@ def judge(
     cluster: Cluster,
     nodes: tuple[Node, ...],
     expected: Expectations,
-    states: Mapping[str, NodeState],
+    first_reading: Reading,
     route_mtus: Mapping[str, Mapping[str, int]],
 ) -> Judge:
     """All flows, run inside one watch, and judged."""
@@ -155,7 +172,7 @@ def judge(
     flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, numbers)
     other_pods = settings.other_pods != "off"
     progress = conformance.run.progress
-    measurement = measure(cluster, flows, states, expected.listen_port, progress, other_pods=other_pods)
+    measurement = measure(cluster, flows, first_reading.states, expected.listen_port, progress, other_pods=other_pods)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
 
@@ -186,6 +203,6 @@ def family(request: pytest.FixtureRequest, cluster: Cluster) -> IPFamily:
 
 
 @pytest.fixture
-def observed(states: Mapping[str, NodeState], verify: Verify) -> Observed:
+def observed(readings: Readings, verify: Verify) -> Observed:
     """The nodes from the inside, for this check."""
-    return Observed(states, verify)
+    return Observed(readings, verify)

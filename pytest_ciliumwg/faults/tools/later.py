@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.faults.catalogue import BOTH, fault
-from pytest_ciliumwg.faults.tools.consequences import BYPASSED, LOST
+from pytest_ciliumwg.faults.tools.consequences import BYPASSED, LOST, PARTNERS
 from pytest_ciliumwg.faults.tools.program import start
 from pytest_ciliumwg.faults.wire.bypass import bypass_script, pod_pair
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -11,6 +12,11 @@ from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.wireguard import ON, allowed_ips
 
 LATER_SECONDS = 0.2
+
+
+def _holds_pods(expected: Expectations) -> bool:
+    return expected.pods_in_allowed_ips
+
 
 _PROGRAM = """
 import socket, subprocess, sys, time
@@ -58,7 +64,7 @@ def leak_later(lab: Lab, node: LabNode) -> None:
     shows="the tail of the pod's traffic to other nodes in cleartext; nothing to it gets through any more",
     source="CVE-2025-32793 (GHSA-5vxx-c285-pcq4): 1.15.0 to 1.15.15, 1.16.0 to 1.16.8, 1.17.0 to 1.17.2",
     catcher="wire.sustained",
-    also=LOST,
+    also=(*LOST, "allowed-ips.pods", "state.steady"),
     leaks=BOTH,
 )
 def leak_terminating(lab: Lab, node: LabNode) -> None:
@@ -70,4 +76,51 @@ def leak_terminating(lab: Lab, node: LabNode) -> None:
         for peer in lab.peers_of(node)
     ]
     script = "\n".join([bypass_script(lab, node, anywhere=True), *forget])
+    after_first_packet(lab, node, script, seconds=LATER_SECONDS)
+
+
+@fault(
+    "peer-removed-later",
+    description=f"{LATER_SECONDS} s after the first packet the next node ceases to be a peer of the node's device",
+    shows="all peers before the flows, one less after them; nothing gets through between the two nodes any more",
+    source="cilium/cilium issue 31985: peers are removed too early while the agent restarts",
+    catcher="state.steady",
+    also=(*LOST, *PARTNERS),
+    names="pair",
+)
+def peer_removed_later(lab: Lab, node: LabNode) -> None:
+    """Remove it later."""
+    script = f"sh {ON} {node.name} wg set {lab.device} peer {lab.keys[lab.next_to(node).name]} remove"
+    after_first_packet(lab, node, script, seconds=LATER_SECONDS)
+
+
+@fault(
+    "allowed-ip-removed-later",
+    description=f"{LATER_SECONDS} s after the first packet the next node's idle pod leaves its peer's allowed IPs",
+    shows="all allowed IPs before the flows, one pod's missing after them; no flow of ours needs it",
+    source="cilium/cilium issue 33159: allowed IPs are replaced as a whole, and not all come back",
+    catcher="state.steady",
+    also=["allowed-ips.pods"],
+    names="pair",
+    needs=_holds_pods,
+)
+def allowed_ip_removed_later(lab: Lab, node: LabNode) -> None:
+    """Set the others later."""
+    peer = lab.next_to(node)
+    kept = ",".join(str(ip) for ip in allowed_ips(peer, lab.expected) if ip not in peer.idle_pod.pod.addresses)
+    script = f"sh {ON} {node.name} wg set {lab.device} peer {lab.keys[peer.name]} allowed-ips '{kept}'"
+    after_first_packet(lab, node, script, seconds=LATER_SECONDS)
+
+
+@fault(
+    "device-mtu-later",
+    description=f"{LATER_SECONDS} s after the first packet the device of the node gets another MTU",
+    shows="cilium_wg0 with MTU 1280 after the flows",
+    source="an MTU that a tool of the distribution sets back when it sees a new device",
+    catcher="state.steady",
+    also=["device.mtu", "size.*"],
+)
+def device_mtu_later(lab: Lab, node: LabNode) -> None:
+    """Set it later."""
+    script = f"sh {ON} {node.name} ip link set {lab.device} mtu 1280"
     after_first_packet(lab, node, script, seconds=LATER_SECONDS)

@@ -191,7 +191,7 @@ def kill(lab: Lab, transport: AgentTransport) -> None:
     shows="a capture that broke off in the middle",
     source="a network manager that reconfigures the device; a bond that fails over",
     catcher="capture.alive",
-    also=BLIND,
+    also=(*BLIND, "state.steady"),
     devices=DEVICES,
 )
 def device_vanishes(lab: Lab, node: LabNode) -> None:

@@ -1,0 +1,124 @@
+"""The nodes from the inside before the flows and after them, and what changed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from pytest_ciliumwg.changes.fingerprint import state_lines
+from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The cluster at one time."""
+
+    nodes: tuple[Node, ...]
+    """As they were published."""
+    states: Mapping[str, NodeState]
+    pods_before: frozenset[Pod]
+    pods_after: frozenset[Pod]
+    """The pods just before and just after the states were read: pods come and go meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one node had before the flows and lacks after them, and the reverse, in words."""
+
+    node: str
+    lost: tuple[str, ...]
+    new: tuple[str, ...]
+    concerned: tuple[str, ...] = ()
+    """Other nodes that it names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Two readings; without the second one where no flows could be sent."""
+
+    first: Reading
+    last: Reading | None
+
+    @property
+    def pods(self) -> frozenset[Pod]:
+        """The pods that were there all the time."""
+        last = [self.last.pods_before, self.last.pods_after] if self.last else []
+        return self.first.pods_before.intersection(self.first.pods_after, *last)
+
+    @property
+    def pods_ever(self) -> frozenset[Pod]:
+        """The pods that were there at any time."""
+        last = [self.last.pods_before, self.last.pods_after] if self.last else []
+        return self.first.pods_before.union(self.first.pods_after, *last)
+
+    @property
+    def came_or_went(self) -> tuple[str, ...]:
+        """The nodes that joined or left the cluster meanwhile, by name."""
+        if self.last is None:
+            return ()
+        return tuple(sorted({node.name for node in self.first.nodes} ^ {node.name for node in self.last.nodes}))
+
+    def judged_again(self) -> Iterator[NodeState]:
+        """The states after the flows that are not as before; none where the cluster got or lost a node meanwhile."""
+        if self.last is not None and not self.came_or_went:
+            for name, state in self.last.states.items():
+                if _comparable(state) != _comparable(self.first.states[name]):
+                    yield state
+
+    def changes(self) -> Iterator[Change]:
+        """What changed on each node, apart from what comes and goes with pods."""
+        if self.last is None:
+            return
+        names = {node.public_key: node.name for node in self.first.nodes if node.public_key}
+        lasting, ever = _owned(self.first.nodes, self.pods), _owned(self.first.nodes, self.pods_ever)
+        keys = [{node.name: node.public_key for node in reading.nodes} for reading in (self.first, self.last)]
+        for name, state in self.last.states.items():
+            was, now = (
+                _lines(each, names, key.get(name))
+                for each, key in zip((self.first.states[name], state), keys, strict=True)
+            )
+            lost = [line for line in was if line not in now and (not was[line][1] or was[line] in lasting)]
+            new = [line for line in now if line not in was and (not now[line][1] or now[line] not in ever)]
+            if lost or new:
+                concerned = dict.fromkeys([*(was[line][0] for line in lost), *(now[line][0] for line in new)])
+                yield Change(name, tuple(sorted(lost)), tuple(sorted(new)), tuple(filter(None, concerned)))
+
+
+def _owned(nodes: Iterable[Node], pods: Iterable[Pod]) -> set[tuple[str, IPAddress]]:
+    """Nodes with the addresses that they and their pods have."""
+    found = {(node.name, ip) for node in nodes for ip in (*node.addresses, *node.cilium_addresses)}
+    return found | {(pod.node, ip) for pod in pods for ip in pod.addresses}
+
+
+Lines = Mapping[str, tuple[str, IPAddress | None]]
+"""What a node has, in words → the node and the single address that it is about; empty and None for others."""
+
+
+def _lines(state: NodeState, names: Mapping[str, str], published: str | None) -> Lines:
+    found: dict[str, tuple[str, IPAddress | None]] = dict.fromkeys(state_lines(state, names), ("", None))
+    found[f"published key {published or 'none'}"] = "", None
+    if state.wireguard:
+        found[f"device key {state.wireguard.public_key}"] = "", None
+    native = {link.name for link in state.native_devices}
+    for route in state.routes:
+        line = f"route {route.destination} dev {route.device} table {route.table}"
+        if route.destination.num_addresses == 1:
+            found.pop(line, None)  # it comes and goes with a pod; the checks of steering judge it
+        elif route.device in native:
+            found[line] = "", None
+    for peer in state.real_peers():
+        name = names.get(peer.public_key, "")
+        told = name or peer.public_key
+        found[f"peer {told}"] = name, None
+        for network in peer.allowed_ips:
+            address = network.network_address if network.num_addresses == 1 else None
+            found[f"allowed IP {network} of peer {told}"] = name, address
+    return found
+
+
+def _comparable(state: NodeState) -> object:
+    """A state without what changes on its own, such as counters; the order of what is listed does not count."""
+    peers = {replace(peer, latest_handshake=None, rx_bytes=0, tx_bytes=0) for peer in state.peers}
+    listed = tuple(map(frozenset, (peers, state.rules, state.routes, state.redirects, state.native_devices)))
+    return state.link, state.wireguard, listed, state.rp_filter, frozenset(state.unread)
