@@ -85,6 +85,9 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
             continue
         for why in filter(None, (judge.unheard(node, watcher) for watcher in watches if watcher != node)):
             verify.unmeasured(Place.of_node(node), why)
+        for seen in watch.quoted:
+            what = f"ICMP errors quote headers of our packets, and no payload: {seen.told()}"
+            verify.note(Place.of_node(node, seen.device), what)
         found = [seen for seen in judge.unattributed if seen in watch.sightings]
         ends = dict.fromkeys(address for seen in found for address in judge.ends(seen))
         verify(

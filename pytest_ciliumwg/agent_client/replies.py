@@ -84,13 +84,15 @@ def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: S
         return WatchReport(
             node=node, started=0.0, stopped=0.0, devices={}, controls=frozenset(), sightings=(), errors=errors
         )
+    ours = [sighting(node, row) for row in reply["seen"] if row["mark"] != canary.CONTROL]
     return WatchReport(
         node=node,
         started=reply["started"],
         stopped=reply["stopped"],
         devices=device_reports(reply["devices"]),
         controls=frozenset(_control(row, nodes) for row in reply["seen"] if row["mark"] == canary.CONTROL),
-        sightings=tuple(sighting(node, row) for row in reply["seen"] if row["mark"] != canary.CONTROL),
+        sightings=tuple(seen for seen in ours if seen.how != "quoted"),
+        quoted=tuple(seen for seen in ours if seen.how == "quoted"),
         inside=_inside(reply["inside"], first_control=2 * nodes.index(node)),
         pods=_pods(reply["pods"]),
         errors=(*([blind] if blind else []), *reply["errors"]),

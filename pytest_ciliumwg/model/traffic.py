@@ -127,8 +127,9 @@ class Sighting:
     device: str
     outgoing: bool
     """Whether the frames left the node (true) or arrived (false)."""
-    how: Literal["canary", "header"]
-    """The canary itself was read, or the flow's addresses and ports in a frame too short for one."""
+    how: Literal["canary", "header", "quoted"]
+    """The canary itself was read, or the flow's addresses and ports in a frame too short for one, or these and nothing
+    else within an ICMP error."""
     frames: int
     first_at: float
     """Seconds since the epoch, on the node's clock; in a timeline on the controller's."""

@@ -179,6 +179,9 @@ class WatchReport:
     devices: Mapping[str, DeviceReport]
     controls: frozenset[ControlSeen]
     sightings: tuple[Sighting, ...]
+    """Frames of ours in cleartext."""
+    quoted: tuple[Sighting, ...] = ()
+    """ICMP errors in cleartext that quote headers of ours, and no payload."""
     inside: InsideReport | None = None
     """None where the watch failed."""
     pods: PodsReport | None = None

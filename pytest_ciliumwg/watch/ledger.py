@@ -107,6 +107,8 @@ class Ledger:
 
     def _entry(self, node: str, entry: Row) -> None:
         kind = entry["kind"]
+        if kind == "sighting" and entry["how"] == "quoted":
+            return  # an ICMP error shows whose packet it is about, and nothing of the flow's traffic
         if kind == "sighting":
             self.keep("sightings", self.clear, self._sighting(node, entry))
         elif kind == "pulse":

@@ -9,6 +9,7 @@ from scapy.contrib.geneve import GENEVE, GeneveOptions
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, fragment
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
+    ICMPv6PacketTooBig,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
@@ -33,6 +34,7 @@ __all__ = [
     "Ether",
     "GeneveOptions",
     "ICMPv6EchoRequest",
+    "ICMPv6PacketTooBig",
     "IPOption",
     "IPv6",
     "IPv6ExtHdrDestOpt",

@@ -70,6 +70,28 @@ WITHOUT_CANARY: dict[str, tuple[Any, Hit]] = {
         IP(src=NODE_B, dst=A4) / ICMP(type=3, code=4) / (UDP4 / make.Raw(b"\0")),
         Hit(make.UDP_FLOW, REQUEST, "header"),
     ),
+    "icmp error quoting a header": (
+        IP(src=NODE_B, dst=NODE_A) / ICMP(type=3, code=3) / UDP4, Hit(make.UDP_FLOW, REQUEST, "quoted"),
+    ),
+    "icmp error quoting the header of a larger packet, padded": (
+        IP(src=NODE_B, dst=A4) / ICMP(type=11) / make.Raw(bytes(UDP4 / make.Raw(b"x" * 1200))[:28] + bytes(4)),
+        Hit(make.UDP_FLOW, REQUEST, "header"),  # what stands where payload was is taken for it
+    ),
+    "icmp error quoting eight bytes of a larger packet": (
+        IP(src=NODE_B, dst=A4) / ICMP(type=3, code=4) / make.Raw(bytes(UDP4 / make.Raw(b"x" * 1200))[:28]),
+        Hit(make.UDP_FLOW, REQUEST, "quoted"),
+    ),
+    "icmp error quoting a syn": (
+        IP(src=NODE_B, dst=NODE_A) / ICMP(type=3, code=1) / TCP4, Hit(make.TCP_FLOW, REQUEST, "quoted"),
+    ),
+    "icmpv6 error quoting a header, in vxlan": (
+        OUTER / UDP(dport=8472) / make.VXLAN() / make.Ether() / IPv6(src="fd00:18::3", dst=A6)
+        / make.ICMPv6PacketTooBig(mtu=1280) / IPv6(src=A6, dst=B6) / TCP(sport=1, dport=20005),
+        Hit(make.TCP6_FLOW, REQUEST, "quoted"),
+    ),
+    "icmp error from a pod of ours": (
+        IP(src=B4, dst=A4) / ICMP(type=3, code=3) / UDP4, Hit(make.ICMP_FLOW, REPLY, "header"),
+    ),
     "another protocol between our pods": (IP(src=A4, dst=B4, proto=132) / make.Raw(b"\0" * 12),
         Hit(UNKNOWN_FLOW, REQUEST, "header")),
 }  # fmt: skip
@@ -163,3 +185,8 @@ def test_the_ends_tell_a_reply_from_another_flow_s_request(flows: tuple[tuple[in
     index = FlowIndex(make.CANARIES, [(own, protocol, a, b, port), (foreign, protocol, other, a, taken)])
     reply = IP(src=B4, dst=A4) / TCP(sport=port, dport=taken, flags="SA")
     assert index.find(wire(reply)) == Hit(own, REPLY, "header")
+
+
+def test_a_canary_in_a_quote_is_cleartext() -> None:
+    packet = IP(src=NODE_B, dst=NODE_A) / ICMP(type=3, code=3) / UDP4 / payload(make.UDP_FLOW, 100)
+    assert make.index().find(wire(packet)) == Hit(make.UDP_FLOW, REQUEST, "canary")

@@ -108,6 +108,12 @@ def test_controls_and_sightings_are_told_apart() -> None:
     assert sighted.evidence[0].length == 60
 
 
+def test_quoted_headers_are_no_sightings() -> None:
+    report = watch_report("one", reply(seen(canary.REPLY) | {"how": "quoted"}), None, NODES)
+    assert not report.sightings
+    assert [(sighted.flow, sighted.how) for sighted in report.quoted] == [(3, "quoted")]
+
+
 def test_counts_and_errors_are_kept() -> None:
     report = watch_report("one", reply(), "it began late", NODES)
     assert report.errors == ("it began late", "it was cut off")

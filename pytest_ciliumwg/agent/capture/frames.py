@@ -12,6 +12,7 @@ import struct
 from typing import AbstractSet, Any, Iterator, NamedTuple, Sequence
 
 from .. import canary
+from .quotes import quotes_headers_alone
 
 ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
 _EXTENSIONS = (0, 43, 60, 135, 139, 140)
@@ -29,7 +30,7 @@ class Hit(NamedTuple):
     mark: int
     """canary.REQUEST, REPLY or CONTROL."""
     how: str
-    """`canary` or `header`."""
+    """`canary`, `header`, or `quoted`: a header of ours within an ICMP error, and nothing behind it."""
 
 
 class _Packet(NamedTuple):
@@ -44,6 +45,8 @@ class _Packet(NamedTuple):
     first: bool
     """Whether the transport header is here: not the second or later fragment."""
     fragmented: bool
+    start: int
+    """Where the IP header is."""
     unchecked: bool = False
     """An IPv4 header whose checksum is not filled in yet: only both ends of a flow make it one."""
 
@@ -111,15 +114,17 @@ class FlowIndex:
         return [marked for marked in found if marked is not None], partial
 
     def _header(self, frame: bytes) -> Hit | None:
-        unknown: Hit | None = None
+        hits: list[Hit] = []
         for packet in _packets(frame, self._addresses):
             if packet.unchecked and not (packet.source in self._ends and packet.destination in self._ends):
                 continue
             hit = self._match(frame, packet)
-            if hit is not None and hit.flow != UNKNOWN_FLOW:
-                return hit
-            unknown = unknown or hit
-        return unknown
+            if hit is None:
+                continue
+            if quotes_headers_alone(frame, packet.start, packet.protocol, packet.payload, packet.first):
+                hit = hit._replace(how="quoted")
+            hits.append(hit)
+        return min(hits, key=lambda hit: (hit.how == "quoted", hit.flow == UNKNOWN_FLOW), default=None)
 
     def _match(self, frame: bytes, packet: _Packet) -> Hit | None:
         if not packet.first:
@@ -219,7 +224,7 @@ def _ipv4(frame: bytes, at: int) -> _Packet | None:
     source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
     identification = (source, destination, frame[at + 4 : at + 6])
     first, fragmented = not fragment & 0x1FFF, bool(fragment & 0x3FFF)
-    return _Packet(source, destination, frame[at + 9], identification, at + header, first, fragmented, unchecked)
+    return _Packet(source, destination, frame[at + 9], identification, at + header, first, fragmented, at, unchecked)
 
 
 def _ipv6(frame: bytes, at: int) -> _Packet | None:
@@ -243,7 +248,7 @@ def _ipv6(frame: bytes, at: int) -> _Packet | None:
             protocol, payload = frame[payload], payload + 8 + frame[payload + 1] * 4
         else:
             break
-    return _Packet(source, destination, protocol, (source, destination, number), payload, first, bool(number))
+    return _Packet(source, destination, protocol, (source, destination, number), payload, first, bool(number), at)
 
 
 def _sum(frame: bytes, at: int, size: int) -> int:

@@ -188,7 +188,7 @@ class Inside:
             hit = self._index.find(memory[frame.start : frame.end])
         except (LookupError, ValueError, struct.error):
             return  # nothing that any flow of ours sends
-        if hit is not None:
+        if hit is not None and hit.how == "header":
             self._count(_Key(hit.flow, frame.outgoing, "header"), frame, 0)
 
     def _count(self, key: _Key, frame: Frame, size: int) -> None:
