@@ -180,8 +180,19 @@ class Agent:
         """Close the listeners and fetch what they counted, with the seconds for which they were not run."""
         return _accounts(self.ask("serve-stop", job=f"{run.job}-{part}"))
 
-    def send(self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float) -> None:
-        """Begin to send flows; `part` tells several sendings of one run apart."""
+    def send(
+        self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float, patience: float = 1.0
+    ) -> None:
+        """Begin to send flows; `part` tells several sendings of one run apart.
+
+        Args:
+            run: The run.
+            part: The name of this sending.
+            flows: The flows.
+            interval: Seconds between two messages of a flow.
+            timeout: Seconds for all flows.
+            patience: How many times longer than usual an answer may take before its message is sent again.
+        """
         rows = [
             _sent(run, flow)
             | {
@@ -190,7 +201,8 @@ class Agent:
                 "dont_fragment": flow.dont_fragment,
                 "until_reply": flow.purpose == "first",
                 **({"rounds": 0} if flow.dropped_by_design else {}),
-                "timeout": CONNECTION_SECONDS,
+                "timeout": CONNECTION_SECONDS * patience,
+                "patience": patience,
             }
             for flow in flows
         ]

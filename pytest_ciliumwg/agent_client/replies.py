@@ -65,6 +65,8 @@ def _unmeasured(flow: Flow, sent: Row, served: Row | None) -> str | None:
     """Why answers that are missing may be missing by our own doing."""
     if sent["refused"]:
         return f"the agent in {flow.source_pod} cannot send it: {sent['error']}"
+    if sent["unfinished"]:
+        return f"the agent in {flow.source_pod} had no time to finish it: the machine has too much else to do"
     for pod, account in ((flow.source_pod, sent), (flow.destination_pod, served or {"stalled": 0.0})):
         if account["stalled"] >= STALLED_SECONDS:
             return f"the agent in {pod} was not run for {account['stalled']:.1f} s: the machine has too much else to do"

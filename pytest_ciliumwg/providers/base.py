@@ -151,6 +151,11 @@ class Cluster(Protocol):
         """How long observations may take to become what is expected before they count."""
         ...
 
+    @property
+    def crowding(self) -> float:
+        """How many nodes share one processor with all that they do; 1 where each has a machine of its own."""
+        ...
+
     def actual_config(self) -> CiliumConfig:
         """The configuration that the cluster really has."""
         ...

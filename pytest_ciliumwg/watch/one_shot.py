@@ -35,6 +35,9 @@ FIRST_SECONDS = 6.5
 FLOW_SECONDS = 12.0
 """How long all flows may take together on a machine that has much else to do; lost messages end them sooner."""
 INTERVAL = 0.002
+FLOWS_AT_EASE = 200
+"""How many flows one processor carries at once in the times above; with more, all takes so much longer."""
+_MOST_PATIENCE = 30.0
 _POLL = 5.0
 _CONCURRENCY = 32
 
@@ -113,13 +116,14 @@ class _Watching:
                 self.not_served |= told
                 self.problems.extend(Problem(self.homes[key], why) for why in told.values())
 
-    def send(self, part: str, flows: Sequence[Flow], seconds: float) -> list[dict[str, Any]]:
-        """Send flows from all their pods at once and wait for the accounts."""
+    def send(self, part: str, flows: Sequence[Flow], seconds: float, patience: float) -> list[dict[str, Any]]:
+        """Send flows from all their pods at once, in these seconds times the patience, and wait for the accounts."""
+        seconds *= patience
         by_pod = _by(flows, lambda flow: flow.source_pod)
 
         def send_from(key: str, agent: Agent) -> list[dict[str, Any]]:
             mine = by_pod.get(key, ())
-            agent.send(self.run, part, mine, interval=INTERVAL, timeout=seconds)
+            agent.send(self.run, part, mine, interval=INTERVAL, timeout=seconds, patience=patience)
             deadline = time.monotonic() + seconds + 2 * _POLL
             while time.monotonic() < deadline:
                 rows = agent.collect(self.run, part, wait=_POLL)
@@ -187,7 +191,9 @@ def measure(
         first = [flow for flow in flows if flow.purpose == "first"]
         rest = [flow for flow in flows if flow.purpose != "first"]
         progress(f"opening {len(first)} WireGuard sessions, then sending {len(rest)} flows")
-        sent = watching.send("first", first, FIRST_SECONDS) + watching.send("rest", rest, FLOW_SECONDS)
+        patience = patience_for(flows, cluster.crowding)
+        sent = watching.send("first", first, FIRST_SECONDS, patience)
+        sent += watching.send("rest", rest, FLOW_SECONDS, patience)
         # Nothing may still be served when the watches end: a late repetition would pass behind their back.
         served = watching.stop_serving()
         watching.exchange_controls(1)
@@ -215,6 +221,12 @@ def _workers() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def patience_for(flows: Sequence[Flow], crowding: float) -> float:
+    """How many times longer than usual answers may take: it follows the flows that one processor has to carry."""
+    busiest = max(map(len, _by(flows, lambda flow: flow.source_pod).values()), default=0)
+    return min(_MOST_PATIENCE, max(1.0, busiest * crowding / FLOWS_AT_EASE))
 
 
 def control_number(node: int, phase: int) -> int:

@@ -191,3 +191,11 @@ def test_a_machine_without_a_free_port_is_told_too() -> None:
     ephemeral_ports(40000, 40000)
     with bound_socket(socket.SOCK_DGRAM, "127.0.0.1"), pytest.raises(NoPortError, match="no UDP port is free"):
         bound_socket(socket.SOCK_DGRAM, "127.0.0.1")
+
+
+@pytest.mark.parametrize(("seconds", "unfinished"), [(0.2, True), (5.0, False)])
+def test_what_time_did_not_suffice_for_is_told_from_what_was_given_up(seconds: float, unfinished: bool) -> None:
+    sender = Sender([flow(1, "udp", rounds=0, patience=1.5)], seconds)
+    assert sender.finished.wait(6)
+    (row,) = sender.results()
+    assert (row["received"], row["unfinished"]) == (0, unfinished)

@@ -30,6 +30,7 @@ SENT = {
     "started": 10.5,
     "finished": 11.5,
     "refused": False,
+    "unfinished": False,
     "stalled": 0.0,
 }
 SERVED = {"served": 5, "first": 10.6, "last": 11.4, "stalled": 0.0}  # fmt: skip
@@ -144,6 +145,7 @@ def test_a_request_is_a_request() -> None:
         ({"stalled": 1.5}, {}, None, "the agent in test/one was not run for 1.5 s"),
         ({}, {"stalled": 2.0}, None, "the agent in test/two was not run for 2.0 s"),
         ({"refused": True, "error": "Operation not permitted"}, {}, None, "cannot send it: Operation not permitted"),
+        ({"unfinished": True}, {}, None, "the agent in test/one had no time to finish it"),
         ({}, {}, "the port is taken", "the port is taken"),
         ({"stalled": 0.9}, {"stalled": 0.9}, None, None),
     ],

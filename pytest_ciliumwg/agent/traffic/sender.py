@@ -37,6 +37,7 @@ class _Conversation:
         self.count = int(flow["count"])
         self.interval = float(flow["interval"])
         self.until_reply = bool(flow.get("until_reply"))
+        self.round_seconds = _ROUND_SECONDS * float(flow.get("patience", 1.0))
         self.rounds = int(flow.get("rounds", _ROUNDS))
         self.family = socket.AF_INET6 if ":" in self.destination else socket.AF_INET
         self.started = self.finished = 0.0
@@ -77,7 +78,7 @@ class _Conversation:
         else:
             self.sent += self._round == 0
             self.repeated += self._round > 0
-        self.due = now + (self.interval if self._queue else _ROUND_SECONDS)
+        self.due = now + (self.interval if self._queue else self.round_seconds)
 
     def answer(self, number: int) -> None:
         """Note one answer."""
@@ -107,6 +108,7 @@ class _Conversation:
             "reordered": self.reordered,
             "error": error,
             "refused": False,
+            "unfinished": self.error is None and not self.done and not self.until_reply,
             "started": self.started,
             "finished": self.finished or time.time(),
         }
@@ -274,7 +276,7 @@ class Sender:
         except OSError as error:
             denied = isinstance(error, PermissionError)
             refused = denied or isinstance(error, NoPortError)
-            row = dict(_Conversation(flow).row(), error=reason(error), refused=refused)
+            row = dict(_Conversation(flow).row(), error=reason(error), refused=refused, unfinished=False)
             if denied:
                 row["error"] += f" ({_ICMP_SOCKETS_HINT})"
             self._failed.append(row)

@@ -38,6 +38,7 @@ class ExistingCluster:
 
     provider = "existing"
     settle_seconds = SETTLE_SECONDS
+    crowding = 1.0
 
     def __init__(self, kube: Kube, spec: ExistingSpec, progress: Progress) -> None:
         self._kube = kube

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,11 @@ class KindProvider:
     def settle_seconds(self) -> float:
         """As in any real cluster."""
         return self._inner.settle_seconds
+
+    @property
+    def crowding(self) -> float:
+        """All nodes are containers on this machine."""
+        return len(self.nodes()) / (os.cpu_count() or 1)
 
     @property
     def description(self) -> Sequence[str]:

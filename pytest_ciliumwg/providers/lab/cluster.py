@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, LeftOut, Member, Node, Pod
@@ -21,6 +22,11 @@ class LabCluster:
 
     provider = "lab"
     settle_seconds = SETTLE_SECONDS
+
+    @property
+    def crowding(self) -> float:
+        """All nodes are on this machine."""
+        return len(self.lab.layout) / (os.cpu_count() or 1)
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
