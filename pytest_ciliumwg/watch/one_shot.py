@@ -155,7 +155,8 @@ class _Watching:
                 continue
             not_served = self.not_served.get(flow.id)
             made = deliveries[flow.id] = delivery(flow, senders[flow.id], servers.get(flow.id), not_served)
-            if made.unmeasured and not not_served and made.received < flow.count:
+            lost = made.received < flow.count and not flow.dropped_by_design
+            if made.unmeasured and not not_served and lost:
                 self.problems.append(Problem(flow.source_node, made.unmeasured))
         return deliveries
 

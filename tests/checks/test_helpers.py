@@ -30,6 +30,12 @@ def test_a_known_property_is_said_and_no_failure() -> None:
     assert [remark.why.startswith(KNOWN[:-1]) for remark in verify.not_supported] == [True, True]
 
 
+def test_that_an_agent_stalled_says_nothing_of_what_is_dropped_anyway() -> None:
+    verify = Verify()
+    assert_size_encrypted(verify, judgement(Verdict.INCONCLUSIVE, 0, known=True), EXPECTED)
+    assert (len(verify.not_measured), len(verify.not_supported)) == (0, 1)
+
+
 def test_a_property_that_is_gone_is_noted() -> None:
     verify = Verify()
     delivered = judgement(Verdict.ENCRYPTED, 3, known=True)
