@@ -11,7 +11,11 @@ from pytest_ciliumwg.checks.helpers import ANOTHER_WAY, LEAK
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
 from pytest_ciliumwg.model.place import Place
+from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.verdict.custody_over_time import bypasses, unproven
+from pytest_ciliumwg.verdict.other_pods import told as told_of_pods
+from pytest_ciliumwg.verdict.other_pods_over_time import in_clear
+from pytest_ciliumwg.verdict.other_pods_over_time import unproven as other_pods_unproven
 from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
 
 
@@ -84,6 +88,35 @@ def test_custody(change: ChangeResult, verify: Verify) -> None:
     for flow in sounding(timeline):
         if (where := Place.of_flow(flow)) not in another_way:
             verify(True, where=where, expected="all that was answered passes the tunnel", seen="it did")
+
+
+@pytest.mark.ciliumwg_check(
+    "change.other-pods",
+    profile="disruptive",
+    source="CVE-2025-32793: pods that come and go leak; test pods, which stay, do not show it",
+)
+def test_other_pods(change: ChangeResult, settings: Settings, verify: Verify) -> None:
+    """Nothing that any other pod sends to a pod on another node is in cleartext, also of pods that come and go."""
+    if settings.other_pods == "off":
+        verify.unsupported(Place.of_change(change.change.name), "left out by --ciliumwg-other-pods=off")
+        return
+    if (seen := watched(change, verify)) is None:
+        return
+    only_told = seen.tolerance.reason if seen.tolerance.clear_reported else ""
+    if settings.other_pods == "report":
+        only_told = "only reported (--ciliumwg-other-pods=report)"
+    found = list(in_clear(seen.timeline))
+    for clear in found:
+        where = Place.of_pods(clear.source, clear.destination)
+        if only_told:
+            verify.unsupported(where, f"{told_of_pods(clear)}; {only_told}")
+        else:
+            verify(False, where=where, expected="nothing in cleartext", seen=told_of_pods(clear), meaning=LEAK)
+    away = frozenset({change.node}) if seen.tolerance.away else frozenset()
+    for where, why in other_pods_unproven(seen.timeline, away):
+        verify.unmeasured(where, why)
+    if not found:
+        verify(True, where=Place.of_change(change.change.name), expected="nothing in cleartext", seen="nothing")
 
 
 @pytest.mark.ciliumwg_check(

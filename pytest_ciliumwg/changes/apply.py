@@ -59,8 +59,18 @@ class ChangeResult:
     """How the cluster was before the earlier changes that this one undoes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """How a change is watched."""
+
+    rate: float
+    """Messages a second of each flow."""
+    other_pods: bool = True
+    """Whether packets between other pods are looked at too, by their headers."""
+
+
 def apply(
-    cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, rate: float
+    cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, how: Watching
 ) -> ChangeResult:
     """Make a change while everything is watched.
 
@@ -72,21 +82,21 @@ def apply(
         node: The node that it hits, where it hits one.
         expected: What holds before the change.
         progress: Told of every step.
-        rate: Messages a second of each flow.
+        how: How it is watched.
     """
-    return _ChangeRun(cluster, on(change, node), node, expected, progress, rate).make()
+    return _ChangeRun(cluster, on(change, node), node, expected, progress, how).make()
 
 
 class _ChangeRun:
     def __init__(
-        self, cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, rate: float
+        self, cluster: Cluster, change: Change, node: str, expected: Expectations, progress: Progress, how: Watching
     ) -> None:
         self._cluster = cluster
         self._change = change
         self._node = node
         self._expected = expected
         self._progress = progress
-        self._rate = rate
+        self._how = how
 
     def make(self) -> ChangeResult:
         try:
@@ -116,7 +126,8 @@ class _ChangeRun:
         states = self._states()
         devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
         before = self._read(states)
-        watch = ContinuousWatch(self._cluster, devices, self._expected.listen_port, self._progress, rate=self._rate)
+        port, how = self._expected.listen_port, self._how
+        watch = ContinuousWatch(self._cluster, devices, port, self._progress, rate=how.rate, other_pods=how.other_pods)
         with watch:
             time.sleep(MARGIN_SECONDS)
             error = self._act(watch)

@@ -88,7 +88,9 @@ def assert_in_the_tunnel(verify: Verify, judgement: Judgement) -> None:
     flow = judgement.flow
     if judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
         verify.unmeasured(Place.of_flow(flow), f"{judgement.verdict.value}: {judgement.reason}")
-    elif judgement.verdict is not Verdict.CLEARTEXT:  # which wire.no-cleartext tells
+    elif judgement.verdict is Verdict.CLEARTEXT:
+        verify.unsupported(Place.of_flow(flow), "it was in cleartext (see wire.no-cleartext)")
+    else:
         verify(
             judgement.verdict is Verdict.ENCRYPTED,
             where=Place.of_flow(flow),

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.faults.catalogue import BOTH, fault
 from pytest_ciliumwg.faults.state.allowed_ips import healthy, set_allowed
+from pytest_ciliumwg.faults.tools.foreign_traffic import start_foreign_traffic
 from pytest_ciliumwg.faults.tools.window import leak_all_from
 from pytest_ciliumwg.faults.wire.another_way import no_other_way, over_the_side, side_link
+from pytest_ciliumwg.faults.wire.bypass import bypass, pod_ends
 from pytest_ciliumwg.providers.lab.agents import kill_script
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.operations.agents import rebuild_script
@@ -103,6 +105,23 @@ def restart_bypass(lab: Lab, node: LabNode) -> None:
     side_link(lab, node, peer)
     _when(lab, "agent-gone", node.name, lambda: over_the_side(lab, node, peer, 2))
     _when(lab, "agent-started", node.name, lambda: no_other_way(lab, node, peer))
+
+
+@fault(
+    "restart-leak-other-pods",
+    description="when the node's agent restarts, packets of another pod of the node begin to leave in cleartext",
+    shows="all test traffic encrypted; from the restart on another pod's packets in cleartext",
+    source="CVE-2025-32793 (GHSA-5vxx-c285-pcq4): what leaks at a change is not what a test sends",
+    catcher="change.other-pods",
+    names="pair",
+    during="restart_agents",
+)
+def restart_leak_other_pods(lab: Lab, node: LabNode) -> None:
+    """Let the idle pods of the node and the next one talk; bypass the steering for them once the agent is away."""
+    peer = lab.next_to(node)
+    start_foreign_traffic(lab, node, peer)
+    ends = pod_ends(lab, node.idle_pod.pod, peer.idle_pod.pod)
+    _when(lab, "agent-gone", node.name, lambda: bypass(lab, node, ends=ends))
 
 
 @fault(

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.model.traffic import Flow, Sighting
-from pytest_ciliumwg.model.watch import DeviceReport, Passage
+from pytest_ciliumwg.model.watch import Conversation, DeviceReport, Passage
 
 EventKind = Literal[
     "change",
@@ -76,6 +76,8 @@ class Snapshot:
     """Node → the public key that it publishes."""
     pods: Mapping[str, str]
     """Key of each pod with addresses of its own → its node."""
+    addresses: Mapping[str, tuple[IPAddress, ...]] = field(default_factory=dict)
+    """Key of each of these pods → its addresses."""
     revision: str = ""
     """The installation's revision, such as Helm's; empty where it is not known."""
 
@@ -153,6 +155,15 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PodLife:
+    """A pod with its addresses, and when the API showed it."""
+
+    pod: Pod
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowTotals:
     """One flow's messages over the whole time."""
 
@@ -188,6 +199,12 @@ class Timeline:
     inside_blind: tuple[BlindInterval, ...] = ()
     """Times in which something may have passed there without being counted."""
     gaps: tuple[Gap, ...] = ()
+    conversations: tuple[tuple[str, Conversation], ...] = ()
+    """Packets between addresses of pods that were in cleartext, a second each, with the node that saw them."""
+    pods_blind: tuple[BlindInterval, ...] = ()
+    """Times in which such packets may have passed without being counted."""
+    pod_lives: tuple[PodLife, ...] = ()
+    """Which pod had which addresses when; empty where other pods were not watched."""
     unsound: tuple[str, ...] = ()
     """Why nothing at all can be concluded, such as a log that had no room; a sentence each."""
     offsets: Mapping[str, float] = field(default_factory=dict)

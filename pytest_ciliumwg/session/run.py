@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.changes.apply import ChangeResult, ClusterState, apply
+from pytest_ciliumwg.changes.apply import ChangeResult, ClusterState, Watching, apply
 from pytest_ciliumwg.changes.catalogue import Change
 from pytest_ciliumwg.checks.verify import InconclusiveError
 from pytest_ciliumwg.errors import ProviderError
@@ -105,7 +105,8 @@ class ClusterRun:
             why = f"{failed[0].change.name} was not done: {failed[0].error}"
             return ChangeResult(change=change, node=self._hit, error=why)
         expected = expectations_for(cluster.declared)
-        made = apply(cluster, change, self._hit, expected, self.progress, self._settings.rate)
+        how = Watching(rate=self._settings.rate, other_pods=self._settings.other_pods != "off")
+        made = apply(cluster, change, self._hit, expected, self.progress, how)
         made = replace(made, back_to=self._before_first_of(change.compared_with))
         other_version = cluster.declared.version != expected.config.version
         return self._with_new_pods(cluster, made) if other_version and not made.error else made

@@ -10,6 +10,7 @@ from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.watch import Conversation, WatchReport
 from pytest_ciliumwg.verdict.timeline import clock
 
+_SHOWN = 4
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP"}
 
 
@@ -67,7 +68,9 @@ def _unproven(watch: WatchReport, families: Collection[IPFamily]) -> str:
 
 def told(clear: ClearPods) -> str:
     """What was seen, in words: protocol, addresses, ports, count and times; never a payload."""
-    return "; ".join(_told(node, seen) for node, seen in clear.seen)
+    shown = [_told(node, seen) for node, seen in clear.seen[:_SHOWN]]
+    more = [f"and {len(clear.seen) - _SHOWN} more"] if len(clear.seen) > _SHOWN else []
+    return "; ".join([*shown, *more])
 
 
 def _told(node: str, seen: Conversation) -> str:

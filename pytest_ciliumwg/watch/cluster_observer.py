@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.timeline import Snapshot
+from pytest_ciliumwg.model.cluster import Pod
+from pytest_ciliumwg.model.timeline import PodLife, Snapshot
 from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.watch.differences import differences, peer_differences
-from pytest_ciliumwg.watch.ledger import Ledger
+from pytest_ciliumwg.watch.ledger import MOST, Ledger
 
 PEERS_SECONDS = 5.0
 """To look at a node's peers takes a command on it, so it is done less often."""
@@ -26,6 +28,8 @@ class Observer:
     _last: Snapshot | None = None
     _looked_at: float = 0.0
     _silent: bool = False
+    _alive: dict[str, PodLife] = field(default_factory=dict)
+    _ended: deque[PodLife] = field(default_factory=lambda: deque(maxlen=MOST))
     _peers: dict[str, frozenset[str]] = field(default_factory=dict)
     _peers_at: float = 0.0
 
@@ -42,10 +46,30 @@ class Observer:
         if self._silent:
             self._silent = False
             self.ledger.happened("api-answers", "the API answered again", None, self._looked_at, time.time())
+        self._follow_pods(found, asked)
         if self._last is not None:
             for kind, what, node in differences(self._last, found):
                 self.ledger.happened(kind, what, node, self._looked_at, time.time())
         self._last, self._looked_at = found, asked
+
+    def lives(self) -> tuple[PodLife, ...]:
+        """Which pod had which addresses when."""
+        return (*self._ended, *self._alive.values())
+
+    def _follow_pods(self, found: Snapshot, now: float) -> None:
+        """Note when each pod was seen first and last; one whose addresses changed has another life."""
+        for key, node in found.pods.items():
+            namespace, _, name = key.partition("/")
+            pod = Pod(name=name, namespace=namespace, node=node, addresses=found.addresses.get(key, ()))
+            known = self._alive.get(key)
+            if known is not None and known.pod == pod:
+                self._alive[key] = replace(known, last_at=now)
+                continue
+            if known is not None:
+                self._ended.append(known)
+            self._alive[key] = PodLife(pod=pod, first_at=now, last_at=now)
+        for key in self._alive.keys() - found.pods.keys():
+            self._ended.append(self._alive.pop(key))
 
     def look_at_peers(self) -> None:
         """Compare the nodes' peers with what they were; a node that does not answer is left for the next time."""

@@ -18,6 +18,7 @@ from typing import Self
 from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.errors import AgentError, CiliumwgError, ProviderError
 from pytest_ciliumwg.flows.continuous import RATE, churn_flows, continuous_flows, interval
+from pytest_ciliumwg.flows.pod_networks import pod_networks
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import Node, Pod
 from pytest_ciliumwg.model.timeline import ChangeStep, Event, Timeline
@@ -62,6 +63,7 @@ class ContinuousWatch:
         progress: Progress,
         *,
         rate: float = RATE,
+        other_pods: bool = True,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -71,9 +73,10 @@ class ContinuousWatch:
             port: WireGuard's UDP port.
             progress: Told of every step.
             rate: Messages a second of each flow.
+            other_pods: Whether packets between pods that are not test pods are watched too, by their headers.
         """
         self.cluster = cluster
-        self.run = Run()
+        self.run = Run(pod_networks(cluster.nodes(), cluster.pods()) if other_pods else ())
         self.devices = devices
         self._progress = progress
         self._nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in devices]
@@ -206,6 +209,9 @@ class ContinuousWatch:
             inside=ledger.inside(),
             inside_blind=tuple(ledger.inside_blind),
             gaps=tuple(ledger.gaps),
+            conversations=tuple(ledger.conversations),
+            pods_blind=tuple(ledger.pods_blind),
+            pod_lives=self._observer.lives() if self.run.pod_networks else (),
             unsound=(*lost, *(error for stream in self._streams.values() for error in stream.errors)),
             offsets={node: offset.ahead for node, offset in offsets.items()},
             uncertainty={node: offset.uncertainty for node, offset in offsets.items()},

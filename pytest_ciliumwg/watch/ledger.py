@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_ciliumwg.agent.log import UNSENT
-from pytest_ciliumwg.agent_client.replies import device_reports, kernel_event, passages, sighting
+from pytest_ciliumwg.agent_client.replies import conversation, device_reports, kernel_event, passages, sighting
 from pytest_ciliumwg.model.timeline import BlindInterval, Event, EventKind, FlowTotals, Gap, Outage
 from pytest_ciliumwg.model.traffic import Sighting
-from pytest_ciliumwg.model.watch import DeviceReport, Passage
+from pytest_ciliumwg.model.watch import Conversation, DeviceReport, Passage
 from pytest_ciliumwg.watch.clock_sync import Clocks, Offset
 from pytest_ciliumwg.watch.heartbeats import LONGEST_PAUSE, Heartbeats
 
@@ -54,6 +54,8 @@ class Ledger:
     events: list[Event] = field(default_factory=list)
     inside_blind: list[BlindInterval] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    conversations: list[tuple[str, Conversation]] = field(default_factory=list)
+    pods_blind: list[BlindInterval] = field(default_factory=list)
     overflowed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """What was not kept → how many of it."""
     clocks: Clocks = field(default_factory=Clocks)
@@ -120,10 +122,13 @@ class Ledger:
             self.keep("drops", self.blind, BlindInterval(node=node, first_at=first, last_at=last, why=what))
         elif kind == "inside-gap":
             self.keep("gaps inside the tunnel", self.gaps, self._gap(node, entry))
-        elif kind == "inside-blind":
+        elif kind in ("inside-blind", "pods-blind"):
             first, last = self.ours(node, entry["first"]), self.ours(node, entry["last"])
             blind = BlindInterval(node=node, first_at=first, last_at=last, why=entry["what"])
-            self.keep("blind intervals", self.inside_blind, blind)
+            self.keep("blind intervals", self.inside_blind if kind == "inside-blind" else self.pods_blind, blind)
+        elif kind == "pods":
+            for row in entry["conversations"]:
+                self.keep("conversations of other pods", self.conversations, (node, self._conversation(node, row)))
         elif kind == "kernel":
             at = self.ours(node, entry["at"])
             self.keep_event(kernel_event(node, entry, at - KERNEL_DELAY, at))
@@ -140,6 +145,10 @@ class Ledger:
             first_at=self.ours(node, entry["first"]),
             last_at=self.ours(node, entry["last"]),
         )
+
+    def _conversation(self, node: str, row: Sequence[Any]) -> Conversation:
+        seen = conversation(row)
+        return replace(seen, first_at=self.ours(node, seen.first_at), last_at=self.ours(node, seen.last_at))
 
     def _sighting(self, node: str, entry: Row) -> Sighting:
         seen = sighting(node, entry)

@@ -110,7 +110,10 @@ FAULTY: dict[tuple[str, ...], dict[str, str]] = {
         "change.no-cleartext[upgraded-to-1.15.10]": "upgrade-gap",
         "change.settled[node-removed]": "peer-stays",
     },
-    (DISRUPTIVE, "--ciliumwg-change=agent-restart"): {"change.no-cleartext[agent-restart]": "restart-leak@lab-worker2"},
+    (DISRUPTIVE, "--ciliumwg-change=agent-restart"): {
+        "change.no-cleartext[agent-restart]": "restart-leak@lab-worker2",
+        "change.other-pods[agent-restart]": "restart-leak-other-pods@lab-worker2",
+    },
     (DISRUPTIVE, "--ciliumwg-change=agent-restart-all"): {
         "change.done[agent-restart-all]": "agents-stay@lab-worker",
         "change.restored[agent-restart-all]": "restart-shrinks@lab-worker2",

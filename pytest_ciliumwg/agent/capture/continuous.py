@@ -13,6 +13,7 @@ from ..log import UNSENT, Log
 from .frames import Hit
 from .inside_log import InsideLog
 from .kernel_events import KernelEvents
+from .pods_log import PodsLog
 from .ring import Frame, Ring
 from .rings import Capture, Plan
 from .sightings import Intervals, key_of
@@ -54,6 +55,7 @@ class ContinuousWatch(Capture):
         super().__init__(plan)
         self._log = Log()
         self._inside_log = None if self._inside is None else InsideLog(self._inside, self._log)
+        self._pods_log = None if self._pods is None else PodsLog(self._pods, self._log)
         self._intervals = Intervals(self._log)
         self._pulse = pulse
         self._pulses = pulse.first
@@ -107,6 +109,8 @@ class ContinuousWatch(Capture):
             counter.read()
         if self._inside_log is not None:
             self._inside_log.step()
+        if self._pods is not None:
+            self._pods.read()
         for entry in self._kernel.read():
             self._log.add(entry)
         now = time.time()
@@ -145,6 +149,8 @@ class ContinuousWatch(Capture):
         problems = set(send_control([ring.device for ring in self._rings], token, self._pulse.targets))
         if self._inside_log is not None:
             self._inside_log.beat(number, token)
+        if self._pods_log is not None:
+            self._pods_log.beat()
         for problem in sorted(problems - self._problems):
             self._log.error(problem, UNSENT)
         self._problems = problems
@@ -157,6 +163,9 @@ class ContinuousWatch(Capture):
         try:
             index = socket.if_nametoindex(ring.device)
             if index != self._attached[ring.device]:
+                for pods in self._pods.rings if self._pods is not None else ():
+                    if pods.device == ring.device:
+                        pods.attach()
                 for reader in (ring, self._counters[ring.device], self._oversize[ring.device]):
                     reader.attach()
                 self._attached[ring.device] = index
@@ -179,7 +188,9 @@ class ContinuousWatch(Capture):
         self._log.add({"kind": "pulse", "node": node, "number": number, **where})
 
     def _sample(self, now: float) -> None:
-        """Log what the kernel dropped or cut since the last sample."""
+        """Log what the kernel dropped or cut since the last sample, and packets between other pods."""
+        if self._pods_log is not None:
+            self._pods_log.sample(now)
         for ring in self._rings:
             total = (ring.statistics().drops, self._oversize[ring.device].count())
             drops, truncated = (new - old for new, old in zip(total, self._sampled[ring.device]))

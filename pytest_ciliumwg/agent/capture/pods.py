@@ -114,12 +114,28 @@ class PodWatch:
         Each conversation is `[source, destination, protocol, device, outgoing, tunnel, count, first, last, source port,
         destination port]`.
         """
-        rows: list[list[Any]] = []
-        for key, seen in self._seen.items():
-            ends = [_text(key.source), _text(key.destination)]
-            rows.append([*ends, *key[2:], seen.count, seen.first, seen.last, *seen.ports])
-        drops = sum(ring.statistics().drops for ring in self.rings)
-        return {"missed": drops + self._forgotten, "controls": list(self._controls), "conversations": rows}
+        return {"missed": self.missed(), "controls": list(self._controls), "conversations": self._rows()}
+
+    def missed(self) -> int:
+        """How many packets were not counted."""
+        return sum(ring.statistics().drops for ring in self.rings) + self._forgotten
+
+    def take(self) -> tuple[list[list[Any]], set[tuple[str, int]]]:
+        """The conversations and the devices and families with a control packet since the last call."""
+        rows, controls = self._rows(), set(self._controls)
+        self._seen.clear()
+        self._controls.clear()
+        return rows, controls
+
+    def families(self) -> list[Network]:
+        """The first network of each family: where control packets go."""
+        return list({len(address): (address, bits) for address, bits in reversed(self._pods.networks)}.values())
+
+    def _rows(self) -> list[list[Any]]:
+        return [
+            [_text(key.source), _text(key.destination), *key[2:], seen.count, seen.first, seen.last, *seen.ports]
+            for key, seen in self._seen.items()
+        ]
 
     def close(self) -> None:
         """Free the rings."""

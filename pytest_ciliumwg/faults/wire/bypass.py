@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.steering import NFT_TABLE, nft_family, tc_protocol
@@ -24,6 +24,12 @@ def pod_pair(lab: Lab, node: LabNode, family: IPFamily, to: LabNode | None = Non
     if source is None or destination is None:
         raise AssertionError("asked for a family that the lab does not have")
     return source, destination
+
+
+def pod_ends(lab: Lab, source: Pod, destination: Pod, *families: IPFamily) -> list[tuple[IPAddress, IPAddress]]:
+    """The addresses of two pods in each family of the lab, or in these."""
+    pairs = ((source.address(family), destination.address(family)) for family in families or lab.families)
+    return [(one, other) for one, other in pairs if one and other]
 
 
 def bypass(

@@ -8,8 +8,8 @@ from pytest_ciliumwg.faults.catalogue import fault
 from pytest_ciliumwg.faults.tools import vxlan
 from pytest_ciliumwg.faults.tools.foreign_traffic import start_foreign_traffic
 from pytest_ciliumwg.faults.tools.program import start
-from pytest_ciliumwg.faults.wire.bypass import bypass
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
+from pytest_ciliumwg.faults.wire.bypass import bypass, pod_ends
+from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 
@@ -30,15 +30,9 @@ while True:
 """
 
 
-def _ends(lab: Lab, source: Pod, destination: Pod, *families: IPFamily) -> list[tuple[IPAddress, IPAddress]]:
-    """The addresses of two pods in each family of the lab, or in these."""
-    pairs = ((source.address(family), destination.address(family)) for family in families or lab.families)
-    return [(one, other) for one, other in pairs if one and other]
-
-
 def _leak_of_family(lab: Lab, node: LabNode, *, family: IPFamily) -> None:
     peer = lab.next_to(node)
-    bypass(lab, node, ends=_ends(lab, node.idle_pod.pod, peer.idle_pod.pod, family))
+    bypass(lab, node, ends=pod_ends(lab, node.idle_pod.pod, peer.idle_pod.pod, family))
     start_foreign_traffic(lab, node, peer)
 
 
@@ -65,7 +59,7 @@ for _family in IPFamily:
 def leak_dns(lab: Lab, node: LabNode) -> None:
     """Let the test pod look up names at the next node's idle pod, past the steering."""
     server = lab.next_to(node).idle_pod.pod
-    bypass(lab, node, ends=_ends(lab, node.test_pod.pod, server))
+    bypass(lab, node, ends=pod_ends(lab, node.test_pod.pod, server))
     start(lab, node, "lookups", _LOOKUPS, DNS, *server.addresses, netns=node.test_pod.netns)
 
 
@@ -81,7 +75,7 @@ def leak_dns(lab: Lab, node: LabNode) -> None:
 def leak_other_pods_vxlan(lab: Lab, node: LabNode) -> None:
     """Route the pair of pods into a VXLAN device of the two nodes."""
     peer = lab.next_to(node)
-    ends = _ends(lab, node.idle_pod.pod, peer.idle_pod.pod)
+    ends = pod_ends(lab, node.idle_pod.pod, peer.idle_pod.pod)
     if lab.expected.steering == "rule":
         bypass(lab, node, ends=ends)
     vxlan.join(lab, node, peer)

@@ -45,6 +45,7 @@ class SnapshotReader:
             nodes=ready,
             keys={node.name: node.public_key for node in published if node.public_key},
             pods={pod.key: pod.node for pod in pods},
+            addresses={pod.key: pod.addresses for pod in pods},
             revision=self._revision(),
         )
 

@@ -102,6 +102,7 @@ class LabCluster:
             nodes={name: name not in lab.not_ready for name in sorted(names)},
             keys={name: key for name, key in list(lab.keys.items()) if name in names},
             pods={pod.pod.key: node.name for node in layout for pod in node.pods},
+            addresses={pod.pod.key: pod.pod.addresses for node in layout for pod in node.pods},
             revision=str(lab.revision),
         )
 
