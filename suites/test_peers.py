@@ -65,9 +65,9 @@ def test_published_keys_are_unique(nodes: Sequence[Node], verify: Verify) -> Non
             )
 
 
-@pytest.mark.ciliumwg_check("peers.weak-keys", source="RFC 7748: a public key follows from its private key alone")
+@pytest.mark.ciliumwg_check("peers.weak-keys", source="RFC 7748: a public key follows from its secret scalar alone")
 def test_no_private_key_is_known_or_shared(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
-    """No key of a node, a device or a peer has a private key that everybody knows, and no two devices have the same."""
+    """No key of a node, a device or a peer follows from a secret that everybody knows; no two devices have the same."""
     names = peer_names(nodes)
     for node in nodes:
         _verify_unknown(verify, Place.of_node(node.name), "publishes", node.public_key)
@@ -83,7 +83,7 @@ def test_no_private_key_is_known_or_shared(observed: Observed, nodes: Sequence[N
         verify(
             key is None or not others,
             where=Place.of_node(first).concerning(others),
-            expected="a private key of its own",
+            expected="a key of its own",
             seen=f"that of {', '.join(others)}",
             meaning="What is encrypted to the one node, the other can read.",
         )
@@ -93,8 +93,8 @@ def _verify_unknown(verify: Verify, where: Place, how: str, key: str | None) -> 
     verify(
         key not in KNOWN_PRIVATE_KEYS,
         where=where,
-        expected="a private key that nobody else knows",
-        seen=f"it {how} {key}, whose private key is known: {KNOWN_PRIVATE_KEYS.get(key or '')}",
+        expected="a key whose secret nobody else knows",
+        seen=f"it {how} {key}, whose secret is known: {KNOWN_PRIVATE_KEYS.get(key or '')}",
         meaning="Everybody who captures the packets can decrypt them.",
     )
 

@@ -17,6 +17,7 @@ from .conftest import SuiteRun
 PAIR = "lab-worker → lab-worker2"
 SILENT = (
     "*.no-cleartext*", "wire.first-packet", "wire.sustained*", "wire.nothing-else", "wire.tunnelled", "wire.counters",
+    "steering.other-ways",
 )  # fmt: skip
 UDP_ONLY = ("*.no-cleartext[[]v?-udp]", "wire.sustained*", "wire.nothing-else")
 
