@@ -21,7 +21,7 @@ from pytest_ciliumwg.faults.tools.xdp import carry_by_xdp
 from pytest_ciliumwg.faults.wire.another_way import lead_over, over_the_side, side_link
 from pytest_ciliumwg.flows.plan import HEADERS, plan_flows
 from pytest_ciliumwg.flows.ports import FlowNumbers
-from pytest_ciliumwg.model.traffic import Flow, Verdict
+from pytest_ciliumwg.model.traffic import Flow, Protocol, Verdict
 from pytest_ciliumwg.providers.base import states_of
 from pytest_ciliumwg.providers.lab import LabCluster, LabSpec, create_lab
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -93,10 +93,14 @@ def judged(cluster: LabCluster) -> tuple[Judgement, ...]:
     return Judge(measurement, nodes).judgements
 
 
+def whole(flow: Flow) -> bool:
+    """Whether its messages fit into a packet: what becomes of fragments is a property of the version."""
+    return flow.payload_size <= MTU - HEADERS[flow.family] or flow.protocol is Protocol.TCP
+
+
 def bypasses(flow: Flow, pair: set[str], protocol: str) -> bool:
     """Whether a flow is led another way; IPv6 fragments do not show their protocol, and take the tunnel."""
-    fragmented = flow.payload_size > MTU - HEADERS[flow.family]
-    return set(flow.pair) == pair and protocol in ("", flow.protocol.value) and not (protocol and fragmented)
+    return set(flow.pair) == pair and protocol in ("", flow.protocol.value) and (not protocol or whole(flow))
 
 
 def main() -> int:
@@ -114,8 +118,10 @@ def _bypassing(least: int) -> int:
         with busy_lab(version) as cluster:
             node, peer = cluster.lab.layout[1:3]
             lead(cluster.lab, node, peer, protocol)
-            led = [one for one in judged(cluster) if bypasses(one.flow, {node.name, peer.name}, protocol)]
-        verdicts = Counter(one.verdict.value for one in led)
+            led = [
+                judgement for judgement in judged(cluster) if bypasses(judgement.flow, {node.name, peer.name}, protocol)
+            ]
+        verdicts = Counter(judgement.verdict.value for judgement in led)
         total += verdicts
         print(f"{version:7} {name:22} {protocol or 'all':5} {dict(verdicts)}", flush=True)
     print(f"{total.total()} flows went another way: {total[Verdict.ENCRYPTED.value]} called encrypted; {dict(total)}")
@@ -129,7 +135,7 @@ def _healthy(least: int) -> int:
         with busy_lab(version) as cluster:
             part: Counter[str] = Counter()
             while part.total() < least / len(VERSIONS):
-                part += Counter(one.verdict.value for one in judged(cluster))
+                part += Counter(judgement.verdict.value for judgement in judged(cluster) if whole(judgement.flow))
             total += part
     seconds = time.monotonic() - began
     others = total.total() - total[Verdict.ENCRYPTED.value]
