@@ -182,6 +182,12 @@ def test_what_is_wrong_and_the_verdict(edit: Edit, verdict: str, reason: str) ->
     assert reason in judgement.reason
 
 
+def test_what_the_version_drops_by_design_is_lost_whatever_the_agents_did() -> None:
+    made = delivered(received=0, unmeasured="it was not run")(sound())
+    made = replace(made, flows=(replace(FLOW, dropped_by_design=True),))
+    assert Judge(made, NODES).judgements[0].verdict is Verdict.UNREACHABLE
+
+
 def test_messages_that_the_kernel_merged_count_by_their_bytes() -> None:
     assert judged(counted("two", wireguard=MERGED)).verdict is Verdict.ENCRYPTED
 
