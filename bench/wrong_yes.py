@@ -58,8 +58,8 @@ def page(document: dict[str, Any]) -> str:
     lines = [
         "# Ways to an unearned yes, and what catches them",
         "",
-        "Made by `python -m bench.wrong_yes` from the results of a self-test: in each row the checks that failed with a",
-        "fault (or, where it is one of the measurement, were inconclusive), in the versions in which the fault exists.",
+        "Made by `python -m bench.wrong_yes` from the results of a self-test: in each row the checks that failed with",
+        "a fault (or, where it is one of the measurement, were inconclusive), in the versions in which it exists.",
         "",
         "| way | fault | caught by |",
         "|---|---|---|",

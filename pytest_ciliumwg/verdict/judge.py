@@ -150,10 +150,10 @@ class Judge:
         for node in flow.pair:
             if node in self.blindness:
                 return self.blindness[node][0]
-        one, other = flow.pair
+        source, destination = flow.pair
         return (
-            self.unheard(one, other)
-            or self.unheard(other, one)
+            self.unheard(source, destination)
+            or self.unheard(destination, source)
             or self.uncovered(flow)
             or self.custody.doubt(flow)
             or self._not_on_the_wire(flow)
@@ -161,8 +161,7 @@ class Judge:
 
     def _not_on_the_wire(self, flow: Flow) -> str | None:
         """More came out of the tunnel than WireGuard carried where it is watched: then it was carried elsewhere."""
-        one, other = flow.pair
-        for source, destination in ((one, other), (other, one)):
+        for source, destination in (flow.pair, flow.pair[::-1]):
             packets, size = self.custody.carried.get((source, destination), (0, 0))
             for node in flow.pair:
                 count, total = self.data_messages(node, source, destination)
