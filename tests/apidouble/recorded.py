@@ -130,8 +130,10 @@ class RecordedBackend:
         self._answer("ip -j -d addr show", json.dumps(_links(node)))
         self._answer("ip -j -4 rule show", (node / "ip-rule.json").read_text("utf-8"))
         self._answer("ip -j -6 rule show", (node / "ip-6-rule.json").read_text("utf-8"))
-        self._answer("ip -j -4 route show table main", _routes((node / "ip-route.txt").read_text("utf-8")))
-        self._answer("ip -j -6 route show table main", _routes((node / "ip-6-route-table-all.txt").read_text("utf-8")))
+        for family, recorded in (("4", "ip-route.txt"), ("6", "ip-6-route-table-all.txt")):
+            routes = _routes((node / recorded).read_text("utf-8"))
+            for table in ("main", "all"):  # of all tables the JSON was not recorded; these have the same pods' routes
+                self._answer(f"ip -j -{family} route show table {table}", routes)
         self._copy("ip -j -4 route show table 201", node / "ip-route-table-201.json")
         six = node / "ip-6-route-table-201.txt"
         self._copy("ip -j -6 route show table 201", six, _routes(six.read_text("utf-8")))
