@@ -52,6 +52,10 @@ A6, B6 = "fd00:10:244:1::a", "fd00:10:244:2::a"
 ICMP_FLOW, TCP_FLOW, UDP_FLOW, ICMP6_FLOW, TCP6_FLOW = 1, 2, 3, 4, 5
 
 
+ETHERNET = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+"""With both addresses: scapy would ask the network of this machine for one that is missing."""
+
+
 def index() -> FlowIndex:
     """Five flows from pod A to pod B."""
     return FlowIndex(
@@ -83,7 +87,7 @@ def fragments(packet: Any, size: int = 1400) -> list[Any]:
 
 def wire(packet: Any) -> bytes:
     """The packet behind an Ethernet header, as bytes."""
-    return bytes(Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01") / packet)
+    return bytes(ETHERNET / packet)
 
 
 def _packed(address: str) -> bytes:

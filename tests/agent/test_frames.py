@@ -44,7 +44,7 @@ WITHOUT_CANARY: dict[str, tuple[Any, Hit]] = {
     "syn": (TCP4, Hit(make.TCP_FLOW, REQUEST, "header")),
     "syn ack": (IP(src=B4, dst=A4) / TCP(sport=20002, dport=4000, flags="SA"), Hit(make.TCP_FLOW, REPLY, "header")),
     "rst in vxlan": (
-        OUTER / UDP(dport=8472) / make.VXLAN() / make.Ether() / IP(src=B4, dst=A4)
+        OUTER / UDP(dport=8472) / make.VXLAN() / make.ETHERNET / IP(src=B4, dst=A4)
         / TCP(sport=20002, dport=4000, flags="R"),
         Hit(make.TCP_FLOW, REPLY, "header"),
     ),
@@ -85,7 +85,7 @@ WITHOUT_CANARY: dict[str, tuple[Any, Hit]] = {
         IP(src=NODE_B, dst=NODE_A) / ICMP(type=3, code=1) / TCP4, Hit(make.TCP_FLOW, REQUEST, "quoted"),
     ),
     "icmpv6 error quoting a header, in vxlan": (
-        OUTER / UDP(dport=8472) / make.VXLAN() / make.Ether() / IPv6(src="fd00:18::3", dst=A6)
+        OUTER / UDP(dport=8472) / make.VXLAN() / make.ETHERNET / IPv6(src="fd00:18::3", dst=A6)
         / make.ICMPv6PacketTooBig(mtu=1280) / IPv6(src=A6, dst=B6) / TCP(sport=1, dport=20005),
         Hit(make.TCP6_FLOW, REQUEST, "quoted"),
     ),

@@ -20,10 +20,10 @@ NETWORKS = [parse_network("10.244.0.0/16"), parse_network("fd00:10:244::/48")]
 SECRET = make.Raw(b"nobody else's business " * 40)
 A, B, OURS = "10.244.1.11", "10.244.2.11", "10.244.1.10"
 A6, B6 = "fd00:10:244:1::b", "fd00:10:244:2::b"
-ETH = make.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+ETH = make.ETHERNET
 OUTER = ETH / make.IP(src=make.NODE_A, dst=make.NODE_B)
-INNER = make.Ether() / make.IP(src=A, dst=B) / make.UDP(sport=40000, dport=80) / SECRET
-INNER6 = make.Ether() / make.IPv6(src=A6, dst=B6) / make.TCP(sport=40000, dport=443) / SECRET
+INNER = ETH / make.IP(src=A, dst=B) / make.UDP(sport=40000, dport=80) / SECRET
+INNER6 = ETH / make.IPv6(src=A6, dst=B6) / make.TCP(sport=40000, dport=443) / SECRET
 GENEVE = make.GENEVE(optionlen=2, options=[make.GeneveOptions(data=b"\x01\x02\x03\x04")])
 
 CASES: dict[str, tuple[Any, tuple[str, str, int, str, tuple[int, int]] | None]] = {
