@@ -14,7 +14,7 @@ from .capture.continuous import ContinuousWatch, Heartbeat
 from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
 from .capture.inside import Tunnel, send_inside
 from .capture.pod_filter import parse_network
-from .capture.pods import PodNetworks, send_pod_control
+from .capture.pods import PodNetworks, send_pod_controls
 from .capture.rings import Plan
 from .capture.watch import Watch, send_control
 from .traffic.sender import Sender
@@ -105,9 +105,8 @@ class Jobs:
         problems = send_control(list(request["devices"]), token, list(request["targets"]))
         # A device that is not there is told by the watch: nothing can be inside it.
         send_inside(str(request["inside"]), token)
-        for network in request["pods"]:
-            for device in request["devices"]:
-                send_pod_control(str(device), parse_network(str(network)))
+        networks = [parse_network(str(network)) for network in request["pods"]]
+        send_pod_controls([str(device) for device in request["devices"]], networks)
         return {"problems": problems}
 
     def _serve(self, request: Request) -> Reply:

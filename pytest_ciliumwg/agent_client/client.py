@@ -11,7 +11,7 @@ from typing import Any
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.errors import AgentError
-from pytest_ciliumwg.model.cluster import IPNetwork, first_of_each_family
+from pytest_ciliumwg.model.cluster import IPNetwork
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.base import AgentTransport
@@ -154,7 +154,7 @@ class Agent:
             devices=list(devices),
             targets=list(targets),
             inside=DEVICE,
-            pods=[str(network) for network in first_of_each_family(run.pod_networks)],
+            pods=[str(network) for network in run.pod_networks],
         )
         return [str(problem) for problem in reply["problems"]]
 

@@ -34,11 +34,6 @@ def first_of(addresses: Iterable[IPAddress], family: IPFamily) -> IPAddress | No
     return next((ip for ip in addresses if IPFamily.of(ip) is family), None)
 
 
-def first_of_each_family(networks: Iterable[IPNetwork]) -> tuple[IPNetwork, ...]:
-    """The first network of each family that there is."""
-    return tuple({IPFamily.of(network): network for network in reversed(tuple(networks))}.values())
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One node of the cluster, as Kubernetes and the CiliumNode object publish it."""

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ciliumwg.agent.capture.pod_filter import parse_network, pod_filter
-from pytest_ciliumwg.agent.capture.pods import PodNetworks, PodWatch, conversation, send_pod_control
+from pytest_ciliumwg.agent.capture.pods import (
+    PodNetworks,
+    PodWatch,
+    conversation,
+    first_of_each_family,
+    send_pod_controls,
+)
 
 from . import frames_made as make
 from .test_watch import send
@@ -101,8 +107,7 @@ def test_what_runs_between_test_pods_is_left_to_the_flows() -> None:
 @pytest.mark.usefixtures("netns")
 def test_the_control_packet_is_seen_and_is_no_conversation() -> None:
     one = watch()
-    for network in NETWORKS:
-        send_pod_control("left", network)
+    send_pod_controls(["left"], NETWORKS)
     one.drain()
     assert one.report() == {"missed": 0, "controls": [("left", 4), ("left", 6)], "conversations": []}
     one.close()
@@ -144,3 +149,9 @@ def test_a_filter_has_room_for_sixteen_networks_of_a_family() -> None:
     assert len(pod_filter(many)) < 4096
     with pytest.raises(ValueError, match="more than 16 pod networks"):
         pod_filter([*many, parse_network("11.0.0.0/8")])
+
+
+def test_the_first_of_each_family() -> None:
+    networks = [parse_network(text) for text in ("10.0.0.0/8", "11.0.0.0/8", "fd00::/64")]
+    first = {len(address): (address, bits) for address, bits in first_of_each_family(networks)}
+    assert first == {4: networks[0], 16: networks[2]}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_ciliumwg.flows.pod_networks import MOST, pod_networks
-from pytest_ciliumwg.model.cluster import IPFamily, Node, Pod, first_of_each_family
+from pytest_ciliumwg.model.cluster import Node, Pod
 
 
 def node(*cidrs: str) -> Node:
@@ -39,9 +39,3 @@ def test_many_are_covered_by_few(numbers: list[int]) -> None:
     networks = pod_networks([], [pod(str(address)) for address in addresses])
     assert len(networks) <= MOST
     assert all(any(address in network for network in networks) for address in addresses)
-
-
-def test_the_first_of_each_family() -> None:
-    networks = [ip_network(text) for text in ("10.0.0.0/8", "11.0.0.0/8", "fd00::/64")]
-    first = {IPFamily.of(network): str(network) for network in first_of_each_family(networks)}
-    assert first == {IPFamily.V4: "10.0.0.0/8", IPFamily.V6: "fd00::/64"}

@@ -218,7 +218,7 @@ def _ipv4(frame: bytes, at: int) -> _Packet | None:
     if frame[at] >> 4 != 4 or header < 20 or len(frame) < at + header:
         return None
     unchecked = frame[at + 10 : at + 12] == b"\0\0"
-    if not unchecked and _sum(frame, at, header) != 0xFFFF:
+    if not unchecked and header_sum(frame, at, header) != 0xFFFF:
         return None
     fragment = struct.unpack_from(">H", frame, at + 6)[0]
     source, destination = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
@@ -251,7 +251,7 @@ def _ipv6(frame: bytes, at: int) -> _Packet | None:
     return _Packet(source, destination, protocol, (source, destination, number), payload, first, bool(number), at)
 
 
-def _sum(frame: bytes, at: int, size: int) -> int:
+def header_sum(frame: bytes, at: int, size: int) -> int:
     """The ones' complement sum of a header: 0xFFFF when its checksum is right."""
     total = int(sum(struct.unpack_from(f">{size // 2}H", frame, at)))
     while total >> 16:

@@ -14,7 +14,7 @@ import struct
 from typing import Any, Callable, NamedTuple
 
 from .. import canary
-from .frames import FlowIndex
+from .frames import FlowIndex, header_sum
 from .ring import Frame, OversizeCounter, Ring, read_out
 
 QUIET_SECONDS = 1.0
@@ -251,7 +251,7 @@ def send_inside(device: str, token: bytes) -> bool:
     payload = canary.fill(token, 64)
     length = 28 + len(payload)
     header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0, _TTL, _UDP, 0, _FROM, _TO)
-    checked = header[:10] + struct.pack(">H", ~_sum(header) & 0xFFFF) + header[12:]
+    checked = header[:10] + struct.pack(">H", ~header_sum(header, 0, len(header)) & 0xFFFF) + header[12:]
     udp = struct.pack(">HHHH", _PORT, _PORT, 8 + len(payload), 0)
     try:
         with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sock:
@@ -260,10 +260,3 @@ def send_inside(device: str, token: bytes) -> bool:
         # Any other error is somebody's who drops it: then the watch does not see it, and says so.
         return error.errno not in _AWAY
     return True
-
-
-def _sum(header: bytes) -> int:
-    total = int(sum(struct.unpack(f">{len(header) // 2}H", header)))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total

@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 from typing import Optional, Tuple
 
+from .pod_filter import GENEVE_PORT, VXLAN_PORTS
+
 _VLAN_TYPES = (0x8100, 0x88A8)
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 58: "icmpv6", 132: "sctp"}
 _EXTENSIONS = {0: "hopopts", 43: "routing", 60: "dstopts", 51: "ah"}
-_VXLAN_PORTS, _GENEVE_PORT, _WIREGUARD_PORT = (4789, 8472), 6081, 51871
 _TEB = 0x6558
 _MOST = 16
 
@@ -77,9 +78,9 @@ def _transport(protocol: int, frame: bytes, at: int) -> _Step:
 
 
 def _tunnel(port: int, at: int) -> tuple[str, int] | None:
-    if port in _VXLAN_PORTS:
+    if port in VXLAN_PORTS:
         return "vxlan", at
-    return ("geneve", at) if port == _GENEVE_PORT else None
+    return ("geneve", at) if port == GENEVE_PORT else None
 
 
 def _vxlan(_frame: bytes, at: int) -> _Step:

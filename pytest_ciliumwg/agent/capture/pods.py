@@ -6,12 +6,14 @@ counted is who sent to whom; which of these addresses are pods that must not tal
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from typing import Any, NamedTuple, Sequence, Tuple
 
 from .pod_filter import GENEVE_PORT, VXLAN_PORTS, Network, pod_filter
 from .ring import Frame, Ring, read_out
+from .wireguard import address_text
 
 RING_BLOCK, RING_BLOCKS = 65536, 32
 CONTROL_PROTOCOL = 253
@@ -127,15 +129,17 @@ class PodWatch:
         self._controls.clear()
         return rows, controls
 
-    def families(self) -> list[Network]:
-        """The first network of each family: where control packets go."""
-        return list({len(address): (address, bits) for address, bits in reversed(self._pods.networks)}.values())
+    @property
+    def networks(self) -> list[Network]:
+        """The pods' networks."""
+        return self._pods.networks
 
     def _rows(self) -> list[list[Any]]:
-        return [
-            [_text(key.source), _text(key.destination), *key[2:], seen.count, seen.first, seen.last, *seen.ports]
-            for key, seen in self._seen.items()
-        ]
+        rows: list[list[Any]] = []
+        for key, seen in self._seen.items():
+            ends = [address_text(key.source), address_text(key.destination)]
+            rows.append([*ends, *key[2:], seen.count, seen.first, seen.last, *seen.ports])
+        return rows
 
     def close(self) -> None:
         """Free the rings."""
@@ -189,20 +193,26 @@ def _ip(headers: bytes, ethernet: int, tunnel: str) -> _Found | None:
     return source, destination, protocol, ports, tunnel
 
 
-def send_pod_control(device: str, network: Network) -> None:
-    """Send a control packet out of a device, addressed to the device itself: a switch drops what would go back.
+def first_of_each_family(networks: Sequence[Network]) -> list[Network]:
+    """The first network of each family that there is: where control packets go."""
+    first: dict[int, Network] = {}
+    for network in networks:
+        first.setdefault(len(network[0]), network)
+    return list(first.values())
 
-    Its source and destination are the pod network's own address, which is no pod's. Errors are not told: the watch
-    says that it did not see it.
+
+def send_pod_controls(devices: Sequence[str], networks: Sequence[Network]) -> None:
+    """Send a control packet of each family out of each device, addressed to the device itself.
+
+    A switch drops what would go back. Source and destination are the pod network's own address, which is no pod's.
+    Errors are not told: the watch says that it did not see it.
     """
-    address = network[0]
-    try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-            sock.bind((device, 0))
-            mac = sock.getsockname()[4]
-            sock.send(mac + mac + _control(address))
-    except OSError:
-        return
+    for device in devices:
+        for address, _ in first_of_each_family(networks):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+                sock.bind((device, 0))
+                mac = sock.getsockname()[4]
+                sock.send(mac + mac + _control(address))
 
 
 def _control(address: bytes) -> bytes:
@@ -210,7 +220,3 @@ def _control(address: bytes) -> bytes:
         header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 1, CONTROL_PROTOCOL, 0, address, address)
         return b"\x08\x00" + header + bytes(20)
     return b"\x86\xdd" + struct.pack(">IHBB16s16s", 6 << 28, 20, CONTROL_PROTOCOL, 1, address, address) + bytes(20)
-
-
-def _text(address: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)

@@ -125,11 +125,11 @@ class MessageCounter:
         rows: list[dict[str, Any]] = []
         for message, count in self._messages.items():
             row: dict[str, Any] = dict(message._asdict())
-            row["source"], row["destination"] = _text(message.source), _text(message.destination)
+            row["source"], row["destination"] = address_text(message.source), address_text(message.destination)
             row["count"], row["bytes"] = count, self._bytes[message]
             rows.append(row)
         samples = [
-            dict(row, source=_text(row["source"]), destination=_text(row["destination"]))
+            dict(row, source=address_text(row["source"]), destination=address_text(row["destination"]))
             for row in self._samples.rows()
         ]
         return {"messages": rows, "samples": samples, "drops": self._ring.statistics().drops + self._uncounted}
@@ -209,5 +209,6 @@ def _kind(head: bytes, size: int) -> int:
     return kind if _HANDSHAKE_SIZES.get(kind) == size else _OTHER
 
 
-def _text(address: bytes) -> str:
+def address_text(address: bytes) -> str:
+    """A packed address of 4 or 16 bytes as people write it."""
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
