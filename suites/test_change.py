@@ -7,13 +7,12 @@ import pytest
 from pytest_ciliumwg.changes.apply import ChangeResult, Observation
 from pytest_ciliumwg.changes.fingerprint import differences, place_of
 from pytest_ciliumwg.changes.proof import proof_of
-from pytest_ciliumwg.checks.helpers import ANOTHER_WAY, LEAK
+from pytest_ciliumwg.checks.helpers import ANOTHER_WAY, LEAK, ONLY_REPORTED, refuse_pods_in_clear
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.verdict.custody_over_time import bypasses, unproven
-from pytest_ciliumwg.verdict.other_pods import told as told_of_pods
 from pytest_ciliumwg.verdict.other_pods_over_time import in_clear
 from pytest_ciliumwg.verdict.other_pods_over_time import unproven as other_pods_unproven
 from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
@@ -64,8 +63,8 @@ def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
             verify.unsupported(where, f"in cleartext: {told}; {tolerance.reason}")
         else:
             verify(False, where=where, expected="encrypted all the time", seen=told, meaning=LEAK)
-    away = frozenset({change.node}) if tolerance.away else frozenset()
-    for where, why in (*unwatchable(timeline), *blind_intervals(timeline, away), *answered_without_tunnel(timeline)):
+    blind = blind_intervals(timeline, change.away)
+    for where, why in (*unwatchable(timeline), *blind, *answered_without_tunnel(timeline)):
         verify.unmeasured(where, why)
     if not found:
         for flow in sounding(timeline):
@@ -83,7 +82,7 @@ def test_custody(change: ChangeResult, verify: Verify) -> None:
     another_way = dict(bypasses(timeline))
     for where, why in another_way.items():
         verify(False, where=where, expected="all that was answered passes the tunnel", seen=why, meaning=ANOTHER_WAY)
-    for where, why in unproven(timeline, frozenset({change.node}) if seen.tolerance.away else frozenset()):
+    for where, why in unproven(timeline, change.away):
         verify.unmeasured(where, why)
     for flow in sounding(timeline):
         if (where := Place.of_flow(flow)) not in another_way:
@@ -104,16 +103,10 @@ def test_other_pods(change: ChangeResult, settings: Settings, verify: Verify) ->
         return
     only_told = seen.tolerance.reason if seen.tolerance.clear_reported else ""
     if settings.other_pods == "report":
-        only_told = "only reported (--ciliumwg-other-pods=report)"
+        only_told = ONLY_REPORTED
     found = list(in_clear(seen.timeline))
-    for clear in found:
-        where = Place.of_pods(clear.source, clear.destination)
-        if only_told:
-            verify.unsupported(where, f"{told_of_pods(clear)}; {only_told}")
-        else:
-            verify(False, where=where, expected="nothing in cleartext", seen=told_of_pods(clear), meaning=LEAK)
-    away = frozenset({change.node}) if seen.tolerance.away else frozenset()
-    for where, why in other_pods_unproven(seen.timeline, away):
+    refuse_pods_in_clear(verify, found, only_told)
+    for where, why in other_pods_unproven(seen.timeline, change.away):
         verify.unmeasured(where, why)
     if not found:
         verify(True, where=Place.of_change(change.change.name), expected="nothing in cleartext", seen="nothing")

@@ -9,11 +9,13 @@ import pytest
 
 from pytest_ciliumwg.checks.helpers import (
     LEAK,
+    ONLY_REPORTED,
     assert_delivered,
     assert_encrypted,
     assert_in_the_tunnel,
     judged,
     peer_names,
+    refuse_pods_in_clear,
     seen_in_clear,
     wireguard_messages,
 )
@@ -26,7 +28,7 @@ from pytest_ciliumwg.model.traffic import Protocol, Verdict
 from pytest_ciliumwg.model.watch import MessageKind
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.verdict.judge import Judge
-from pytest_ciliumwg.verdict.other_pods import in_clear, told, unproven
+from pytest_ciliumwg.verdict.other_pods import in_clear, unproven
 
 ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another node'
 
@@ -112,12 +114,7 @@ def test_other_pods(judge: Judge, settings: Settings, expected: Expectations, ve
     for node, why in unproven(measurement, expected.config.families):
         verify.unmeasured(Place.of_node(node), why)
     found = list(in_clear(measurement))
-    for clear in found:
-        where = Place.of_pods(clear.source, clear.destination)
-        if settings.other_pods == "report":
-            verify.unsupported(where, f"only reported (--ciliumwg-other-pods=report): {told(clear)}")
-        else:
-            verify(False, where=where, expected="nothing in cleartext", seen=told(clear), meaning=LEAK)
+    refuse_pods_in_clear(verify, found, ONLY_REPORTED if settings.other_pods == "report" else "")
     if not found:
         verify(True, where=everywhere, expected="nothing in cleartext", seen="nothing")
 

@@ -58,6 +58,11 @@ class ChangeResult:
     back_to: ClusterState | None = None
     """How the cluster was before the earlier changes that this one undoes."""
 
+    @property
+    def away(self) -> frozenset[str]:
+        """The node that was away on purpose, so that it could not be watched all the time."""
+        return frozenset({self.node}) if self.watched and self.watched.tolerance.away else frozenset()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import Verify
@@ -14,9 +14,11 @@ from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
 from pytest_ciliumwg.model.watch import WireGuardMessages
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
+from pytest_ciliumwg.verdict.other_pods import ClearPods, told
 
 ANOTHER_WAY = "WireGuard did not encrypt it, and whoever can read that way can read it."
 TOO_LARGE = "Packets of this size do not get through the tunnel; large transfers between pods will hang."
+ONLY_REPORTED = "only reported (--ciliumwg-other-pods=report)"
 LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
 
 
@@ -98,6 +100,16 @@ def assert_in_the_tunnel(verify: Verify, judgement: Judgement) -> None:
             seen=judgement.reason,
             meaning=ANOTHER_WAY,
         )
+
+
+def refuse_pods_in_clear(verify: Verify, found: Iterable[ClearPods], only_told: str) -> None:
+    """Verify that no other pods were in cleartext; with a reason why that is only told, note those that were."""
+    for clear in found:
+        where = Place.of_pods(clear.source, clear.destination)
+        if only_told:
+            verify.unsupported(where, f"{told(clear)}; {only_told}")
+        else:
+            verify(False, where=where, expected="nothing in cleartext", seen=told(clear), meaning=LEAK)
 
 
 def assert_size_delivered(verify: Verify, judgement: Judgement, expected: Expectations) -> None:

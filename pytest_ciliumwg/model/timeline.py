@@ -211,3 +211,7 @@ class Timeline:
     """Node → how many seconds its clock is ahead of ours."""
     uncertainty: Mapping[str, float] = field(default_factory=dict)
     """Node → by how many seconds its offset may be wrong."""
+
+    def covers(self, interval: BlindInterval) -> bool:
+        """Whether any of an interval is within the time that was watched."""
+        return interval.last_at >= self.started and interval.first_at <= self.stopped

@@ -39,6 +39,11 @@ class WireGuardMessages:
     bytes: int
     """UDP payload bytes."""
 
+    @property
+    def carries_packets(self) -> bool:
+        """Whether they are data messages, and no keepalives, which carry none."""
+        return self.kind is MessageKind.DATA and not self.keepalive
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CiphertextSample:
@@ -60,10 +65,7 @@ def data_packets(
     found = [
         (message.count, message.bytes)
         for message in messages
-        if message.kind is MessageKind.DATA
-        and not message.keepalive
-        and message.source in sources
-        and message.destination in destinations
+        if message.carries_packets and message.source in sources and message.destination in destinations
     ]
     return sum(count for count, _ in found), sum(size for _, size in found)
 

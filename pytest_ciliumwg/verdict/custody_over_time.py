@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import BlindInterval, FlowTotals, Gap, Timeline
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.verdict.custody import NOTHING, Point, points, shortage
 from pytest_ciliumwg.verdict.timeline import clock
 
-QUIET_SECONDS = 1.0
-"""A time in which nothing of a flow passed is a gap from so long on, as the agents log it."""
 _MARGIN_SECONDS = 1.0
 """Around a time in which a watch was blind: the clocks of two nodes, and messages on their way."""
 _BURST = 2.0
@@ -44,8 +43,7 @@ def unproven(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[Place, 
         if node not in timeline.inside and node not in away:
             yield Place.of_node(node), "its watch never told what passed inside the tunnel"
     for blind in timeline.inside_blind:
-        inside = blind.last_at >= timeline.started and blind.first_at <= timeline.stopped
-        if inside and blind.node not in away and blind.last_at - blind.first_at >= QUIET_SECONDS:
+        if timeline.covers(blind) and blind.node not in away and blind.last_at - blind.first_at >= QUIET_SECONDS:
             when = f"from {clock(blind.first_at)} to {clock(blind.last_at)}"
             yield Place.of_node(blind.node), f"what passed inside the tunnel is not known {when}: {blind.why}"
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pytest_ciliumwg.model.cluster import IPAddress, Node
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
-from pytest_ciliumwg.model.watch import PHASES, MessageKind, WatchReport, WireGuardMessages
+from pytest_ciliumwg.model.watch import PHASES, WatchReport, WireGuardMessages
 from pytest_ciliumwg.verdict.custody import Custody
 
 LEAST_OVERHEAD = 60
@@ -104,7 +104,7 @@ class Judge:
         counted: dict[tuple[str, str], tuple[int, int]] = {}
         for _, messages in self.messages(node):
             pair = (self._homes.get(messages.source, ""), self._homes.get(messages.destination, ""))
-            if messages.kind is MessageKind.DATA and not messages.keepalive and all(pair):
+            if messages.carries_packets and all(pair):
                 count, size = counted.get(pair, (0, 0))
                 counted[pair] = (count + messages.count, size + messages.bytes)
         return counted

@@ -42,7 +42,7 @@ def unproven(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[Place, 
     if not timeline.pod_lives:
         yield Place.everywhere("all nodes"), "it is not known which pods there were"
     for blind in timeline.pods_blind:
-        if blind.last_at >= timeline.started and blind.first_at <= timeline.stopped and blind.node not in away:
+        if timeline.covers(blind) and blind.node not in away:
             yield Place.of_node(blind.node), f"from {clock(blind.first_at)} to {clock(blind.last_at)}: {blind.why}"
 
 

@@ -50,8 +50,7 @@ def blind_intervals(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[
     What a node that is away sends and receives is seen at the other end of each pair.
     """
     for blind in timeline.blind:
-        inside = blind.last_at >= timeline.started and blind.first_at <= timeline.stopped
-        if inside and not {blind.node, blind.unheard} & away:
+        if timeline.covers(blind) and not {blind.node, blind.unheard} & away:
             yield (
                 Place.of_node(blind.node),
                 f"blind from {clock(blind.first_at)} to {clock(blind.last_at)}: {blind.why}",
