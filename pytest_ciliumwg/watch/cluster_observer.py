@@ -57,7 +57,11 @@ class Observer:
         return (*self._ended, *self._alive.values())
 
     def _follow_pods(self, found: Snapshot, now: float) -> None:
-        """Note when each pod was seen first and last; one whose addresses changed has another life."""
+        """Note when each pod was seen first and last; one whose addresses changed has another life.
+
+        What the first look shows was there before it, nobody knows how long.
+        """
+        since = now if self._last is not None else 0.0
         for key, node in found.pods.items():
             namespace, _, name = key.partition("/")
             pod = Pod(name=name, namespace=namespace, node=node, addresses=found.addresses.get(key, ()))
@@ -67,7 +71,7 @@ class Observer:
                 continue
             if known is not None:
                 self._ended.append(known)
-            self._alive[key] = PodLife(pod=pod, first_at=now, last_at=now)
+            self._alive[key] = PodLife(pod=pod, first_at=since, last_at=now)
         for key in self._alive.keys() - found.pods.keys():
             self._ended.append(self._alive.pop(key))
 
