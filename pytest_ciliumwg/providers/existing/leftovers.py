@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.installation import delete_namespace
+from pytest_ciliumwg.providers.existing.owner import owner_of
 from pytest_ciliumwg.providers.existing.spec import MANAGED_BY, OWNER_ANNOTATION, ExistingSpec
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
 
@@ -23,24 +21,13 @@ class Leftover:
     created: str
     """As the API writes times."""
     owner: str
-    """`host/process id` of its run; empty where it does not say."""
+    """`host/process id/start` of its run; empty where it does not say."""
 
     @property
     def alive(self) -> bool:
-        """Whether its run is known to go on: on this host, with a process that still runs.
-
-        Of a run on another host nothing is known.
-        """
-        host, _, pid = self.owner.rpartition("/")
-        if host != socket.gethostname() or not pid.isdigit():
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            try:
-                os.kill(int(pid), 0)
-            except PermissionError:
-                return True
-            return True
-        return False
+        """Whether its run is known to go on."""
+        owner = owner_of(self.owner)
+        return owner is not None and owner.alive
 
     def __str__(self) -> str:
         return f"{self.namespace} (created {self.created} by {self.owner or 'an unknown run'})"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_ciliumwg.agent import bundle, caller_script
-from pytest_ciliumwg.providers.existing.spec import OWNER_ANNOTATION, ROLE_LABEL, ExistingSpec, RunId, this_process
+from pytest_ciliumwg.providers.existing.owner import this_process
+from pytest_ciliumwg.providers.existing.spec import OWNER_ANNOTATION, ROLE_LABEL, ExistingSpec, RunId
 
 Role = Literal["node-agent", "test-pod"]
 ROLES: tuple[Role, ...] = ("node-agent", "test-pod")
@@ -36,7 +37,7 @@ class Manifests:
         levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")}
         made = self._object("v1", "Namespace", self.run.namespace)
         made["metadata"]["labels"] |= levels
-        made["metadata"]["annotations"] = {OWNER_ANNOTATION: this_process()}
+        made["metadata"]["annotations"] = {OWNER_ANNOTATION: str(this_process())}
         return made
 
     def service_account(self) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -126,8 +124,3 @@ class RunId:
     def labels(self) -> dict[str, str]:
         """The labels that every object of the run carries."""
         return {MANAGED_BY[0]: MANAGED_BY[1], RUN_LABEL: self.value}
-
-
-def this_process() -> str:
-    """Who owns a run, as the annotation on its namespace says: `host/process id`."""
-    return f"{socket.gethostname()}/{os.getpid()}"
