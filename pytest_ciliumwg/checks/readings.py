@@ -8,18 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_ciliumwg.changes.fingerprint import state_lines
 from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The cluster at one time."""
-
-    nodes: tuple[Node, ...]
-    """As they were published."""
-    states: Mapping[str, NodeState]
-    pods_before: frozenset[Pod]
-    pods_after: frozenset[Pod]
-    """The pods just before and just after the states were read: pods come and go meanwhile."""
+from pytest_ciliumwg.model.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +32,7 @@ class Readings:
     @property
     def pods(self) -> frozenset[Pod]:
         """The pods that were there all the time."""
-        last = [self.last.pods_before, self.last.pods_after] if self.last else []
-        return self.first.pods_before.intersection(self.first.pods_after, *last)
+        return self.first.pods & self.last.pods if self.last else self.first.pods
 
     @property
     def pods_ever(self) -> frozenset[Pod]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
 
@@ -34,7 +35,14 @@ class Measurement:
     watches: Mapping[str, WatchReport]
     """By node; every node has one, if only to say that its watch failed."""
     before: Mapping[str, NodeState]
-    after: Mapping[str, NodeState]
+    """The nodes once the watches stood."""
+    last: Reading
+    """The cluster once the watches had ended."""
     problems: tuple[Problem, ...]
     pods: frozenset[Pod] = frozenset()
     """The pods, test pods included, that were there with the same addresses before and after the watch."""
+
+    @property
+    def after(self) -> Mapping[str, NodeState]:
+        """The nodes once the watches had ended."""
+        return self.last.states

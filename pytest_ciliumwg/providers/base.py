@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.waiting import for_each
 
@@ -241,3 +242,14 @@ def states_of(cluster: Cluster, nodes: Iterable[str]) -> dict[str, NodeState]:
     """
     names = list(nodes)
     return dict(zip(names, for_each(cluster.state, names), strict=True))
+
+
+def read(cluster: Cluster, nodes: Iterable[str]) -> Reading:
+    """What the API shows, and these nodes from the inside.
+
+    Raises:
+        ProviderError: one of them cannot be observed at all.
+    """
+    published, pods = cluster.nodes(), frozenset(cluster.pods())
+    states = states_of(cluster, nodes)
+    return Reading(nodes=published, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))

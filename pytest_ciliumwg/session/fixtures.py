@@ -10,7 +10,7 @@ from pytest_ciliumwg.agent_client.client import Agent
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.checks.helpers import Observed
-from pytest_ciliumwg.checks.readings import Reading, Readings
+from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import Expectations, expectations_for
@@ -18,6 +18,7 @@ from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
@@ -113,18 +114,13 @@ def first_reading(
 
 
 @pytest.fixture(scope="session")
-def readings(request: pytest.FixtureRequest, cluster: Cluster, first_reading: Reading) -> Readings:
+def readings(request: pytest.FixtureRequest, first_reading: Reading) -> Readings:
     """The cluster before the flows, and after them where they could be sent."""
     try:
-        request.getfixturevalue("judge")
+        judge: Judge = request.getfixturevalue("judge")
     except CiliumwgError:
         return Readings(first_reading, None)
-    nodes, pods = cluster.nodes(), frozenset(cluster.pods())
-    states = states_of(cluster, first_reading.states)
-    return Readings(
-        first_reading,
-        Reading(nodes=nodes, states=states, pods_before=pods, pods_after=frozenset(cluster.pods())),
-    )
+    return Readings(first_reading, judge.measurement.last)
 
 
 @pytest.fixture(scope="session")

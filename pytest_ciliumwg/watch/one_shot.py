@@ -23,7 +23,7 @@ from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
-from pytest_ciliumwg.providers.base import Cluster, Progress
+from pytest_ciliumwg.providers.base import Cluster, Progress, read
 from pytest_ciliumwg.waiting import wait_for
 
 T = TypeVar("T")
@@ -199,15 +199,14 @@ def measure(
         served = watching.stop_serving()
         watching.exchange_controls(1)
         reports = watching.reports()
-        pods_after = frozenset(cluster.pods()) if other_pods else frozenset()
-        after = dict(zip(states, pool.map(cluster.state, states), strict=True))
+        last = read(cluster, states)
     return Measurement(
         flows=tuple(flows),
         deliveries=watching.deliveries(flows, sent, served),
         watches=reports,
-        pods=pods_after.intersection(pods),
+        pods=last.pods.intersection(pods),
         before=before,
-        after=after,
+        last=last,
         problems=tuple(dict.fromkeys(watching.problems)),
     )
 

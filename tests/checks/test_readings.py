@@ -6,9 +6,10 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from pytest_ciliumwg.checks.readings import Reading, Readings
+from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.model.cluster import IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Route, WireGuardDevice
+from pytest_ciliumwg.model.reading import Reading
 
 KEY, OTHER_KEY = "K" * 43 + "=", "L" * 43 + "="
 NODES = (

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.measurement import Measurement
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Protocol, Verdict
 from pytest_ciliumwg.model.watch import (
     ControlSeen,
@@ -89,7 +90,8 @@ def sound() -> Measurement:
         started=110.0, finished=120.0, served_first=110.0, served_last=120.0,
     )  # fmt: skip
     watches = {"one": watch("one", "two"), "two": watch("two", "one")}
-    return Measurement(flows=(FLOW,), deliveries={0: delivery}, watches=watches, before={}, after={}, problems=())
+    last = Reading(nodes=(), states={}, pods_before=frozenset(), pods_after=frozenset())
+    return Measurement(flows=(FLOW,), deliveries={0: delivery}, watches=watches, before={}, last=last, problems=())
 
 
 def watched(node: str, **parts: Any) -> Edit:
