@@ -57,6 +57,29 @@ def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig
     )
 
 
+def is_cilium_config(data: Mapping[str, str]) -> bool:
+    """Whether a ConfigMap's `data` looks like Cilium's, whatever the ConfigMap is called."""
+    return {"enable-ipv4", "enable-ipv6"} <= data.keys() and bool({"identity-allocation-mode", "ipam"} & data.keys())
+
+
+def endpoints_published(data: Mapping[str, str]) -> bool:
+    """Whether Cilium makes CiliumEndpoints.
+
+    Raises:
+        ObservationError: the entry is not understood.
+    """
+    return not _flag(data, "disable-endpoint-crd")
+
+
+def endpoints_sliced(data: Mapping[str, str]) -> bool:
+    """Whether Cilium makes CiliumEndpointSlices.
+
+    Raises:
+        ObservationError: the entry is not understood.
+    """
+    return _flag(data, "enable-cilium-endpoint-slice")
+
+
 def _opt_out(data: Mapping[str, str]) -> tuple[str, ...]:
     if _OPT_OUT not in data:
         return OPT_OUT_LABELS

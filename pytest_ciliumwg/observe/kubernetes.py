@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,10 @@ from pytest_ciliumwg.observe.json_reader import Value
 
 KEY_ANNOTATIONS = ("network.cilium.io/wg-pub-key", "io.cilium.network.wg-pub-key")
 """Where a CiliumNode publishes its public key, the newer name first; agents read both, whatever their version."""
+
+
+ENDED = frozenset({"Succeeded", "Failed"})
+"""Phases of a pod that has none of its addresses any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +146,34 @@ def _pod(raw: Mapping[str, Any], names: Mapping[IPAddress, str]) -> Pod | None:
         namespace=root["metadata"]["namespace"].text(),
         node=names[node],
         addresses=tuple(address for pair in networking.each("addressing") for address in _families(pair)),
+    )
+
+
+def endpoints_from_slices(objects: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The CiliumEndpoints that CiliumEndpointSlice objects stand for, which have but a part of them.
+
+    Raises:
+        ObservationError: an object is not understood.
+    """
+    for raw in objects:
+        root, _ = _named(raw, "CiliumEndpointSlice")
+        namespace = root["namespace"].text()
+        for endpoint in root.each("endpoints"):
+            metadata = {"name": endpoint["name"].text(), "namespace": namespace}
+            yield {"metadata": metadata, "status": {"networking": endpoint.mapping().get("networking")}}
+
+
+def pods_from_pods(objects: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> tuple[Pod, ...]:
+    """Those of Kubernetes' Pod objects that have addresses of their own, on these nodes, in their order.
+
+    Raises:
+        ObservationError: an object is not understood.
+    """
+    names = {node.name for node in nodes}
+    return tuple(
+        Pod(name=pod.name, namespace=pod.namespace, node=pod.node, addresses=pod.addresses)
+        for pod in map(pod_facts, objects)
+        if pod.node in names and pod.addresses and not pod.host_network and pod.phase not in ENDED
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 PROVIDERS = ("kind", "existing", "lab")
+CLUSTERS = ("kind", "existing")
+"""The providers that have a real Kubernetes."""
 
 
 class Option(NamedTuple):  # a dataclass would take every run of pytest a millisecond more

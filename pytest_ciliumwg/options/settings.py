@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_ciliumwg.options.table import DEFAULT_CLUSTER
+from pytest_ciliumwg.options.clusters import DEFAULT_CLUSTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,10 @@ class Settings:
     context: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
     max_nodes: int | None = None
+    cilium_namespace: str | None = None
+    cilium_labels: Mapping[str, str] = field(default_factory=dict)
+    cilium_container: str | None = None
+    cilium_config: str | None = None
     image: str | None = None
     image_pull_policy: str | None = None
     image_pull_secret: str | None = None
@@ -94,4 +98,5 @@ class Settings:
         plural = {"profile": "profiles", "fault": "faults", "load_image": "load_images", "change": "changes"}
         renamed = plural | {"set": "helm_sets", "values": "helm_values"}
         given = {renamed.get(name, name): value for name, value in values.items()}
-        return cls(**{**given, "node_selector": given["node_selector"] or {}})
+        labels = {name: given[name] or {} for name in ("node_selector", "cilium_labels")}
+        return cls(**{**given, **labels})

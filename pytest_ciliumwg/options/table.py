@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pytest_ciliumwg.options import values
-from pytest_ciliumwg.options.option import PROVIDERS, Option
+from pytest_ciliumwg.options.clusters import EXISTING, KIND
+from pytest_ciliumwg.options.option import CLUSTERS, PROVIDERS, Option
 
 PROFILES = ("core", "extended", "disruptive")
 IP_FAMILIES = ("v4", "v6", "dual")
 KUBE_PROXIES = ("iptables", "ipvs", "none")
 ROUTINGS = ("native", "vxlan", "geneve")
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-DEFAULT_CLUSTER = "ciliumwg"
 CHANGES = (
     "agent-restart",
     "agent-restart-all",
@@ -24,9 +23,6 @@ CHANGES = (
     "node-added",
 )
 """The disruptions, in the order in which they are made."""
-CLUSTERS = ("kind", "existing")
-"""The providers that have a real Kubernetes."""
-
 
 ENABLE = Option(
     "ciliumwg", "Run the conformance suite for Cilium's WireGuard encryption", values.switch, "no", flag=True
@@ -156,118 +152,6 @@ _DECLARED = (
     ),
     _switch("ciliumwg-userspace-fallback", "Whether WireGuard may run in user space"),
 )
-_KIND = (
-    Option(
-        "ciliumwg-nodes",
-        "How many nodes the cluster shall have (2 to 64; default: 3)",
-        values.number(2, 64),
-        None,
-        "N",
-        providers=("kind", "lab"),
-    ),
-    Option(
-        "ciliumwg-cluster-name",
-        f"Name of the kind cluster (default: {DEFAULT_CLUSTER})",
-        values.cluster_name,
-        DEFAULT_CLUSTER,
-        "NAME",
-        providers=("kind",),
-    ),
-    Option(
-        "ciliumwg-node-image",
-        "Node image, kindest/node:vX.Y.Z[@sha256:…] (default: the newest that the Cilium version was tested with)",
-        values.word,
-        None,
-        "IMAGE",
-        providers=("kind",),
-    ),
-    Option(
-        "ciliumwg-chart",
-        "Cilium's chart: a folder, an archive or oci://… (default: from Cilium's Helm repository)",
-        values.word,
-        None,
-        "CHART",
-        providers=CLUSTERS,
-    ),
-    Option(
-        "ciliumwg-set",
-        "Repeatable: one more Helm value, which wins over all others",
-        values.assignments,
-        "",
-        "KEY=VALUE",
-        repeatable=True,
-        providers=("kind",),
-    ),
-    Option(
-        "ciliumwg-values",
-        "Repeatable: a file of Helm values, which win over our own",
-        values.files,
-        "",
-        "FILE",
-        repeatable=True,
-        providers=("kind",),
-    ),
-    Option(
-        "ciliumwg-load-image",
-        "Repeatable: an image of the local Docker, or an archive of images, to load into all nodes",
-        values.lines,
-        "",
-        "IMAGE|FILE",
-        repeatable=True,
-        providers=("kind",),
-    ),
-)
-_EXISTING = (
-    Option(
-        "ciliumwg-kubeconfig",
-        "kubeconfig of the existing cluster (default: $KUBECONFIG, ~/.kube/config, in-cluster)",
-        values.path,
-        None,
-        "FILE",
-        providers=("existing",),
-    ),
-    Option("ciliumwg-context", "Context of the kubeconfig", values.word, None, "NAME", providers=("existing",)),
-    Option(
-        "ciliumwg-node-selector",
-        "Labels of the nodes to test (default: all nodes)",
-        values.labels,
-        None,
-        "LABEL=VALUE[,…]",
-        providers=("existing",),
-    ),
-    Option(
-        "ciliumwg-max-nodes",
-        "Test at most so many nodes",
-        values.number(2, 5000),
-        None,
-        "N",
-        providers=("existing",),
-    ),
-    Option(
-        "ciliumwg-image-pull-secret",
-        "Secret for pulling the agents' image; it is copied",
-        values.word,
-        None,
-        "[NAMESPACE/]NAME",
-        providers=("existing",),
-    ),
-    Option(
-        "ciliumwg-image",
-        "Image of the agents; any with python3 >= 3.8 (default: a python image, pinned by digest)",
-        values.word,
-        None,
-        "IMAGE",
-        providers=CLUSTERS,
-    ),
-    Option(
-        "ciliumwg-image-pull-policy",
-        "Pull policy of that image (default: IfNotPresent)",
-        values.one_of(*PULL_POLICIES),
-        None,
-        "POLICY",
-        providers=CLUSTERS,
-    ),
-)
 _LAB = (
     Option(
         "ciliumwg-fault",
@@ -336,8 +220,8 @@ GROUPS = {
     "The run": (ENABLE, *_RUN),
     "What must hold": _DECLARED,
     "While things change": _CHANGES,
-    "kind: make a cluster": _KIND,
-    "existing: use a cluster": _EXISTING,
+    "kind: make a cluster": KIND,
+    "existing: use a cluster": EXISTING,
     "lab: imitate one": _LAB,
 }
 OPTIONS = tuple(option for group in GROUPS.values() for option in group)

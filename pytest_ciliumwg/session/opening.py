@@ -114,7 +114,7 @@ def kind_spec(settings: Settings) -> KindSpec:
 
 def existing_spec(settings: Settings) -> ExistingSpec:
     """How to put agents into a cluster, and what is declared of its Cilium."""
-    from pytest_ciliumwg.providers.existing import ExistingSpec
+    from pytest_ciliumwg.providers.existing import ExistingSpec, Hints
 
     asked = {
         "image": settings.image,
@@ -127,6 +127,12 @@ def existing_spec(settings: Settings) -> ExistingSpec:
         declared=declared_of(settings),
         node_selector=settings.node_selector,
         max_nodes=settings.max_nodes,
+        cilium=Hints(
+            namespace=settings.cilium_namespace,
+            labels=settings.cilium_labels,
+            container=settings.cilium_container,
+            config=settings.cilium_config,
+        ),
         image_pull_secret=settings.image_pull_secret,
         chart=_chart(settings),
         upgrade_command=settings.upgrade_command,

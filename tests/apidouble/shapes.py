@@ -155,7 +155,7 @@ def agent_daemon_set(version: str, nodes: int) -> Object:
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": AGENT, "image": agent_image(version)}]},
+                "spec": {"hostNetwork": True, "containers": [{"name": AGENT, "image": agent_image(version)}]},
             },
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}},
         },

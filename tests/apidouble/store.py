@@ -25,6 +25,7 @@ KINDS = {
     "daemonsets": "DaemonSet",
     "ciliumnodes": "CiliumNode",
     "ciliumendpoints": "CiliumEndpoint",
+    "ciliumendpointslices": "CiliumEndpointSlice",
 }
 
 

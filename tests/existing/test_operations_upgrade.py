@@ -239,10 +239,18 @@ def test_an_api_server_that_restarts_meanwhile_is_waited_for(recorded: MakeDoubl
     assert cluster.declared.version == TO
 
 
-def test_images_whose_tags_tell_nothing_are_asked(recorded: MakeDouble, connect: Connect) -> None:
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry.example:5000/agent:stable",
+        "registry.example/cilium@sha256:" + 64 * "1",
+        "registry.example/cilium:v1.29.3-0",  # of a distribution that counts in its own way
+    ],
+)
+def test_images_whose_tags_tell_nothing_are_asked(recorded: MakeDouble, connect: Connect, image: str) -> None:
     double = recorded()
     for pod in double.store.select("pods", "kube-system", {"k8s-app": "cilium"}):
-        pod["spec"]["containers"][0]["image"] = "registry.example:5000/agent:stable"
+        pod["spec"]["containers"][0]["image"] = image
         double.store.put("pods", pod)
     backend = double.backend
     assert isinstance(backend, RecordedBackend)

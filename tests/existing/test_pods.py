@@ -156,7 +156,7 @@ def strange_cilium_node(double: ApiDouble) -> None:
 
 BROKEN = [
     (not_ready, r"node rig-worker is NotReady: repair it, or leave it out"),
-    (no_cilium, r"no pod of the cluster at http://.* has the label k8s-app=cilium: Cilium does not run there"),
+    (no_cilium, r"the DaemonSet cilium in namespace kube-system shall run .* and has not one pod"),
     (agent_missing, r"node rig-worker has no Cilium agent pod in namespace kube-system"),
     (stale_cilium_node, r"the CiliumNode rig-worker belongs to no node of the cluster"),
     (no_config, r"there is no ConfigMap cilium-config in namespace kube-system"),

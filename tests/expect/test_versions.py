@@ -15,6 +15,10 @@ from pytest_ciliumwg.expect.versions import NEWEST_PATCH, Version
         ("1.20.3", Version(1, 20, 3)),
         (" v1.20.3\n", Version(1, 20, 3)),
         ("1.15.0-pre.3+gabc-dirty", Version(1, 15, 0)),
+        ("1.16.5-eksbuild.1", Version(1, 16, 5)),
+        ("v1.12.7-anthos1.13.42-m17", Version(1, 12, 7)),
+        ("1.14.4_distribution.2", Version(1, 14, 4)),
+        ("1.13.9.gke1", Version(1, 13, 9)),
     ],
 )
 def test_reads_every_spelling(text: str, version: Version) -> None:

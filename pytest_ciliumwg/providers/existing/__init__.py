@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_ciliumwg.providers.existing.cluster import ExistingCluster, connect_existing
 from pytest_ciliumwg.providers.existing.leftovers import Leftover, find_leftovers, remove_leftovers
+from pytest_ciliumwg.providers.existing.names import Hints
 from pytest_ciliumwg.providers.existing.spec import DEFAULT_IMAGE, Declared, ExistingSpec
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
@@ -12,6 +13,7 @@ __all__ = [
     "Declared",
     "ExistingCluster",
     "ExistingSpec",
+    "Hints",
     "Leftover",
     "RetryPolicy",
     "connect_existing",

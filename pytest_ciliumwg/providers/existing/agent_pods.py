@@ -13,9 +13,6 @@ from pytest_ciliumwg.observe.kubernetes import PodFacts, pod_facts
 
 Object = Mapping[str, Any]
 
-AGENT_LABELS = {"k8s-app": "cilium"}
-AGENT_CONTAINER = "cilium-agent"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningAgent:
@@ -33,14 +30,18 @@ class RunningAgent:
     """As the API writes times, which sort as text."""
 
 
-def agents_of(pods: Iterable[Object]) -> dict[str, RunningAgent]:
+def agents_of(pods: Iterable[Object], container: str) -> dict[str, RunningAgent]:
     """Node → its agent: of several, such as during an upgrade, one that stays, then one that is ready, then the newest.
+
+    Args:
+        pods: The agents' pods.
+        container: What the agent's container is called in them.
 
     Raises:
         ProviderError: a pod is not understood.
     """
     found: dict[str, RunningAgent] = {}
-    for agent in map(_agent, pods):
+    for agent in (_agent(pod, container) for pod in pods):
         if agent is not None and (agent.node not in found or _rank(agent) > _rank(found[agent.node])):
             found[agent.node] = agent
     return found
@@ -50,7 +51,7 @@ def _rank(agent: RunningAgent) -> tuple[bool, bool, str]:
     return (not agent.ending, agent.pod.ready, agent.created)
 
 
-def _agent(raw: Object) -> RunningAgent | None:
+def _agent(raw: Object, name: str) -> RunningAgent | None:
     """None for a pod that is on no node yet."""
     try:
         facts = pod_facts(raw)
@@ -60,13 +61,13 @@ def _agent(raw: Object) -> RunningAgent | None:
         return None
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     ending = bool(metadata.get("deletionTimestamp"))
-    container = _named(status.get("containerStatuses"))
+    container = _named(status.get("containerStatuses"), name)
     started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
     pod = AgentPod(
         name=facts.name,
         ready=facts.ready and not ending,
         started_at=_seconds(started),
-        image=str(_named(spec.get("containers")).get("image") or container.get("image") or ""),
+        image=str(_named(spec.get("containers"), name).get("image") or container.get("image") or ""),
     )
     return RunningAgent(
         node=facts.node,
@@ -78,8 +79,8 @@ def _agent(raw: Object) -> RunningAgent | None:
     )
 
 
-def _named(containers: Iterable[Object] | None) -> Object:
-    return next((container for container in containers or () if container.get("name") == AGENT_CONTAINER), {})
+def _named(containers: Iterable[Object] | None, name: str) -> Object:
+    return next((container for container in containers or () if container.get("name") == name), {})
 
 
 def _seconds(moment: str | None) -> float | None:

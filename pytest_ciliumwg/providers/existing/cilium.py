@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
 from pytest_ciliumwg.observe.cilium import version_from_agent
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
-from pytest_ciliumwg.observe.kubernetes import (
-    NodeFacts,
-    node_facts,
-    nodes_from_ciliumnodes,
-    pods_from_ciliumendpoints,
-)
-from pytest_ciliumwg.providers.existing.agent_pods import AGENT_CONTAINER, AGENT_LABELS, RunningAgent, agents_of
+from pytest_ciliumwg.observe.kubernetes import NodeFacts, node_facts, nodes_from_ciliumnodes
+from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent, agents_of
+from pytest_ciliumwg.providers.existing.discovery import find_names
+from pytest_ciliumwg.providers.existing.endpoints import Endpoints
+from pytest_ciliumwg.providers.existing.names import Hints, Names
 from pytest_ciliumwg.providers.existing.node_observer import AGENT_TOOL
-from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.remote import Place, run_in
 from pytest_ciliumwg.waiting import for_each
 
-AGENT_WORKLOAD = "cilium"
-"""The agents' DaemonSet, as all charts call it."""
-USUAL_NAMESPACE = "kube-system"
-CONFIG = "cilium-config"
 EXEC_SECONDS = 60.0
 CONCURRENCY = 32
 
@@ -37,7 +30,13 @@ class Cilium:
     """The Cilium of a cluster; every method asks the API anew."""
 
     kube: Kube
-    namespace: str
+    names: Names
+    endpoints: Endpoints = field(default_factory=Endpoints)
+
+    @property
+    def namespace(self) -> str:
+        """Where its agents are."""
+        return self.names.namespace
 
     def nodes(self) -> tuple[Node, ...]:
         """The nodes that run Cilium, by name."""
@@ -49,10 +48,7 @@ class Cilium:
 
     def pods(self, nodes: tuple[Node, ...]) -> tuple[Pod, ...]:
         """All pods with addresses of their own, on these nodes."""
-        try:
-            return pods_from_ciliumendpoints(endpoints_on(self.kube.list("ciliumendpoints"), nodes), nodes)
-        except ObservationError as error:
-            raise ProviderError(f"the cluster's CiliumEndpoints cannot be understood: {error}") from None
+        return self.endpoints.pods(self.kube, nodes)
 
     def agents(self, node: str | None = None) -> dict[str, RunningAgent]:
         """Node → its Cilium agent, of all nodes or one.
@@ -60,7 +56,11 @@ class Cilium:
         Raises:
             ProviderError: they cannot be listed or understood.
         """
-        return agents_of(self.kube.list("pods", namespace=self.namespace, labels=AGENT_LABELS, node=node))
+        return agents_of(self.agent_pods(node), self.names.container)
+
+    def agent_pods(self, node: str | None = None) -> list[Mapping[str, Any]]:
+        """The pods of its agents, of all nodes or one, as the API has them."""
+        return self.kube.list("pods", namespace=self.namespace, labels=self.names.labels, node=node)
 
     def agent(self, node: str) -> Place:
         """Where the agent of a node runs.
@@ -73,7 +73,7 @@ class Cilium:
             raise ProviderError(f"node {node} has no Cilium agent pod in namespace {self.namespace}")
         if agent.trouble:
             raise ProviderError(f"the Cilium agent on node {node} is not running: {agent.trouble}")
-        return Place(self.namespace, agent.pod.name, AGENT_CONTAINER)
+        return Place(self.namespace, agent.pod.name, self.names.container)
 
     def config(self) -> CiliumConfig:
         """What the cluster's Cilium is configured to do, in the version that its agents run.
@@ -81,21 +81,31 @@ class Cilium:
         Raises:
             ProviderError: the configuration or an agent's version cannot be read, or the versions differ.
         """
-        stored = self.kube.get("configmaps", CONFIG, namespace=self.namespace)
-        if stored is None:
-            raise ProviderError(
-                f"there is no ConfigMap {CONFIG} in namespace {self.namespace}, where Cilium's agents are: "
-                "an installation with another configuration source is not supported"
-            )
+        data = self.settings()
         try:
-            return config_from_configmap(stored.get("data") or {}, self._version())
+            return config_from_configmap(data, self._version())
         except ObservationError as error:
             raise ProviderError(str(error)) from None
+
+    def settings(self) -> Mapping[str, str]:
+        """The data of Cilium's ConfigMap.
+
+        Raises:
+            ProviderError: it cannot be read.
+        """
+        name = self.names.config
+        stored = self.kube.get("configmaps", name, namespace=self.namespace)
+        if stored is None:
+            raise ProviderError(
+                f"there is no ConfigMap {name} in namespace {self.namespace}, where Cilium's agents are: if another "
+                "one has their configuration, name it with --ciliumwg-cilium-config"
+            )
+        return stored.get("data") or {}
 
     def _version(self) -> str:
         agents = self.agents()
         places = {
-            node: Place(self.namespace, agent.pod.name, AGENT_CONTAINER)
+            node: Place(self.namespace, agent.pod.name, self.names.container)
             for node, agent in agents.items()
             if not agent.trouble
         }
@@ -115,7 +125,7 @@ class Cilium:
         Raises:
             ProviderError: it does not.
         """
-        return self._version_at(Place(self.namespace, pod, AGENT_CONTAINER))
+        return self._version_at(Place(self.namespace, pod, self.names.container))
 
     def _version_at(self, place: Place) -> str:
         script = f"{AGENT_TOOL}\nagent version -o json"
@@ -128,29 +138,14 @@ class Cilium:
             raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {error}") from None
 
 
-def find_cilium(kube: Kube) -> Cilium:
-    """Find Cilium's agents in any namespace.
+def find_cilium(kube: Kube, hints: Hints) -> Cilium:
+    """Find Cilium, and how it publishes what it has.
 
     Raises:
-        ProviderError: there are none, or they are in several namespaces.
+        ProviderError: there is none, or its configuration cannot be read.
     """
-    try:
-        pods = kube.list("pods", labels=AGENT_LABELS)
-    except KubeError as error:
-        if error.status != 403:
-            raise
-        pods = kube.list("pods", namespace=USUAL_NAMESPACE, labels=AGENT_LABELS)
-    namespaces = sorted({str(pod["metadata"]["namespace"]) for pod in pods})
-    if not namespaces:
-        raise ProviderError(
-            f"no pod of the cluster at {kube.api_server.host} has the label k8s-app=cilium: Cilium does not run there; "
-            "install it, or choose another --ciliumwg-context"
-        )
-    if len(namespaces) > 1:
-        raise ProviderError(
-            f"Cilium agents run in several namespaces ({', '.join(namespaces)}): only one can be tested"
-        )
-    return Cilium(kube, namespaces[0])
+    found = Cilium(kube, find_names(kube, hints))
+    return replace(found, endpoints=Endpoints.of(found.settings()))
 
 
 def check_health(cilium: Cilium, nodes: Mapping[str, NodeFacts], wanted: tuple[str, ...]) -> None:
@@ -184,12 +179,3 @@ def node_facts_of(kube: Kube) -> dict[str, NodeFacts]:
         return {facts.name: facts for facts in map(node_facts, kube.list("nodes"))}
     except ObservationError as error:
         raise ProviderError(f"the cluster's nodes cannot be understood: {error}") from None
-
-
-def endpoints_on(endpoints: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) -> Iterator[Mapping[str, Any]]:
-    """The CiliumEndpoints of these nodes; the API keeps those of a node that has left for a while."""
-    addresses = {str(ip) for node in nodes for ip in node.addresses}
-    for endpoint in endpoints:
-        networking = (endpoint.get("status") or {}).get("networking") or {}
-        if networking.get("node") in addresses:
-            yield endpoint

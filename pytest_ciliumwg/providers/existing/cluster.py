@@ -44,7 +44,7 @@ class ExistingCluster:
         self._kube = kube
         self._spec = spec
         self._declared = spec.declared
-        self._cilium: Cilium = find_cilium(kube)
+        self._cilium: Cilium = find_cilium(kube, spec.cilium)
         self._known: dict[str, Node] = {}
         self._selected = self._select()
         self._config = self._cilium.config()

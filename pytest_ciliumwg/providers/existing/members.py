@@ -6,12 +6,10 @@ from collections.abc import Collection
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import LeftOut, Member
-from pytest_ciliumwg.observe.kubernetes import NodeFacts, pod_facts
+from pytest_ciliumwg.observe.kubernetes import ENDED, NodeFacts, pod_facts
 from pytest_ciliumwg.providers.existing.cilium import node_facts_of
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
-
-_ENDED = frozenset({"Succeeded", "Failed"})
 
 
 def members_of(
@@ -60,4 +58,4 @@ def _runs_pods(kube: Kube, node: str) -> bool:
         pods = [pod_facts(pod) for pod in kube.list("pods", node=node)]
     except ObservationError as error:
         raise ProviderError(f"the pods of node {node} cannot be understood: {error}") from None
-    return any(not pod.host_network and pod.phase not in _ENDED for pod in pods)
+    return any(not pod.host_network and pod.phase not in ENDED for pod in pods)

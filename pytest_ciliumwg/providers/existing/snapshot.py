@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.observe.kubernetes import node_facts, nodes_from_ciliumnodes, pods_from_ciliumendpoints
-from pytest_ciliumwg.providers.existing.agent_pods import AGENT_LABELS, agents_of
-from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD, Cilium, endpoints_on
+from pytest_ciliumwg.observe.kubernetes import node_facts
+from pytest_ciliumwg.providers.existing.cilium import Cilium
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
@@ -23,7 +24,7 @@ class SnapshotReader:
 
     def __init__(self, kube: Kube, cilium: Cilium) -> None:
         self._kube = kube.hurried(HURRY)
-        self._namespace = cilium.namespace
+        self._cilium = replace(cilium, kube=self._kube)
         self._may_see_releases = True
 
     def read(self) -> Snapshot:
@@ -32,14 +33,13 @@ class SnapshotReader:
         Raises:
             ProviderError: the API server does not answer, or with something that is not understood.
         """
-        kube = self._kube
-        agents = agents_of(kube.list("pods", namespace=self._namespace, labels=AGENT_LABELS))
+        agents = self._cilium.agents()
         try:
-            ready = {facts.name: facts.ready for facts in map(node_facts, kube.list("nodes"))}
-            published = nodes_from_ciliumnodes(kube.list("ciliumnodes"))
-            pods = pods_from_ciliumendpoints(endpoints_on(kube.list("ciliumendpoints"), published), published)
+            ready = {facts.name: facts.ready for facts in map(node_facts, self._kube.list("nodes"))}
         except ObservationError as error:
             raise ProviderError(f"what the API server shows is not understood: {error}") from None
+        published = self._cilium.nodes()
+        pods = self._cilium.pods(published)
         return Snapshot(
             agents={node: agent.pod for node, agent in agents.items()},
             nodes=ready,
@@ -51,7 +51,7 @@ class SnapshotReader:
 
     def _revision(self) -> str:
         """Helm's revision of Cilium; of an installation without Helm the generation of its DaemonSet."""
-        workload = self._kube.get("daemonsets", AGENT_WORKLOAD, namespace=self._namespace)
+        workload = self._kube.get("daemonsets", self._cilium.names.workload, namespace=self._cilium.namespace)
         if workload is None:
             return ""
         metadata = workload["metadata"]
@@ -64,7 +64,7 @@ class SnapshotReader:
             return []
         labels = {"owner": "helm", "name": release}
         try:
-            kept = self._kube.list("secrets", namespace=self._namespace, labels=labels, metadata_only=True)
+            kept = self._kube.list("secrets", namespace=self._cilium.namespace, labels=labels, metadata_only=True)
         except KubeError as error:
             if error.status != _FORBIDDEN:
                 raise

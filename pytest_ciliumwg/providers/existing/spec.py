@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.providers.existing.names import Hints
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
 DEFAULT_IMAGE = "python:3.14-alpine@sha256:05b2b8b732ecd268fee8727a369f936f022d1321b59befd13c30ede22769dcdc"
@@ -71,6 +72,8 @@ class ExistingSpec:
     image_pull_policy: str = "IfNotPresent"
     image_pull_secret: str | None = None
     """A secret to copy into our namespace, as `NAMESPACE/NAME`, or `NAME` in the namespace default."""
+    cilium: Hints = field(default_factory=Hints)
+    """What the user says of where Cilium is."""
     timeout: float = 180.0
     """Seconds until all agents must be ready."""
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)

@@ -132,7 +132,7 @@ class Nodes:
         """The ids of the containers that run in Cilium's and in our pods on a node: others after a restart."""
         kube = self.context.kube
         ours = kube.list("pods", namespace=self.context.installation.run.namespace, node=node)
-        theirs = kube.list("pods", namespace=self.context.cilium.namespace, labels={"k8s-app": "cilium"}, node=node)
+        theirs = self.context.cilium.agent_pods(node)
         statuses = [
             status for pod in (*ours, *theirs) for status in (pod.get("status") or {}).get("containerStatuses") or ()
         ]

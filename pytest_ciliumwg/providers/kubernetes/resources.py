@@ -15,6 +15,7 @@ PATHS = {
     "daemonsets": "/apis/apps/v1",
     "ciliumnodes": "/apis/cilium.io/v2",
     "ciliumendpoints": "/apis/cilium.io/v2",
+    "ciliumendpointslices": "/apis/cilium.io/v2alpha1",
 }
 """Where the API keeps each resource."""
 

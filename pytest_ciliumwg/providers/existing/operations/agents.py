@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent
-from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
+from pytest_ciliumwg.providers.existing.names import Names
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 
 
@@ -40,23 +40,23 @@ def await_ready(context: ContainerContext, nodes: Sequence[str], gone: Collectio
         ProviderError: time is up; the sentence says what is missing, and where.
     """
     context.wait(
-        lambda: _missing(context.cilium.agents(), nodes, gone, context.cilium.namespace),
+        lambda: _missing(context.cilium.agents(), nodes, gone, context.cilium.names),
         f"the Cilium agents of {_named(nodes)} were not ready again",
     )
 
 
-def _missing(agents: Mapping[str, RunningAgent], nodes: Sequence[str], gone: Collection[str], namespace: str) -> str:
+def _missing(agents: Mapping[str, RunningAgent], nodes: Sequence[str], gone: Collection[str], names: Names) -> str:
     for node in nodes:
         agent = agents.get(node)
         if agent is None:
             return (
                 f"node {node} has none, so its DaemonSet does not make one: see "
-                f"`kubectl -n {namespace} describe daemonset {AGENT_WORKLOAD}`"
+                f"`kubectl -n {names.namespace} describe daemonset {names.workload}`"
             )
         if agent.uid in gone:
             return f"the pod {agent.pod.name} of node {node} was deleted and does not go"
         if agent.trouble:
-            return f"on node {node} {agent.trouble}; see `kubectl -n {namespace} logs {agent.pod.name}`"
+            return f"on node {node} {agent.trouble}; see `kubectl -n {names.namespace} logs {agent.pod.name}`"
     return ""
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect.helm import chart_arguments, oldest_helm
 from pytest_ciliumwg.expect.translation import translated
-from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 from pytest_ciliumwg.providers.existing.operations.rollout import Rollout, held_back
 from pytest_ciliumwg.providers.existing.operations.upgrade_path import check_versions
@@ -73,12 +72,12 @@ class HelmUpgrader:
         return find("helm", who="an upgrade of Cilium", instead=f"or {_INSTEAD}")
 
     def _release(self) -> str:
-        namespace = self.context.cilium.namespace
-        workload = self.context.kube.get("daemonsets", AGENT_WORKLOAD, namespace=namespace)
+        namespace, name = self.context.cilium.namespace, self.context.cilium.names.workload
+        workload = self.context.kube.get("daemonsets", name, namespace=namespace)
         annotations = (workload or {"metadata": {}})["metadata"].get("annotations") or {}
         if RELEASE_ANNOTATION not in annotations:
             raise ProviderError(
-                f"the DaemonSet {AGENT_WORKLOAD} in namespace {namespace} belongs to no Helm release, so Helm cannot "
+                f"the DaemonSet {name} in namespace {namespace} belongs to no Helm release, so Helm cannot "
                 f"upgrade it: {_INSTEAD}"
             )
         return str(annotations[RELEASE_ANNOTATION])

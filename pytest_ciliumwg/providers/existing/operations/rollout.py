@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import same_version
 from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent
-from pytest_ciliumwg.providers.existing.cilium import AGENT_WORKLOAD
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.waiting import wait_for
@@ -79,9 +78,11 @@ class Rollout:
     def _runs_it(self, agent: RunningAgent) -> bool:
         tag = _TAG.search(agent.pod.image)
         try:
-            return same_version(tag[1] if tag else "", self._version)
-        except ValueError:  # a custom image whose tag is no version: ask the agent
-            return self._tells(agent)
+            tagged = same_version(tag[1] if tag else "", self._version)
+        except ValueError:
+            tagged = False
+        # Who builds images may count them in another way, or name them by digest alone: then the agent knows.
+        return tagged or self._tells(agent)
 
     def _tells(self, agent: RunningAgent) -> bool:
         if agent.uid not in self._told:
@@ -101,9 +102,10 @@ class Rollout:
 
 def held_back(context: ContainerContext) -> str:
     """A clause for a DaemonSet that replaces no pod by itself; empty for others."""
-    workload = context.kube.get("daemonsets", AGENT_WORKLOAD, namespace=context.cilium.namespace) or {}
+    name = context.cilium.names.workload
+    workload = context.kube.get("daemonsets", name, namespace=context.cilium.namespace) or {}
     strategy = ((workload.get("spec") or {}).get("updateStrategy") or {}).get("type")
     if strategy != "OnDelete":
         return ""
-    why = f"; the update strategy of its DaemonSet {AGENT_WORKLOAD} is OnDelete, so the pods stay until somebody"
+    why = f"; the update strategy of its DaemonSet {name} is OnDelete, so the pods stay until somebody"
     return f"{why} removes them: set RollingUpdate"
