@@ -9,7 +9,9 @@ from dataclasses import dataclass
 NEWEST_PATCH = sys.maxsize
 """The patch of a version written as `X.Y`: its newest one, whichever that is by now."""
 
-_PATTERN = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})(?:(?:[-+_~]|\.(?=[A-Za-z]))[0-9A-Za-z.+_~-]+)?)?", re.ASCII)
+_PATTERN = re.compile(
+    r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})(?:(?:[-+_~]|\.(?=[A-Za-z]))[0-9A-Za-z.+_~-]+)?)?", re.ASCII
+)
 """What follows the patch is a pre-release, or what a distribution says of its own build."""
 
 

@@ -1,4 +1,4 @@
-"""Cilium as distributions install it: other names, labels, namespaces and containers, and other ways to tell its pods."""
+"""Cilium as distributions install it: with other names, labels and namespaces, and other ways to tell its pods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Distribution:
 DISTRIBUTIONS = {
     "upstream": Distribution(),
     "openshift": Distribution(namespace="cilium"),
-    "deckhouse": Distribution("d8-cni-cilium", {"app": "agent", "module": "cni-cilium"}, "agent", config="agent-config"),
+    "deckhouse": Distribution("d8-cni-cilium", {"app": "agent", "module": "cni"}, "agent", config="agent-config"),
     "gke": Distribution(workload="anetd"),
     "other-container": Distribution("network", {"app": "net"}, "net", "main", "net-config"),
     "config-not-mounted": Distribution(config="cilium-settings", mounted=False),
@@ -72,7 +72,9 @@ def adapt(spec: dict[str, Any], how: Distribution) -> None:
 
 
 @pytest.mark.parametrize("name", list(DISTRIBUTIONS))
-def test_found_by_what_it_is(recorded: MakeDouble, connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_found_by_what_it_is(
+    recorded: MakeDouble, connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     how = DISTRIBUTIONS[name]
     double = recorded()
     command = double.backend.command  # type: ignore[attr-defined]
@@ -137,7 +139,7 @@ def test_no_cilium_at_all(recorded: MakeDouble, tmp_path: Path) -> None:
     for pod in double.store.select("pods", "kube-system", {"k8s-app": "cilium"}):
         double.store.remove("pods", "kube-system", pod["metadata"]["name"])
     double.store.remove("daemonsets", "kube-system", "cilium")
-    with pytest.raises(ProviderError, match="no DaemonSet of the cluster at .* runs cilium-agent, .* does not run there"):
+    with pytest.raises(ProviderError, match=r"no DaemonSet of the cluster at .* runs cilium-agent, .* does not run"):
         connect_existing(spec_for(double, tmp_path), lambda _: None)
 
 

@@ -104,8 +104,8 @@ def _daemon_set(kube: Kube, hints: Hints) -> Object | None:
         if error.status != _FORBIDDEN:
             raise
         raise ProviderError(
-            f"no pod of the cluster at {kube.api_server.host} has the label k8s-app=cilium, and whether Cilium's agents "
-            f"have other names this user may not see ({error}): name them with {_BY_HAND}"
+            f"no pod of the cluster at {kube.api_server.host} has the label k8s-app=cilium, and whether Cilium's "
+            f"agents have other names this user may not see ({error}): name them with {_BY_HAND}"
         ) from None
     for workload in found:
         spec = workload.get("spec") or {}
