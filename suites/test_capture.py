@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
-from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.watch import PHASES, DeviceReport
 from pytest_ciliumwg.observe.wireguard import DEVICE
@@ -160,13 +159,13 @@ def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
 
 
 @pytest.mark.ciliumwg_check("capture.agents", source=DESIGN, about="measurement")
-def test_nothing_went_wrong_on_the_way(judge: Judge, states: Mapping[str, NodeState], verify: Verify) -> None:
+def test_nothing_went_wrong_on_the_way(judge: Judge, verify: Verify) -> None:
     """All agents did what they were asked: control canaries left, flows were served and accounted for."""
     problems = judge.measurement.problems
     shown = problems[:5]
     verify(
         not problems,
-        where=Place.everywhere(f"{len(states)} nodes").concerning(problem.node for problem in shown),
+        where=Place.everywhere(f"{len(judge.measurement.watches)} nodes").concerning(problem.node for problem in shown),
         expected="no problem",
         seen="; ".join(map(str, shown)) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else ""),
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import pytest
 
 Subject = Literal["cluster", "measurement"]
+_OF_ONE_LOOK = frozenset({"observed", "nodes", "pods", "pods_ever", "expected", "family", "verify"})
+"""The fixtures that are to be had before anything is made in a cluster."""
 MARKER = "ciliumwg_check"
 MARKER_SIGNATURE = 'ciliumwg_check(id, source, profile="core", about="cluster")'
 
@@ -45,10 +49,17 @@ class Check:
         return cls(statement=statement, about_a_change=about_a_change, **fields)
 
 
+def needs_one_look(test: Callable[..., object]) -> bool:
+    """Whether a check asks for nothing that one look at the nodes has not: no flows, no agents of ours."""
+    wanted = inspect.signature(test).parameters.keys()
+    return bool(wanted & {"observed", "nodes"}) and wanted <= _OF_ONE_LOOK
+
+
 def params_of(item: pytest.Item) -> dict[str, str]:
-    """The parameters that tell apart the tests of one check, as text; the stage first."""
+    """The parameters that tell apart the tests of one check, as text; the stage first, where there are several."""
     callspec = getattr(item, "callspec", None)
     if callspec is None:
         return {}
-    names = sorted(callspec.params, key=lambda name: name != "stage")
+    several = not getattr(callspec.params.get("stage"), "implied", False)
+    names = sorted((name for name in callspec.params if several or name != "stage"), key=lambda name: name != "stage")
     return {name: str(getattr(callspec.params[name], "value", callspec.params[name])) for name in names}

@@ -12,8 +12,8 @@ from pytest_ciliumwg.model.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What one node had before the flows and lacks after them, and the reverse, in words."""
+class NodeChange:
+    """What one node had at the first look and lacks at the second, and the reverse, in words."""
 
     node: str
     lost: tuple[str, ...]
@@ -54,7 +54,7 @@ class Readings:
                 if _comparable(state) != _comparable(self.first.states[name]):
                     yield state
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self) -> Iterator[NodeChange]:
         """What changed on each node, apart from what comes and goes with pods."""
         if self.last is None:
             return
@@ -67,10 +67,10 @@ class Readings:
                 for each, key in zip((self.first.states[name], state), keys, strict=True)
             )
             lost = [line for line in was if line not in now and (not was[line][1] or was[line] in lasting)]
-            new = [line for line in now if line not in was and (not now[line][1] or now[line] not in ever)]
+            new = [line for line in now if line not in was and (not now[line][1] or now[line] not in ever - lasting)]
             if lost or new:
                 concerned = dict.fromkeys([*(was[line][0] for line in lost), *(now[line][0] for line in new)])
-                yield Change(name, tuple(sorted(lost)), tuple(sorted(new)), tuple(filter(None, concerned)))
+                yield NodeChange(name, tuple(sorted(lost)), tuple(sorted(new)), tuple(filter(None, concerned)))
 
 
 def _owned(nodes: Iterable[Node], pods: Iterable[Pod]) -> set[tuple[str, IPAddress]]:

@@ -62,6 +62,8 @@ class AgentPod:
     """When its container started, on the node's clock; None where it is not known."""
     image: str = ""
     """What tells its version."""
+    restarts: int = 0
+    """How often its container was started again since the pod was made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

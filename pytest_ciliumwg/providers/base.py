@@ -9,10 +9,12 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node,
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.waiting import for_each
+from pytest_ciliumwg.waiting import for_each, wait_for
 
 SERVICE_PORT = 21000
 """The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
+
+_POLL_SECONDS = 0.25
 
 Progress = Callable[[str], None]
 """Called with one line for each step that a user waits for."""
@@ -148,6 +150,11 @@ class Cluster(Protocol):
         ...
 
     @property
+    def untouched(self) -> Reading | None:
+        """The cluster before anything of ours was in it; None where there was no such time."""
+        ...
+
+    @property
     def settle_seconds(self) -> float:
         """How long observations may take to become what is expected before they count."""
         ...
@@ -253,3 +260,21 @@ def read(cluster: Cluster, nodes: Iterable[str]) -> Reading:
     published, pods = cluster.nodes(), frozenset(cluster.pods())
     states = states_of(cluster, nodes)
     return Reading(nodes=published, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))
+
+
+def read_settled(cluster: Cluster, nodes: Iterable[str]) -> Reading:
+    """The same once every node has as many peers as others publish keys, or the time to settle is up.
+
+    Raises:
+        ProviderError: one of them cannot be observed at all.
+    """
+    names, found = list(nodes), list[Reading]()
+
+    def underway() -> str:
+        found[:] = [reading := read(cluster, names)]
+        keys = {node.name for node in reading.nodes if node.public_key}
+        states = reading.states.items()
+        return ", ".join(name for name, state in states if len(state.real_peers()) != len(keys - {name}))
+
+    wait_for(underway, seconds=cluster.settle_seconds, poll=_POLL_SECONDS)
+    return found[0]

@@ -67,6 +67,7 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
             "nodes": record.nodes,
             "left_out": [{"node": name, "why": why.value} for name, why in record.left_out.items()],
         },
+        "touched": [{"node": change.node, "lost": change.lost, "new": change.new} for change in record.touched],
         "profiles": record.profiles,
         "summary": dict(record.counts()),
         "checks": [_check(result) for result in record.results],

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.finding import Finding, Remark
+from pytest_ciliumwg.checks.readings import NodeChange
 from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
@@ -98,6 +99,9 @@ class RunRecord:
     results: list[CheckResult] = field(default_factory=list)
     judges: dict[str, Judge] = field(default_factory=dict)
     """Stage → its flows, judged."""
+    touched: tuple[NodeChange, ...] = ()
+    """What the nodes had before anything of ours was in the cluster and no longer had with our agents in it, and the
+    reverse."""
     changes: list[ChangeResult] = field(default_factory=list)
     """The changes between the stages."""
     expected: frozenset[Identity] = frozenset()

@@ -34,6 +34,11 @@ def summarize(writer: Any, record: RunRecord) -> None:
     writer.section("Cilium WireGuard conformance", sep="=")
     for line in record.description:
         writer.line(line)
+    for change in record.touched:
+        was = f"lost {', '.join(change.lost)}" if change.lost else ""
+        now = f"got {', '.join(change.new)}" if change.new else ""
+        told = f"{change.node} {' and '.join(filter(None, (was, now)))}"
+        writer.line(f"changed while our pods came into the cluster: {told}", yellow=True)
     _matrix(writer, record)
     _sizes(writer, record)
     counts = record.counts()

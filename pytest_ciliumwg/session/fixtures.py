@@ -17,18 +17,15 @@ from pytest_ciliumwg.expect import Expectations, expectations_for
 from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
-from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, read_settled
 from pytest_ciliumwg.session.hooks import VERIFY, Conformance
 from pytest_ciliumwg.session.stages import INITIAL, Stage
 from pytest_ciliumwg.verdict.judge import Judge
-from pytest_ciliumwg.waiting import for_each, wait_for
+from pytest_ciliumwg.waiting import for_each
 from pytest_ciliumwg.watch.one_shot import measure
-
-_POLL_SECONDS = 0.25
 
 
 @pytest.fixture(scope="session")
@@ -70,52 +67,35 @@ def cluster(conformance: Conformance, stage: Stage) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def nodes(cluster: Cluster) -> tuple[Node, ...]:
-    """All nodes that run Cilium, as published."""
-    return cluster.nodes()
-
-
-@pytest.fixture(scope="session")
 def expected(cluster: Cluster) -> Expectations:
     """What must hold for the declared version and configuration."""
     return expectations_for(cluster.declared)
 
 
 @pytest.fixture(scope="session")
-def pods_before(cluster: Cluster) -> tuple[Pod, ...]:
-    """The pods before the nodes are observed."""
-    return cluster.pods()
+def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage) -> Reading:
+    """The cluster before the flows: in the stage `untouched` as it was before anything of ours was in it."""
+    if stage.untouched:
+        if cluster.untouched is None:
+            pytest.skip("this cluster's provider did not look at it before it put our agents in")
+        return cluster.untouched
+    reading = read_settled(cluster, nodes_under_test(cluster))
+    if stage.change is None and cluster.untouched is not None:
+        conformance.record.touched = tuple(Readings(cluster.untouched, reading).changes())
+    return reading
 
 
 @pytest.fixture(scope="session")
-def states(cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...]) -> Mapping[str, NodeState]:
-    """Every node under test from the inside, once it has as many peers as others have keys, or time is up."""
-    del pods_before  # asked for, so that it is the older of the two
-    names = nodes_under_test(cluster)
-
-    keys = {node.name for node in nodes if node.public_key}
-    found: dict[str, NodeState] = {}
-
-    def missing() -> str:
-        found.update(states_of(cluster, names))
-        return ", ".join(name for name, state in found.items() if len(state.real_peers()) != len(keys - {name}))
-
-    wait_for(missing, seconds=cluster.settle_seconds, poll=_POLL_SECONDS)
-    return found
+def nodes(first_reading: Reading) -> tuple[Node, ...]:
+    """All nodes that run Cilium, as published."""
+    return first_reading.nodes
 
 
 @pytest.fixture(scope="session")
-def first_reading(
-    cluster: Cluster, nodes: tuple[Node, ...], pods_before: tuple[Pod, ...], states: Mapping[str, NodeState]
-) -> Reading:
-    """The cluster before the flows."""
-    pods = frozenset(pods_before)
-    return Reading(nodes=nodes, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))
-
-
-@pytest.fixture(scope="session")
-def readings(request: pytest.FixtureRequest, first_reading: Reading) -> Readings:
+def readings(request: pytest.FixtureRequest, stage: Stage, first_reading: Reading) -> Readings:
     """The cluster before the flows, and after them where they could be sent."""
+    if stage.untouched:
+        return Readings(first_reading, None)
     try:
         judge: Judge = request.getfixturevalue("judge")
     except CiliumwgError:

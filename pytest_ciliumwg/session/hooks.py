@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.checks.check import MARKER, Check, params_of
+from pytest_ciliumwg.checks.check import MARKER, Check, needs_one_look, params_of
 from pytest_ciliumwg.checks.verify import InconclusiveError, Outcome, Verify
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
@@ -39,9 +39,12 @@ class Conformance:
     # --- collection ---------------------------------------------------------------------------------------------
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Let every test that looks at the cluster run in each stage."""
+        """Let every test that looks at the cluster run in each stage that can have it."""
         if "stage" in metafunc.fixturenames and len(self.stages) > 1:
-            metafunc.parametrize("stage", self.stages, indirect=True, scope="session", ids=str)
+            one_look = needs_one_look(metafunc.function)
+            stages = [stage for stage in self.stages if one_look or not stage.untouched]
+            ids = [pytest.HIDDEN_PARAM if stage.implied else stage.name for stage in stages]
+            metafunc.parametrize("stage", stages, indirect=True, scope="session", ids=ids)
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember every check, before any plugin deselects some."""
@@ -69,7 +72,7 @@ class Conformance:
         if left_out:
             config.hook.pytest_deselected(items=left_out)
         order = {stage.name: number for number, stage in enumerate(self.stages)}
-        items[:] = sorted(chosen, key=lambda item: order.get(params_of(item).get("stage", ""), 0))
+        items[:] = sorted(chosen, key=lambda item: order[params_of(item).get("stage", INITIAL.name)])
 
     def _is_wanted(self, item: pytest.Item, check: Check | None) -> bool:
         if check is None:
@@ -220,6 +223,6 @@ class Conformance:
 
 def _profiles(settings: Settings, stages: Sequence[Stage]) -> frozenset[str]:
     """The profiles whose checks run: after a change all of core has to hold again."""
-    if len(stages) == 1:
+    if not any(stage.change for stage in stages):
         return settings.profiles
     return settings.profiles | {"core", "disruptive"}

@@ -58,7 +58,7 @@ class ClusterRun:
     def _leave(self, cluster: Cluster) -> None:
         """Put back what was changed, then take down what was made, or keep it."""
         try:
-            if len(self._stages) > 1:
+            if any(stage.change for stage in self._stages):
                 cluster.operations.restore()
         except ProviderError as error:
             raise pytest.UsageError(f"the cluster is not as it was: {error}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_ciliumwg.changes.catalogue import DISRUPTIONS, Change, by_names, observation, on, upgrade
 from pytest_ciliumwg.options.settings import Settings
@@ -17,19 +17,28 @@ class Stage:
     name: str
     """As in the ids of tests and in reports."""
     change: Change | None = None
-    """The change that leads to it; None for the initial stage."""
+    """The change that leads to it; None for the first stages."""
+    untouched: bool = False
+    """Whether it is the cluster before anything of ours was in it: it has only the checks that one look decides."""
+    implied: bool = False
+    """Whether the ids of its tests leave its name out: it is the only one in which all checks run."""
 
     def __str__(self) -> str:
         return self.name
 
 
+UNTOUCHED = Stage(name="untouched", untouched=True)
 INITIAL = Stage(name="initial")
+_FOUND_AS_IT_IS = ("existing", "kind")
+"""The providers that put agents into a cluster that stands already."""
 
 
 def stages_of(settings: Settings) -> tuple[Stage, ...]:
-    """The stages that settings ask for, in their order; one alone where nothing is changed."""
+    """The stages that settings ask for, in their order."""
     changes = [change for change in wanted_changes(settings) if not left_out(change, settings)]
-    return (INITIAL, *(Stage(name=change.name, change=change) for change in changes))
+    initial = INITIAL if changes else replace(INITIAL, implied=True)
+    untouched = (UNTOUCHED,) if settings.provider in _FOUND_AS_IT_IS else ()
+    return (*untouched, initial, *(Stage(name=change.name, change=change) for change in changes))
 
 
 def wanted_changes(settings: Settings) -> Iterator[Change]:

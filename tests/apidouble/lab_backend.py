@@ -20,6 +20,7 @@ from pytest_ciliumwg.providers.lab.spec import LabNode
 from tests.apidouble import shapes
 from tests.apidouble.agents import release
 from tests.apidouble.containers import Containers, Job, Running
+from tests.apidouble.newcomers import Newcomers, heal
 from tests.apidouble.store import Object
 
 _ROOT = "/run/apidouble"
@@ -48,13 +49,14 @@ class _Container:
 class LabBackend:
     """Runs containers in a lab's sandbox."""
 
-    def __init__(self, lab: Lab, *, forks: bool = True) -> None:
+    def __init__(self, lab: Lab, *, forks: bool = True, heals: bool = False) -> None:
         """Prepare the sandbox.
 
         Args:
             lab: The lab.
             forks: Whether one process starts all others; else each is entered with programs, which takes six times as
                 long and is what a container runtime does.
+            heals: Whether the nodes put right what is wrong of them as soon as a pod comes, as agents often do.
         """
         self.lab = lab
         self._started: dict[str, _Container] = {}
@@ -66,6 +68,8 @@ class LabBackend:
         self._install_tools()
         self._containers = Containers(lab.sandbox)
         self._forks = forks
+        self._heals = heals
+        self._newcomers = Newcomers(lab)
 
     def _inside(self, path: str) -> Path:
         """A path of the sandbox, as we see it."""
@@ -152,10 +156,18 @@ class LabBackend:
         if pod["spec"].get("hostNetwork"):
             return node.name, node.addresses, None
         if pod["metadata"]["labels"].get("ciliumwg/role") == "test-pod":
+            with self._pulling:
+                self._heal_once()
+                self._newcomers.come(node.test_pod.pod.addresses)
             return node.test_pod.netns, node.test_pod.pod.addresses, None
         with self._pulling:
             made = self._operations.create_pod(node.name)
         return self.lab.pod(made.name).netns, made.addresses, made
+
+    def _heal_once(self) -> None:
+        if self._heals:
+            self._heals = False
+            heal(self.lab)
 
     def stop(self, pod: Object) -> None:
         """Kill the pod's process."""

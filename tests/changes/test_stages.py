@@ -18,9 +18,9 @@ def names(**how: Any) -> list[str]:
 
 
 def test_nothing_is_changed_unless_asked_for() -> None:
-    for provider in ("kind", "existing", "lab"):
-        assert names(provider=provider) == ["initial"]
-        assert names(provider=provider, profiles=frozenset({"core", "extended"})) == ["initial"]
+    for provider, first in (("kind", ["untouched"]), ("existing", ["untouched"]), ("lab", [])):
+        assert names(provider=provider) == [*first, "initial"]
+        assert names(provider=provider, profiles=frozenset({"core", "extended"})) == [*first, "initial"]
         assert not list(announcement(Settings(provider=provider), "n"))
 
 
@@ -61,8 +61,9 @@ def test_upgrades() -> None:
 
 
 def test_observing() -> None:
-    assert names(provider="existing", observe=60.0) == ["initial", "observed"]
-    assert names(provider="existing", observe=60.0, upgrade=("1.17", "1.18")) == ["initial", "upgraded-to-1.18"]
+    assert names(provider="existing", observe=60.0) == ["untouched", "initial", "observed"]
+    upgrade = names(provider="existing", observe=60.0, upgrade=("1.17", "1.18"))
+    assert upgrade == ["untouched", "initial", "upgraded-to-1.18"]
     assert "CHANGES" not in "".join(announcement(Settings(provider="existing", observe=60.0), "n"))
 
 

@@ -60,10 +60,12 @@ def lab_double() -> Iterator[MakeDouble]:
     """Makes API doubles over labs."""
     ends: list[Callable[[], None]] = []
 
-    def make(version: str, faults: Sequence[str] = (), *, forks: bool = True, **spec: Any) -> ApiDouble:
+    def make(
+        version: str, faults: Sequence[str] = (), *, forks: bool = True, heals: bool = False, **spec: Any
+    ) -> ApiDouble:
         cluster = create_faulty_lab(LabSpec(cilium_version=version, **spec), faults, lambda _: None)
         ends.append(cluster.close)
-        double = ApiDouble(LabBackend(cluster.lab, forks=forks)).__enter__()
+        double = ApiDouble(LabBackend(cluster.lab, forks=forks, heals=heals)).__enter__()
         ends.append(double.__exit__)
         return double
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
@@ -68,6 +68,7 @@ def _agent(raw: Object, name: str) -> RunningAgent | None:
         ready=facts.ready and not ending,
         started_at=_seconds(started),
         image=str(_named(spec.get("containers"), name).get("image") or container.get("image") or ""),
+        restarts=int(container.get("restartCount") or 0),
     )
     return RunningAgent(
         node=facts.node,
@@ -77,6 +78,21 @@ def _agent(raw: Object, name: str) -> RunningAgent | None:
         ending=ending,
         created=str(metadata.get("creationTimestamp") or ""),
     )
+
+
+def ages(agents: Iterable[AgentPod]) -> list[str]:
+    """A line that says since when agents run, and which were restarted how often."""
+    agents = list(agents)
+    starts = [agent.started_at for agent in agents if agent.started_at is not None]
+    if not starts:
+        return []
+    when = " to ".join(dict.fromkeys(map(_as_minute, (min(starts), max(starts)))))
+    restarted = ", ".join(f"{agent.name} {agent.restarts} times" for agent in agents if agent.restarts)
+    return [f"Cilium's agents started {when} UTC; restarted in place: {restarted or 'none'}"]
+
+
+def _as_minute(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
 
 
 def _named(containers: Iterable[Object] | None, name: str) -> Object:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.providers.base import AgentTransport, Progress
+from pytest_ciliumwg.providers.base import AgentTransport, Progress, read_settled
+from pytest_ciliumwg.providers.existing.agent_pods import ages
 from pytest_ciliumwg.providers.existing.cilium import (
     EXEC_SECONDS,
     Cilium,
@@ -52,6 +54,9 @@ class ExistingCluster:
             f"existing: Cilium {self._config.version} in namespace {self._cilium.namespace} at {kube.api_server.host}"
         )
         self._warn_of_leftovers(progress)
+        # Pods that come heal some faults: an agent puts a lost peer back when it next works on a node.
+        self._untouched = read_settled(self, self._selected)
+        self._agents_found = self._cilium.agents()
         self._installation = Installation(kube, spec, self._selected, progress)
         self._test_agents = TestAgents(kube, spec, self._cilium, self._installation)
         self._snapshots = SnapshotReader(kube, self._cilium)
@@ -84,7 +89,13 @@ class ExistingCluster:
             f"an existing cluster: {self._kube.api_server.source} at {self._kube.api_server.host}",
             f"{len(self._selected)} nodes under test, all of this run in the namespace {namespace}",
         ]
+        lines += ages(self._agents_found[name].pod for name in self._selected if name in self._agents_found)
         return [*lines, f"not declared, taken as found: {assumed}"] if assumed else lines
+
+    @property
+    def untouched(self) -> Reading:
+        """The cluster before anything of ours was in it."""
+        return self._untouched
 
     @property
     def declared(self) -> CiliumConfig:

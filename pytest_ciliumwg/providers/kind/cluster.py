@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress
 from pytest_ciliumwg.providers.existing import ExistingCluster, ExistingSpec, connect_existing
@@ -43,6 +44,11 @@ class KindProvider:
         self._kept = False
         self._closed = False
         self._guard = guard
+
+    @property
+    def untouched(self) -> Reading | None:
+        """The cluster when it was ready, before agents were put into it."""
+        return self._inner.untouched
 
     @property
     def settle_seconds(self) -> float:

@@ -22,6 +22,8 @@ class LabCluster:
 
     provider = "lab"
     settle_seconds = SETTLE_SECONDS
+    untouched = None
+    """A lab is made with its test pods and agents in it."""
 
     @property
     def crowding(self) -> float:
