@@ -26,6 +26,7 @@ BY_FAULT: dict[str, Sequence[str]] = {
     "the inside of the tunnel is not heard": ("inside-deaf",),
     "other pods' packets are in cleartext": ("leak-other-pods-v4", "leak-other-pods-v6", "leak-other-pods-vxlan"),
     "a test pod's own DNS lookups are in cleartext": ("leak-dns",),
+    "a leak passes a router, and so runs between no two nodes": ("leak-router", "leak-other-pods-router"),
     "a second way waits in a routing table": ("second-route-unused",),
     "declared node encryption holds nowhere, or a node opted out": ("node-encryption-nowhere", "node-opted-out"),
     "a node runs pods and has no Cilium": ("node-without-cilium",),

@@ -7,7 +7,14 @@ import pytest
 from pytest_ciliumwg.changes.apply import ChangeResult, Observation
 from pytest_ciliumwg.changes.fingerprint import differences, place_of
 from pytest_ciliumwg.changes.proof import proof_of
-from pytest_ciliumwg.checks.helpers import ANOTHER_WAY, LEAK, ONLY_REPORTED, refuse_pods_in_clear
+from pytest_ciliumwg.checks.helpers import (
+    ANOTHER_WAY,
+    LEAK,
+    ONLY_REPORTED,
+    note_foreign,
+    note_quoted,
+    refuse_pods_in_clear,
+)
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.diagnosis.leaks import leaks_by_flow
 from pytest_ciliumwg.model.place import Place
@@ -57,6 +64,8 @@ def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
     if (seen := watched(change, verify)) is None:
         return
     timeline, tolerance = seen.timeline, seen.tolerance
+    note_quoted(verify, timeline.quoted)
+    note_foreign(verify, timeline.counted, "flows")
     found = list(leaks_by_flow(timeline))
     for where, told in found:
         if tolerance.clear_reported:
@@ -104,6 +113,7 @@ def test_other_pods(change: ChangeResult, settings: Settings, verify: Verify) ->
     only_told = seen.tolerance.reason if seen.tolerance.clear_reported else ""
     if settings.other_pods == "report":
         only_told = ONLY_REPORTED
+    note_foreign(verify, seen.timeline.counted, "pods")
     found = list(in_clear(seen.timeline))
     refuse_pods_in_clear(verify, found, only_told)
     for where, why in other_pods_unproven(seen.timeline, change.away):

@@ -14,6 +14,8 @@ from pytest_ciliumwg.checks.helpers import (
     assert_encrypted,
     assert_in_the_tunnel,
     judged,
+    note_foreign,
+    note_quoted,
     peer_names,
     refuse_pods_in_clear,
     seen_in_clear,
@@ -81,15 +83,14 @@ def test_sustained(judge: Judge, verify: Verify, family: IPFamily) -> None:
 def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
     """No frame in cleartext carries a canary or two test pods' addresses without belonging to a known flow."""
     watches = judge.measurement.watches
+    note_foreign(verify, judge.devices, "flows")
     for node, watch in watches.items():
         if node in judge.blindness:
             verify.unmeasured(Place.of_node(node), judge.blindness[node][0])
             continue
         for why in filter(None, (judge.unheard(node, watcher) for watcher in watches if watcher != node)):
             verify.unmeasured(Place.of_node(node), why)
-        for seen in watch.quoted:
-            what = f"ICMP errors quote headers of our packets, and no payload: {seen.told()}"
-            verify.note(Place.of_node(node, seen.device), what)
+        note_quoted(verify, watch.quoted)
         found = [seen for seen in judge.unattributed if seen in watch.sightings]
         ends = dict.fromkeys(address for seen in found for address in judge.ends(seen))
         verify(
@@ -114,6 +115,7 @@ def test_other_pods(judge: Judge, settings: Settings, expected: Expectations, ve
     for node, why in unproven(measurement, expected.config.families):
         verify.unmeasured(Place.of_node(node), why)
     found = list(in_clear(measurement))
+    note_foreign(verify, judge.devices, "pods")
     refuse_pods_in_clear(verify, found, ONLY_REPORTED if settings.other_pods == "report" else "")
     if not found:
         verify(True, where=everywhere, expected="nothing in cleartext", seen="nothing")
@@ -153,6 +155,7 @@ def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
 def test_outer_addresses(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """WireGuard's outer packets run between node addresses."""
     known = {ip for node in nodes for ip in judge.addresses(node.name)}
+    note_foreign(verify, judge.devices, "wireguard")
     for node, device, messages in wireguard_messages(judge, verify):
         verify(
             messages.source in known and messages.destination in known,

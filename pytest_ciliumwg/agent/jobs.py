@@ -13,6 +13,7 @@ from . import canary
 from .capture.continuous import ContinuousWatch, Heartbeat
 from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
 from .capture.inside import Tunnel, send_inside
+from .capture.machines import Machines, packed_address
 from .capture.pod_filter import parse_network
 from .capture.pods import PodNetworks, send_pod_controls
 from .capture.rings import Plan
@@ -22,13 +23,13 @@ from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 4
+VERSION = 5
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
 _LONGEST_WAIT = 30.0
 _LARGEST_RING = 64 << 20
-_MOST = {"devices": 64, "flows": 1 << 18, "exclusive": 1 << 14, "pods": 32}
+_MOST = {"devices": 64, "flows": 1 << 18, "exclusive": 1 << 14, "pods": 32, "machines": 1 << 16}
 """Lengths of a watch's lists: what a cluster of thousands of nodes needs, and no more."""
 _PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
 
@@ -172,6 +173,7 @@ def _plan(request: Request) -> Plan:
         wireguard_port=int(request["wireguard_port"]),
         inside=None if inside is None else Tunnel(str(inside["device"]), bool(inside["headers"])),
         pods=PodNetworks(networks, exclusive) if networks else None,
+        machines=Machines(frozenset(packed_address(str(address)) for address in request["machines"])),
     )
 
 

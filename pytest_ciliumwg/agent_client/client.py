@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,13 +45,15 @@ class Heartbeat:
 
 
 class Run:
-    """What ties the requests of one watch together: its canaries' secret, its jobs' ids, and the pods' networks.
+    """What ties the requests of one watch together: its canaries' secret, its jobs' ids, and what is known of others.
 
-    Without networks, packets between other pods are not watched.
+    Without pods' networks, packets between other pods are not watched; without machines (the Ethernet addresses of all
+    nodes) no frame is taken for one of another cluster with the same addresses.
     """
 
-    def __init__(self, pod_networks: Sequence[IPNetwork] = ()) -> None:
+    def __init__(self, pod_networks: Sequence[IPNetwork] = (), machines: Collection[str] = ()) -> None:
         self.pod_networks = tuple(pod_networks)
+        self.machines = sorted(machines)
         self.secret = secrets.token_hex(canary.SECRET_SIZE)
         self.job = secrets.token_hex(canary.PREFIX_SIZE)
         self._canaries = canary.Canaries.of(bytes.fromhex(self.secret))
@@ -248,4 +250,5 @@ def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_po
         "inside": {"device": DEVICE, "headers": any(f.payload_size < canary.WHOLE_WITHIN for f in flows)},
         "wireguard_port": wireguard_port,
         "pods": [str(network) for network in run.pod_networks],
+        "machines": run.machines,
     }

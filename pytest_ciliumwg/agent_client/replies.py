@@ -17,6 +17,7 @@ from pytest_ciliumwg.model.watch import (
     ControlSeen,
     Conversation,
     DeviceReport,
+    Foreign,
     InsideReport,
     MessageKind,
     Passage,
@@ -152,6 +153,7 @@ def device_reports(devices: Row) -> dict[str, DeviceReport]:
             wireguard=tuple(_messages(row) for row in report["wireguard"]["messages"]),
             wireguard_drops=report["wireguard"]["drops"],
             ciphertext=tuple(_sample(row) for row in report["wireguard"]["samples"]),
+            foreign=Foreign(**report["foreign"]),
         )
         for name, report in devices.items()
     }

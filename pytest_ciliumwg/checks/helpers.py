@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import Verify
@@ -11,7 +12,7 @@ from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
-from pytest_ciliumwg.model.watch import WireGuardMessages
+from pytest_ciliumwg.model.watch import DeviceReport, WireGuardMessages
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 from pytest_ciliumwg.verdict.other_pods import ClearPods, told
@@ -19,6 +20,11 @@ from pytest_ciliumwg.verdict.other_pods import ClearPods, told
 ANOTHER_WAY = "WireGuard did not encrypt it, and whoever can read that way can read it."
 TOO_LARGE = "Packets of this size do not get through the tunnel; large transfers between pods will hang."
 ONLY_REPORTED = "only reported (--ciliumwg-other-pods=report)"
+_FOREIGN = {
+    "flows": "have addresses and ports of our flows, and no canary",
+    "wireguard": "use WireGuard's port",
+    "pods": "have addresses of pods",
+}
 LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
 
 
@@ -110,6 +116,26 @@ def refuse_pods_in_clear(verify: Verify, found: Iterable[ClearPods], only_told: 
             verify.unsupported(where, f"{told(clear)}; {only_told}")
         else:
             verify(False, where=where, expected="nothing in cleartext", seen=told(clear), meaning=LEAK)
+
+
+def note_quoted(verify: Verify, quoted: Iterable[Sighting]) -> None:
+    """Tell of ICMP errors that quote our packets."""
+    for seen in quoted:
+        what = f"ICMP errors quote headers of our packets, and no payload: {seen.told()}"
+        verify.note(Place.of_node(seen.node, seen.device), what)
+
+
+def note_foreign(
+    verify: Verify,
+    watched: Mapping[str, Mapping[str, DeviceReport]],
+    kind: Literal["flows", "wireguard", "pods"],
+) -> None:
+    """Tell of frames that were put aside, because they ran between machines that are no nodes of this cluster."""
+    for node, devices in watched.items():
+        for device, report in devices.items():
+            if count := getattr(report.foreign, kind):
+                what = f"{count} frames between machines that are no nodes of this cluster {_FOREIGN[kind]}"
+                verify.note(Place.of_node(node, device), f"{what}: they are not counted as this cluster's")
 
 
 def assert_size_delivered(verify: Verify, judgement: Judgement, expected: Expectations) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Literal
@@ -24,6 +24,8 @@ class Link:
     flags: frozenset[str]
     mtu: int
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    mac: str = field(default="", compare=False)
+    """Its Ethernet address; empty for a device without one. A device that is made anew may get another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +127,17 @@ class NodeState:
     """`net.ipv4.conf.cilium_wg0.rp_filter`; None without the device or without IPv4."""
     other_routes: tuple[Route, ...] = ()
     """Routes of all other tables, but for the table local."""
+    macs: frozenset[str] = frozenset()
+    """The Ethernet addresses of all its devices."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Field name to the reason why it could not be read. A field named here is unknown, not empty."""
 
     def real_peers(self) -> tuple[Peer, ...]:
         """The peers without Cilium's transient all-zero dummy."""
         return tuple(peer for peer in self.peers if peer.public_key != DUMMY_KEY)
+
+
+def machines(states: Iterable[NodeState]) -> frozenset[str]:
+    """The Ethernet addresses of these nodes; empty where those of one are not known, so that none is taken for all."""
+    known = [state.macs for state in states]
+    return frozenset().union(*known) if all(known) else frozenset()

@@ -207,6 +207,8 @@ class Timeline:
     """Times in which such packets may have passed without being counted."""
     pod_lives: tuple[PodLife, ...] = ()
     """Which pod had which addresses when; empty where other pods were not watched."""
+    quoted: tuple[Sighting, ...] = ()
+    """ICMP errors in cleartext that quote headers of ours, and no payload: those of a flow and device as one."""
     unsound: tuple[str, ...] = ()
     """Why nothing at all can be concluded, such as a log that had no room; a sentence each."""
     offsets: Mapping[str, float] = field(default_factory=dict)

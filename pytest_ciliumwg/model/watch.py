@@ -71,6 +71,26 @@ def data_packets(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Frames that one native device overheard between machines that are no nodes of this cluster, and put aside."""
+
+    flows: int = 0
+    """With addresses and ports like those of our flows, and no canary."""
+    wireguard: int = 0
+    """To or from WireGuard's port."""
+    pods: int = 0
+    """Between addresses of pods."""
+
+    def __add__(self, other: Foreign) -> Foreign:
+        """Both together."""
+        return Foreign(
+            flows=self.flows + other.flows,
+            wireguard=self.wireguard + other.wireguard,
+            pods=self.pods + other.pods,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReport:
     """One native device during a watch."""
 
@@ -84,6 +104,7 @@ class DeviceReport:
     wireguard_drops: int
     """Frames missing from the WireGuard counts: where not 0, they are floors."""
     ciphertext: tuple[CiphertextSample, ...] = ()
+    foreign: Foreign = Foreign()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ def links_from_ip(text: str) -> tuple[Link, ...]:
 def _link(entry: Value) -> Link:
     info = entry.get("linkinfo")
     kind = info.get("info_kind") if info is not None else None
+    has_mac = (layer := entry.get("link_type")) is not None and layer.text() == "ether"
     return Link(
         name=entry["ifname"].text(),
         index=entry["ifindex"].integer(),
@@ -50,6 +51,7 @@ def _link(entry: Value) -> Link:
         flags=frozenset(flag.text() for flag in entry["flags"].items()),
         mtu=entry["mtu"].integer(),
         addresses=tuple(_interface(address) for address in entry.each("addr_info") if address.mapping()),
+        mac=entry["address"].text() if has_mac else "",
     )
 
 

@@ -72,6 +72,7 @@ def state_from(text: str, node: str, device: str, families: Iterable[IPFamily], 
         redirects=reader.read("redirects", lambda: parts.redirects(reader), ()),
         native_devices=reader.read("native_devices", lambda: parts.native_devices(reader, links, routes), ()),
         rp_filter=reader.read("rp_filter", lambda: _rp_filter(reader, device, link, links), None),
+        macs=frozenset(link.mac for link in links if link.mac),
         unread=reader.unread,
     )
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pytest_ciliumwg.model.cluster import IPAddress, Node
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
-from pytest_ciliumwg.model.watch import PHASES, WatchReport, WireGuardMessages
+from pytest_ciliumwg.model.watch import PHASES, DeviceReport, WatchReport, WireGuardMessages
 from pytest_ciliumwg.verdict.custody import Custody
 
 LEAST_OVERHEAD = 60
@@ -84,6 +84,11 @@ class Judge:
             if last > watch.stopped:
                 return f"its traffic ended {last - watch.stopped:.3f} s after the watch on {node}"
         return None
+
+    @property
+    def devices(self) -> Mapping[str, Mapping[str, DeviceReport]]:
+        """Node → device → what its watch counted."""
+        return {node: watch.devices for node, watch in self.measurement.watches.items()}
 
     def messages(self, node: str) -> Iterator[tuple[str, WireGuardMessages]]:
         """(device, WireGuard messages) of a node's watch."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -64,6 +64,7 @@ class ContinuousWatch:
         *,
         rate: float = RATE,
         other_pods: bool = True,
+        machines: Collection[str] = (),
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -74,9 +75,10 @@ class ContinuousWatch:
             progress: Told of every step.
             rate: Messages a second of each flow.
             other_pods: Whether packets between pods that are not test pods are watched too, by their headers.
+            machines: The Ethernet addresses of all nodes, if they are known.
         """
         self.cluster = cluster
-        self.run = Run(pod_networks(cluster.nodes(), cluster.pods()) if other_pods else ())
+        self.run = Run(pod_networks(cluster.nodes(), cluster.pods()) if other_pods else (), machines)
         self.devices = devices
         self._progress = progress
         self._nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in devices]
@@ -201,6 +203,7 @@ class ContinuousWatch:
             flows=dict(self.flows),
             totals=ledger.totals(),
             clear=tuple(sorted(ledger.clear, key=lambda sighting: sighting.first_at)),
+            quoted=tuple(ledger.quoted.values()),
             outages=tuple(outage for outage in ledger.outages() if outage.last_at >= window[0]),
             blind=(*ledger.blind, *ledger.heartbeats.deaf(self.devices, *window)),
             events=in_order(ledger.events),

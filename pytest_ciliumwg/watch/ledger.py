@@ -50,6 +50,7 @@ class Ledger:
     longest_pause: float = LONGEST_PAUSE
     """Seconds between two control canaries of a node; more is a gap whatever their numbers."""
     clear: list[Sighting] = field(default_factory=list)
+    quoted: dict[tuple[Any, ...], Sighting] = field(default_factory=dict)
     blind: list[BlindInterval] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     inside_blind: list[BlindInterval] = field(default_factory=list)
@@ -110,7 +111,8 @@ class Ledger:
     def _entry(self, node: str, entry: Row) -> None:
         kind = entry["kind"]
         if kind == "sighting" and entry["how"] == "quoted":
-            return  # an ICMP error shows whose packet it is about, and nothing of the flow's traffic
+            self._quote(self._sighting(node, entry))
+            return
         if kind == "sighting":
             self.keep("sightings", self.clear, self._sighting(node, entry))
         elif kind == "pulse":
@@ -158,6 +160,13 @@ class Ledger:
             last_at=self.ours(node, seen.last_at),
             evidence=seen.evidence if len(self.clear) < EVIDENCE else (),
         )
+
+    def _quote(self, seen: Sighting) -> None:
+        """An ICMP error shows whose packet it is about, and nothing of the flow's traffic: its number says enough."""
+        key = (seen.flow, seen.direction, seen.node, seen.device, seen.outgoing)
+        known = self.quoted.get(key, replace(seen, frames=0, evidence=()))
+        first, last = min(known.first_at, seen.first_at), max(known.last_at, seen.last_at)
+        self.quoted[key] = replace(known, frames=known.frames + seen.frames, first_at=first, last_at=last)
 
     def streamed(self, node: str, reply: Row) -> None:
         """Take what the sender on a node has logged."""

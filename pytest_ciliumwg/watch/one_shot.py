@@ -20,7 +20,7 @@ from pytest_ciliumwg.flows.plan import host_key
 from pytest_ciliumwg.flows.pod_networks import pod_networks
 from pytest_ciliumwg.model.cluster import IPNetwork, Node, Pod
 from pytest_ciliumwg.model.measurement import Measurement, Problem
-from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.node_state import NodeState, machines
 from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.providers.base import Cluster, Progress, read
@@ -49,7 +49,7 @@ class _Watching:
         self, cluster: Cluster, states: Mapping[str, NodeState], pool: ThreadPoolExecutor, networks: Sequence[IPNetwork]
     ) -> None:
         self.cluster = cluster
-        self.run = Run(networks)
+        self.run = Run(networks, machines(states.values()))
         self.nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in states]
         self.pods: Sequence[Pod] = cluster.test_pods()
         self.devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ciliumwg.agent.capture.machines import Machines
 from pytest_ciliumwg.agent.capture.pod_filter import parse_network, pod_filter
 from pytest_ciliumwg.agent.capture.pods import (
     PodNetworks,
@@ -60,7 +61,7 @@ CASES: dict[str, tuple[Any, tuple[str, str, int, str, tuple[int, int]] | None]] 
 
 def watch() -> PodWatch:
     ours = frozenset(socket.inet_aton(address) for address in (OURS, "10.244.2.10"))
-    return PodWatch(["left"], PodNetworks(NETWORKS, ours))
+    return PodWatch(["left"], PodNetworks(NETWORKS, ours), Machines())
 
 
 def seen(one: PodWatch) -> list[list[Any]]:

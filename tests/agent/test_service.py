@@ -27,6 +27,7 @@ WATCH = {
     "flows": [[3, "udp", make.A4, make.B4, 20003], [4, "icmp", make.A6, make.B6, 20004]],
     "exclusive": [make.A4, make.A6], "ring": {"block_size": 1 << 20, "blocks": 4},
     "inside": {"device": "cilium_wg0", "headers": True}, "pods": [],
+    "machines": [],
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from pytest_ciliumwg.flows.plan import pod_flow
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
 from pytest_ciliumwg.model.traffic import Flow, Protocol
-from pytest_ciliumwg.model.watch import ControlSeen, Passage
+from pytest_ciliumwg.model.watch import ControlSeen, Foreign, Passage
 
 NODES = ["one", "two"]
 SENT = {
@@ -65,6 +65,7 @@ def reply(*rows: dict[str, Any]) -> dict[str, Any]:
     device = {
         "frames": 9, "kernel_frames": 10, "drops": 1, "truncated": 0,
         "wireguard": {"messages": [], "samples": [SAMPLE], "drops": 4},
+        "foreign": {"flows": 1, "wireguard": 2, "pods": 3},
     }  # fmt: skip
     return {
         "started": 1.0,
@@ -120,6 +121,7 @@ def test_counts_and_errors_are_kept() -> None:
     assert report.errors == ("it began late", "it was cut off")
     device = report.devices["eth0"]
     assert (device.frames, device.kernel_frames, device.drops, device.wireguard_drops) == (9, 10, 1, 4)
+    assert device.foreign == Foreign(flows=1, wireguard=2, pods=3)
 
 
 @pytest.mark.parametrize("blind", [None, "the watch on one did not start: no"])

@@ -41,6 +41,7 @@ def test_requests_that_make_no_sense(operation: str, fields: dict[str, Any]) -> 
 
 WATCH: dict[str, Any] = {
     "op": "watch-start", "job": "w", "secret": "00", "devices": ["left"], "flows": [], "exclusive": [], "pods": [],
+    "machines": [],
     "ring": {"block_size": 4096, "blocks": 2}, "wireguard_port": 51871, "inside": None,
 }  # fmt: skip
 
@@ -52,6 +53,8 @@ WATCH: dict[str, Any] = {
         ({"ring": {"block_size": 1 << 20, "blocks": 1 << 20}}, "a ring of more than 67108864 bytes"),
         ({"devices": ["left"] * 65}, "65 devices are more than 64"),
         ({"exclusive": ["10.0.0.1"] * 20000}, "20000 exclusive are more than 16384"),
+        ({"machines": ["02:00:00:00:00:01"] * 70000}, "70000 machines are more than 65536"),
+        ({"machines": ["02:00:00:00:00"]}, "is no Ethernet address"),
         ({"pods": ["10.0.0.0/8"] * 33}, "33 pods are more than 32"),
         ({"pods": [f"10.{n}.0.0/16" for n in range(20)]}, "more than 16 pod networks"),
     ],

@@ -144,7 +144,7 @@ def test_peer_faults_show_in_the_state(raise_lab: Raise) -> None:
 
 
 WATCH = {"secret": "00" * 32, "flows": [], "exclusive": [], "devices": ["eth0"], "wireguard_port": 51871,
-         "inside": {"device": "cilium_wg0", "headers": False}, "pods": []}  # fmt: skip
+         "inside": {"device": "cilium_wg0", "headers": False}, "pods": [], "machines": []}  # fmt: skip
 
 
 def ask(cluster: LabCluster, **request: object) -> dict[str, object]:

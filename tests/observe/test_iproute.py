@@ -31,6 +31,11 @@ def test_the_device_of_the_userspace_fallback_is_a_tun(state: str) -> None:
     assert {"UP", "NOARP", "POINTOPOINT"} <= link.flags
 
 
+def test_a_device_has_an_ethernet_address_or_none() -> None:
+    macs = {link.name: link.mac for link in links_from_ip(recordings.node("v1.14/on", "ip-addr.json"))}
+    assert (macs["eth0"], macs["lo"], macs["cilium_wg0"]) == ("02:42:ac:12:00:03", "", "")
+
+
 def test_an_empty_object_is_a_device_that_a_filter_left_out() -> None:
     only = '{"ifname":"lo","ifindex":1,"flags":["UP"],"mtu":65536}'
     assert [link.name for link in links_from_ip(f"[{{}},{only},{{}}]")] == ["lo"]

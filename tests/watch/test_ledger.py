@@ -28,6 +28,15 @@ def sighting(at: float) -> dict[str, Any]:
     return {"kind": "sighting", "count": 1, "first": at, "last": at, "frames": [], **where}
 
 
+def test_icmp_errors_that_quote_are_counted_and_are_no_cleartext() -> None:
+    ledger = Ledger(["one"])
+    quoted = [sighting(at) | {"how": "quoted"} for at in (3.0, 2.0, 5.0)]
+    ledger.watched("one", watched(*quoted, quoted[0] | {"flow": 2}))
+    assert not ledger.clear
+    told = {seen.flow: (seen.frames, seen.first_at, seen.last_at) for seen in ledger.quoted.values()}
+    assert told == {1: (3, 2.0, 5.0), 2: (1, 3.0, 3.0)}
+
+
 def kernel(at: float, **other: Any) -> dict[str, Any]:
     parts = {"subject": "x", "verb": "removed", "family": "IPv6", "device": "d", "count": 3}
     return {"kind": "kernel", "at": at, "what": "x was removed"} | parts | other

@@ -11,6 +11,7 @@ import socket
 import struct
 from typing import Any, NamedTuple, Sequence, Tuple
 
+from .machines import Machines
 from .pod_filter import GENEVE_PORT, VXLAN_PORTS, Network, pod_filter
 from .ring import Frame, Ring, read_out
 from .wireguard import address_text
@@ -60,8 +61,11 @@ class PodWatch:
         ValueError: there are too many networks.
     """
 
-    def __init__(self, devices: Sequence[str], pods: PodNetworks) -> None:
+    def __init__(self, devices: Sequence[str], pods: PodNetworks, machines: Machines) -> None:
         self._pods = pods
+        self._machines = machines
+        self.foreign: dict[str, int] = dict.fromkeys(devices, 0)
+        """Packets between machines that are no nodes of this cluster, which are not told apart."""
         self._seen: dict[Conversation, _Seen] = {}
         self._controls: dict[tuple[str, int], None] = {}
         self._forgotten = 0
@@ -82,7 +86,8 @@ class PodWatch:
                     self._take(ring, frame)
 
     def _take(self, ring: Ring, frame: Frame) -> None:
-        found = conversation(ring.memory[frame.start : frame.end])
+        headers = ring.memory[frame.start : frame.end]
+        found = conversation(headers)
         if found is None:
             return
         source, destination, protocol, ports, tunnel = found
@@ -90,6 +95,9 @@ class PodWatch:
             self._controls[ring.device, 4 if len(source) == 4 else 6] = None
             return
         if source in self._pods.ours and destination in self._pods.ours:
+            return
+        if self._machines.are_others(frame, headers):
+            self.foreign[ring.device] += 1
             return
         key = Conversation(source, destination, protocol, ring.device, frame.outgoing, tunnel)
         seen = self._seen.get(key)

@@ -19,7 +19,7 @@ _PACKET_VERSION = 10
 _TPACKET_V3 = 2
 _SO_ATTACH_FILTER = 26
 _ETH_P_ALL = 0x0003
-_PACKET_OUTGOING = 4
+_PACKET_OTHERHOST, _PACKET_OUTGOING = 3, 4
 
 _BLOCK_READY = 1
 _BLOCK_STATUS = struct.Struct("=I")
@@ -55,6 +55,8 @@ class Frame(NamedTuple):
     outgoing: bool
     vlan: int | None
     """The VLAN tag's TCI that the kernel or the device took out of the frame."""
+    overheard: bool = False
+    """Whether it was neither sent by this node nor addressed to it."""
 
 
 class Statistics(NamedTuple):
@@ -138,9 +140,10 @@ class Ring:
             start = at + mac
             if start + kept > end:
                 return
-            outgoing = self.memory[at + _PACKET_TYPE_AT] == _PACKET_OUTGOING
+            kind = self.memory[at + _PACKET_TYPE_AT]
             vlan = tci if status & _VLAN_VALID else None
-            yield Frame(start, start + kept, length, sec + nsec / 1e9, outgoing, vlan)
+            outgoing, overheard = kind == _PACKET_OUTGOING, kind == _PACKET_OTHERHOST
+            yield Frame(start, start + kept, length, sec + nsec / 1e9, outgoing, vlan, overheard)
             if step == 0:
                 return
             at += step

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .frames import FlowIndex, Hit
 from .inside import Inside, Tunnel
+from .machines import Machines
 from .pods import PodNetworks, PodWatch
 from .ring import Frame, OversizeCounter, Ring, read_out
 from .wireguard import MessageCounter
@@ -39,6 +40,8 @@ class Plan(NamedTuple):
     """The inside of the tunnel, if that is watched too."""
     pods: PodNetworks | None = None
     """All pods' networks, if packets between other pods are counted too."""
+    machines: Machines = Machines()
+    """The nodes of the cluster: what is known by addresses alone may be others'."""
 
 
 class Capture:
@@ -50,6 +53,8 @@ class Capture:
 
     def __init__(self, plan: Plan) -> None:
         self._index = plan.flows
+        self._machines = plan.machines
+        self._foreign: dict[str, int] = dict.fromkeys(plan.devices, 0)
         self._inside: Inside | None = None
         self._pods: PodWatch | None = None
         self._unreadable: dict[str, int] = dict.fromkeys(plan.devices, 0)
@@ -58,13 +63,13 @@ class Capture:
         self._oversize: dict[str, OversizeCounter] = {}
         try:
             for device in plan.devices:
-                self._counters[device] = MessageCounter(device, plan.wireguard_port)
+                self._counters[device] = MessageCounter(device, plan.wireguard_port, plan.machines)
                 self._oversize[device] = OversizeCounter(device, plan.block_size)
                 self._rings.append(Ring(device, plan.block_size, plan.blocks))
             if plan.inside is not None:
                 self._inside = Inside(plan.inside, plan.flows, plan.block_size, plan.blocks)
             if plan.pods is not None:
-                self._pods = PodWatch(plan.devices, plan.pods)
+                self._pods = PodWatch(plan.devices, plan.pods, plan.machines)
         except BaseException:
             self._close()
             raise
@@ -97,8 +102,12 @@ class Capture:
         """Find what is ours in a frame; a frame that cannot be read is counted, and does not end the watch."""
         data = ring.memory[frame.start : frame.end]
         try:
-            for hit in self._index.find_all(data):
-                self._found(hit, ring.device, frame, data)
+            hits = self._index.find_all(data)
+            others = [hit for hit in hits if hit.how != "canary"] if self._machines.are_others(frame, data) else ()
+            self._foreign[ring.device] += bool(others)
+            for hit in hits:
+                if hit not in others:
+                    self._found(hit, ring.device, frame, data)
         except (LookupError, ValueError, struct.error):
             self._unreadable[ring.device] += 1
 
@@ -135,7 +144,7 @@ class Capture:
         return f"{ring.device}: capture error {code} (device down or gone)" if code else None
 
     def _devices(self) -> dict[str, dict[str, Any]]:
-        """`{device: {frames, kernel_frames, drops, freezes, truncated, wireguard}}` since the start."""
+        """`{device: {frames, kernel_frames, drops, freezes, truncated, wireguard, foreign}}` since the start."""
         devices: dict[str, dict[str, Any]] = {}
         for ring in self._rings:
             kernel = ring.statistics()
@@ -146,8 +155,17 @@ class Capture:
                 "freezes": kernel.freezes,
                 "truncated": self._oversize[ring.device].count(),
                 "wireguard": self._counters[ring.device].result(),
+                "foreign": self._put_aside(ring.device),
             }
         return devices
+
+    def _put_aside(self, device: str) -> dict[str, int]:
+        """How many frames between machines that are no nodes were like our flows', WireGuard's or other pods'."""
+        return {
+            "flows": self._foreign[device],
+            "wireguard": self._counters[device].foreign,
+            "pods": 0 if self._pods is None else self._pods.foreign[device],
+        }
 
     def _close(self) -> None:
         for ring in self._rings:

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any, NamedTuple, Optional, Tuple
 
 from .ciphertext import Samples
+from .machines import Machines
 from .ring import Filter, Frame, Ring
 
 SNAP = 288
@@ -52,8 +53,11 @@ class MessageCounter:
     and `drops` says so.
     """
 
-    def __init__(self, device: str, port: int) -> None:
+    def __init__(self, device: str, port: int, machines: Machines) -> None:
         self._port = port
+        self._machines = machines
+        self.foreign = 0
+        """Frames between machines that are no nodes of this cluster, which are not counted."""
         self._ring = Ring(device, RING_BLOCK, RING_BLOCKS, port_filter(port))
         self._alike: dict[tuple[bool, tuple[bytes, ...]], _Found] = {}
         self._messages: Counter[_Message] = Counter()
@@ -90,6 +94,9 @@ class MessageCounter:
     def _find(self, memory: mmap.mmap, frame: Frame) -> _Found:
         """What a frame is; frames like one before are not taken apart again."""
         start = frame.start
+        if frame.overheard and self._machines.are_others(frame, memory[start : min(start + 16, frame.end)]):
+            self.foreign += 1
+            return None
         if frame.end - start < _ALIKE6.size:
             return _message(memory, frame, self._port)
         form = _ALIKE4 if memory[start + 12] == 8 else _ALIKE6
