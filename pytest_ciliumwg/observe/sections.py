@@ -6,6 +6,7 @@ empty answer, and output that was cut off is noticed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +14,9 @@ from typing import TypeVar
 from pytest_ciliumwg.errors import ObservationError
 
 _MARK = "@@@"
+_NOT_FOUND = 127
+_MISSING = re.compile(r"([\w./-]+): (?:command )?not found")
+"""How shells complain of a program that they do not find."""
 SHOW = f"""
 exec 3>&1
 show() {{
@@ -58,13 +62,16 @@ class Reader:
         """What one `show` printed.
 
         Raises:
-            ObservationError: it is missing.
+            ObservationError: it is missing, or the program was.
         """
         try:
             output, status, stderr = (self._sections[f"{name}{part}"] for part in ("", " status", " stderr"))
-            return Section(output, int(status), stderr)
+            found = Section(output, int(status), stderr)
         except (KeyError, ValueError):
             raise ObservationError("the output of the node was cut off") from None
+        if found.status == _NOT_FOUND and (program := _MISSING.search(stderr)):
+            raise ObservationError(f"the program `{program[1]}` is missing where the node was looked at")
+        return found
 
     def read(self, field: str, parse: Callable[[], T], otherwise: T) -> T:
         """What `parse` reads from it; where that fails, `otherwise`, and the field is noted as unread."""

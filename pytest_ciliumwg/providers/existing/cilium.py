@@ -13,12 +13,12 @@ from pytest_ciliumwg.observe.cilium import version_from_agent
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
 from pytest_ciliumwg.observe.kubernetes import NodeFacts, node_facts, nodes_from_ciliumnodes
 from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent, agents_of
+from pytest_ciliumwg.providers.existing.agent_tool import ask_agent
 from pytest_ciliumwg.providers.existing.discovery import find_names
 from pytest_ciliumwg.providers.existing.endpoints import Endpoints
 from pytest_ciliumwg.providers.existing.names import Hints, Names
-from pytest_ciliumwg.providers.existing.node_observer import AGENT_TOOL
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
-from pytest_ciliumwg.providers.kubernetes.remote import Place, run_in
+from pytest_ciliumwg.providers.kubernetes.remote import Place
 from pytest_ciliumwg.waiting import for_each
 
 EXEC_SECONDS = 60.0
@@ -128,8 +128,7 @@ class Cilium:
         return self._version_at(Place(self.namespace, pod, self.names.container))
 
     def _version_at(self, place: Place) -> str:
-        script = f"{AGENT_TOOL}\nagent version -o json"
-        done = run_in(self.kube, place, ["sh", "-c", script], timeout=EXEC_SECONDS)
+        done = ask_agent(self.kube, place, "version", "-o", "json", timeout=EXEC_SECONDS)
         if done.status != 0:
             raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {done.complaint}")
         try:

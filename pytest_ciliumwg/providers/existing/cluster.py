@@ -30,7 +30,7 @@ from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
-from pytest_ciliumwg.providers.kubernetes.remote import run_in
+from pytest_ciliumwg.providers.kubernetes.remote import NoProgramError, run_in
 
 SETTLE_SECONDS = 10.0
 
@@ -158,6 +158,8 @@ class ExistingCluster:
             published = self._published(node)
             place = self._cilium.agent(node)
             done = run_in(self._kube, place, ["sh", "-c", observation_script(families)], timeout=EXEC_SECONDS)
+        except NoProgramError as error:
+            return unseen(node, f"{error}, which looking at the node from there needs")
         except ProviderError as error:
             return unseen(node, str(error))
         if done.status != 0:

@@ -15,20 +15,11 @@ from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, NodeParts, requi
 from pytest_ciliumwg.observe.sections import Reader
 from pytest_ciliumwg.observe.tc import redirects_from_bpftool, redirects_from_tc
 from pytest_ciliumwg.observe.wireguard import DEVICE
+from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL
 from pytest_ciliumwg.providers.existing.native_devices import native_devices
 
 FIELDS = ("link", "wireguard", "peers", "rules", "routes", "redirects", "native_devices", "rp_filter", "fwmark")
 _NO_FWMARK = "the agent's `debuginfo` does not tell the device's firewall mark"
-
-AGENT_TOOL = """
-agent() {
-    for tool in cilium-dbg cilium; do
-        if command -v $tool >/dev/null 2>&1; then $tool "$@"; return; fi
-    done
-    echo "the agent's container has neither cilium-dbg nor cilium" >&2; return 127
-}
-"""
-"""Defines `agent`, the agent's own tool: `cilium` up to 1.14, later `cilium-dbg`."""
 
 _TC = """
 filters() {
@@ -95,7 +86,10 @@ def _redirects(reader: Reader) -> tuple[Redirect, ...]:
     try:
         return redirects_from_bpftool(reader.section("bpftool").good())
     except ObservationError as error:
-        shown = _tc_redirects(reader.section("tc").good())
+        try:
+            shown = _tc_redirects(reader.section("tc").good())
+        except ObservationError as other:
+            raise ObservationError(f"{error}; {other}") from None
         if not shown:
             raise ObservationError(f"bpftool: {error}; and tc shows no program, but it cannot show all") from None
         return shown

@@ -8,6 +8,7 @@ and how it proves who we are is the library's.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,14 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, STDERR, STATUS = 0, 1, 2, 3
+_NO_PROGRAM = re.compile(r"executable file not found|: no such file or directory")
+"""What container runtimes say of a command whose program is not in the image."""
 _CHUNK = 1 << 15
 """Bytes of standard input in one message; what every server takes."""
+
+
+class NoProgramError(KubeError):
+    """The image of a container has not the program that was to run there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,8 @@ class _Conversation:
         raise self._broken("the connection ended before the command did")
 
     def _done(self, status: int | str) -> Done:
+        if isinstance(status, str) and _NO_PROGRAM.search(status):
+            raise NoProgramError(f"the image of {self.place} has no `{self.command[0]}`")
         if isinstance(status, str):
             # The node's container runtime could not do it, for instance because the container is restarting.
             raise KubeError(f"cannot {self.doing}: {status}", passing=True)
