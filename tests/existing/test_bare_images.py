@@ -60,7 +60,7 @@ def test_no_shell_and_no_tool(recorded: MakeDouble, tmp_path: Path) -> None:
         (["bpftool", "tc"], {"redirects"}, "the program `bpftool` is missing .*; the program `tc` is missing"),
     ],
 )
-def test_no_program(  # noqa: PLR0913 - two fixtures more than most
+def test_no_program(
     recorded: MakeDouble,
     connect: Connect,
     tmp_path: Path,

@@ -13,8 +13,8 @@ from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.observe.cilium import encryption_from_status_json
 from pytest_ciliumwg.observe.kubernetes import PodFacts, node_facts, pod_facts
 from pytest_ciliumwg.providers.base import Progress
-from pytest_ciliumwg.providers.existing.names import AGENT_CONTAINER, AGENT_LABELS
 from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL
+from pytest_ciliumwg.providers.existing.names import AGENT_CONTAINER, AGENT_LABELS
 from pytest_ciliumwg.providers.kind.spec import NAMESPACE, KindSpec
 from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
 from pytest_ciliumwg.waiting import wait_for
