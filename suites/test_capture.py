@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_ciliumwg.agent.capture.controls import BROADCAST, WAYS
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.model.place import Place
@@ -112,14 +113,17 @@ def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) 
         if watch.errors:
             verify.unmeasured(Place.of_node(node), watch.errors[0])
             continue
-        seen = {(control.phase, control.sender) for control in watch.controls if not control.outgoing}
+        arrived = [control for control in watch.controls if not control.outgoing and control.sender != node]
+        seen = {(control.phase, control.sender) for control in arrived}
+        if ways := sorted({control.way for control in arrived} - {BROADCAST}):
+            verify.note(Place.of_node(node), f"control canaries came by {', '.join(ways)}")
         for sender in watches:
             for phase, when in PHASES.items() if sender != node else ():
                 verify(
                     (phase, sender) in seen,
                     where=Place.of_node(node, detail=when).concerning([sender]),
                     expected=f"the control canary of {sender}",
-                    seen="not seen",
+                    seen=f"not seen, though it was sent by {', '.join((BROADCAST, *WAYS))}",
                     meaning=BLIND,
                 )
 

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import threading
 import time
 from typing import Any, Callable, Dict, TypeVar
 
 from . import canary
 from .capture.continuous import ContinuousWatch, Heartbeat
+from .capture.controls import WAYS, send_control
 from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
 from .capture.inside import Tunnel, send_inside
 from .capture.machines import Machines, packed_address
+from .capture.packets import packed
 from .capture.pod_filter import parse_network
 from .capture.pods import PodNetworks, send_pod_controls
 from .capture.rings import Plan
-from .capture.watch import Watch, send_control
+from .capture.watch import Watch
 from .traffic.sender import Sender
 from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 5
+VERSION = 6
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
 _LONGEST_WAIT = 30.0
 _LARGEST_RING = 64 << 20
-_MOST = {"devices": 64, "flows": 1 << 18, "exclusive": 1 << 14, "pods": 32, "machines": 1 << 16}
+_MOST = {"devices": 64, "flows": 1 << 18, "exclusive": 1 << 14, "pods": 32, "pod_controls": 2, "machines": 1 << 16}
 """Lengths of a watch's lists: what a cluster of thousands of nodes needs, and no more."""
 _PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
 
@@ -61,6 +62,7 @@ class Jobs:
             "watch-start": self._watch_start,
             "watch-peek": self._watch_peek,
             "watch-collect": self._watch_collect,
+            "watch-pulse": self._watch_pulse,
             "watch-stop": self._watch_stop,
             "control": self._control,
             "serve": self._serve,
@@ -95,6 +97,10 @@ class Jobs:
     def _watch_collect(self, request: Request) -> Reply:
         return _named(self._continuous, request).collect(int(request["acknowledged"]))
 
+    def _watch_pulse(self, request: Request) -> Reply:
+        _named(self._continuous, request).send_by(_ways(request["ways"]))
+        return {}
+
     def _watch_stop(self, request: Request) -> Reply:
         if str(request["job"]) in self._continuous:
             return _named(self._continuous, request).stop(int(request["acknowledged"]))
@@ -103,12 +109,13 @@ class Jobs:
 
     def _control(self, request: Request) -> Reply:
         token = _canaries(request).make(int(request["number"]), canary.CONTROL)
-        problems = send_control(list(request["devices"]), token, list(request["targets"]))
+        targets, ways = list(request["targets"]), _ways(request["ways"])
+        problems, unreached = send_control(list(request["devices"]), token, targets, ways)
         # A device that is not there is told by the watch: nothing can be inside it.
         send_inside(str(request["inside"]), token)
-        networks = [parse_network(str(network)) for network in request["pods"]]
-        send_pod_controls([str(device) for device in request["devices"]], networks)
-        return {"problems": problems}
+        addresses = [packed(str(address)) for address in request["pod_controls"]]
+        send_pod_controls([str(device) for device in request["devices"]], addresses)
+        return {"problems": problems, "unreached": unreached}
 
     def _serve(self, request: Request) -> Reply:
         with self._lock:
@@ -163,8 +170,9 @@ def _plan(request: Request) -> Plan:
             raise ValueError(f"{len(request[name])} {name} are more than {most}")
     if int(ring["block_size"]) * int(ring["blocks"]) > _LARGEST_RING:
         raise ValueError(f"a ring of more than {_LARGEST_RING} bytes")
-    exclusive = frozenset(_packed(str(address)) for address in request["exclusive"])
+    exclusive = frozenset(packed(str(address)) for address in request["exclusive"])
     networks = [parse_network(str(network)) for network in request["pods"]]
+    controls = [packed(str(address)) for address in request["pod_controls"]]
     return Plan(
         devices=[str(device) for device in request["devices"]],
         flows=FlowIndex(_canaries(request), [_flow_row(row) for row in request["flows"]], exclusive),
@@ -172,7 +180,7 @@ def _plan(request: Request) -> Plan:
         blocks=int(ring["blocks"]),
         wireguard_port=int(request["wireguard_port"]),
         inside=None if inside is None else Tunnel(str(inside["device"]), bool(inside["headers"])),
-        pods=PodNetworks(networks, exclusive) if networks else None,
+        pods=PodNetworks(networks, exclusive, controls) if networks else None,
         machines=Machines(frozenset(packed_address(str(address)) for address in request["machines"])),
     )
 
@@ -183,7 +191,15 @@ def _canaries(request: Request) -> canary.Canaries:
 
 def _pulse(fields: dict[str, Any]) -> Heartbeat:
     targets = [str(target) for target in fields["targets"]]
-    return Heartbeat(int(fields["node"]), int(fields["first"]), float(fields["period"]), targets)
+    ways = _ways(fields["ways"])
+    return Heartbeat(int(fields["node"]), int(fields["first"]), float(fields["period"]), targets, ways)
+
+
+def _ways(names: list[Any]) -> list[str]:
+    for name in names:
+        if name not in WAYS:
+            raise ValueError(f"control canaries go by {', '.join(WAYS)}, not by {name}")
+    return [str(name) for name in names]
 
 
 def _flow_row(row: list[Any]) -> Any:
@@ -191,8 +207,4 @@ def _flow_row(row: list[Any]) -> Any:
     number = _PROTOCOLS[protocol]
     if number == ICMP and ":" in source:
         number = ICMP6
-    return int(flow), number, _packed(source), _packed(destination), int(port)
-
-
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    return int(flow), number, packed(source), packed(destination), int(port)

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.errors import AgentError
-from pytest_ciliumwg.model.cluster import IPNetwork
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Node
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.base import AgentTransport
@@ -41,7 +41,9 @@ class Heartbeat:
     period: float
     """Seconds between two of them."""
     targets: Sequence[str]
-    """Where they go as datagrams, beside the broadcast on each device."""
+    """The other nodes' addresses, to which they go beside the broadcast on each device."""
+    ways: Sequence[str]
+    """How they go there."""
 
 
 class Run:
@@ -57,6 +59,13 @@ class Run:
         self.secret = secrets.token_hex(canary.SECRET_SIZE)
         self.job = secrets.token_hex(canary.PREFIX_SIZE)
         self._canaries = canary.Canaries.of(bytes.fromhex(self.secret))
+
+    def pod_controls(self, node: Node) -> list[str]:
+        """The addresses of control packets between pods on a node: of its own pod networks, where it has some."""
+        first: dict[IPFamily, IPAddress] = {}
+        for network in (*node.pod_cidrs, *self.pod_networks):
+            first.setdefault(IPFamily.of(network), network.network_address)
+        return [str(first[family]) for family in dict.fromkeys(map(IPFamily.of, self.pod_networks))]
 
     def token(self, flow: Flow, mark: int) -> str:
         """The flow's canary, in hex."""
@@ -106,15 +115,21 @@ class Agent:
         reply = self.ask("mtu", destinations=list(destinations))
         return {address: int(mtu) for address, mtu in reply["mtus"].items()}
 
-    def start_watch(self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> None:
-        """Begin to watch; a repeated call changes nothing."""
-        self.ask("watch-start", **_watch(run, devices, flows, wireguard_port))
+    def start_watch(
+        self, run: Run, node: Node, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int
+    ) -> None:
+        """Begin to watch a node; a repeated call changes nothing."""
+        self.ask("watch-start", **_watch(run, node, devices, flows, wireguard_port))
 
     def start_continuous_watch(
-        self, run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int, pulse: Heartbeat
+        self, run: Run, node: Node, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int, pulse: Heartbeat
     ) -> None:
         """Begin to watch until it is stopped, with control canaries all the time; a repeated call changes nothing."""
-        self.ask("watch-start", **_watch(run, devices, flows, wireguard_port), pulse=asdict(pulse))
+        self.ask("watch-start", **_watch(run, node, devices, flows, wireguard_port), pulse=asdict(pulse))
+
+    def send_pulse_by(self, run: Run, ways: Sequence[str]) -> None:
+        """Let the control canaries of a continuous watch go to the other nodes by these ways from now on."""
+        self.ask("watch-pulse", job=run.job, ways=list(ways))
 
     def collect_watch(self, run: Run, acknowledged: int) -> Reply:
         """Fetch what a continuous watch has logged; the agent drops entries that are acknowledged."""
@@ -147,18 +162,24 @@ class Agent:
         """End the watch and fetch what it saw."""
         return self.ask("watch-stop", job=run.job)
 
-    def send_control(self, run: Run, number: int, devices: Sequence[str], targets: Sequence[str]) -> list[str]:
-        """Send a control canary, inside the tunnel too; returns what went wrong outside, a sentence each."""
+    def send_control(
+        self, run: Run, node: Node, number: int, devices: Sequence[str], targets: Sequence[str], ways: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        """Send a control canary from a node, inside the tunnel too.
+
+        Returns what went wrong on devices, and on the ways to targets, a sentence each.
+        """
         reply = self.ask(
             "control",
             secret=run.secret,
             number=number,
             devices=list(devices),
             targets=list(targets),
+            ways=list(ways),
             inside=DEVICE,
-            pods=[str(network) for network in run.pod_networks],
+            pod_controls=run.pod_controls(node),
         )
-        return [str(problem) for problem in reply["problems"]]
+        return [str(problem) for problem in reply["problems"]], [str(problem) for problem in reply["unreached"]]
 
     def serve(self, run: Run, flows: Iterable[Flow], part: str = "serve") -> dict[int, str]:
         """Listen for flows; returns flow id → why it cannot be served. `part` tells several servings apart."""
@@ -233,7 +254,7 @@ def _sent(run: Run, flow: Flow) -> dict[str, Any]:
     }
 
 
-def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> dict[str, Any]:
+def _watch(run: Run, node: Node, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> dict[str, Any]:
     """The fields that begin a watch.
 
     The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
@@ -251,4 +272,5 @@ def _watch(run: Run, devices: Sequence[str], flows: Sequence[Flow], wireguard_po
         "wireguard_port": wireguard_port,
         "pods": [str(network) for network in run.pod_networks],
         "machines": run.machines,
+        "pod_controls": run.pod_controls(node),
     }

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.capture.controls import way_of
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import Event
@@ -139,7 +140,8 @@ def kernel_event(node: str, entry: Row, since: float, at: float) -> Event:
 def _control(row: Row, nodes: Sequence[str]) -> ControlSeen:
     index, phase = divmod(row["flow"], 2)
     sender = nodes[index] if index < len(nodes) else f"node {index}"
-    return ControlSeen(sender=sender, phase=phase, device=row["device"], outgoing=row["outgoing"])
+    way = way_of(row["layers"])
+    return ControlSeen(sender=sender, phase=phase, device=row["device"], outgoing=row["outgoing"], way=way)
 
 
 def device_reports(devices: Row) -> dict[str, DeviceReport]:

@@ -71,6 +71,7 @@ def plan_paths(
         takes_part = all(by_name[node].encryption_key for node in (source.node, destination.node))
         for path, sender, server in ends:
             flows += _path(path, sender, server, families, path in promised and takes_part, numbers)
+    for source, destination in with_next(pods):  # each Service once: all of its flows come to one port
         # A Service's address is translated before the packet leaves the node, so this is pod to pod on the wire.
         service = _End(destination.key, destination.node, tuple(services.get(destination.key, ())))
         through = _path("pod-to-service", _pod(source), service, families, "pod-to-pod" in promised, numbers)

@@ -117,6 +117,8 @@ class ControlSeen:
     """0 before the flows, 1 after them."""
     device: str
     outgoing: bool
+    way: str
+    """How it came, such as `ICMP echo`: the first way by which it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

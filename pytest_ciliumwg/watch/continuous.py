@@ -26,6 +26,7 @@ from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.cluster_observer import Observer
+from pytest_ciliumwg.watch.control_ways import ControlWays
 from pytest_ciliumwg.watch.differences import in_order
 from pytest_ciliumwg.watch.followers import PATIENCE, StreamFollower, WatchFollower
 from pytest_ciliumwg.watch.ledger import Ledger
@@ -40,6 +41,8 @@ LATE_HEARTBEATS = 10
 """How many periods a heartbeat may be late: on a busy node other processes have the processors."""
 NODES_PER_HEARTBEAT_SECOND = 20
 """Larger clusters send heartbeats more slowly, because every node hears every other."""
+WAY_PERIODS = 4.0
+"""How many periods control canaries have to arrive everywhere, before they are sent by one more way."""
 READY_SECONDS = 20.0
 """How long it may take until all watches hear each other and all flows are answered."""
 CHURN_RATE = 200.0
@@ -89,6 +92,7 @@ class ContinuousWatch:
         self.flows: dict[int, Flow] = {flow.id: flow for flow in flows}
         heartbeat_period = max(PERIOD, len(self._nodes) / NODES_PER_HEARTBEAT_SECOND)
         self.ledger = Ledger([node.name for node in self._nodes], longest_pause=LATE_HEARTBEATS * heartbeat_period)
+        self._ways = ControlWays()
         self._watches = self._follow_watches(port, heartbeat_period)
         self._streams = {pod.node: self._follow_stream(pod, rate) for pod in self._pods}
         self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes])
@@ -107,10 +111,11 @@ class ContinuousWatch:
                 cluster=self.cluster,
                 run=self.run,
                 ledger=self.ledger,
-                node=node.name,
+                node=node,
                 index=index,
                 devices=self.devices[node.name],
                 targets=[str(ip) for peer in self._nodes if peer is not node for ip in peer.addresses],
+                ways=self._ways,
                 flows=self.flows,
                 port=port,
                 period=period,
@@ -150,7 +155,7 @@ class ContinuousWatch:
         self._progress(f"watching {len(self._watches)} nodes continuously, {len(self.flows)} flows")
         self._each("the watch on a node did not start", [watch.start for watch in self._watches.values()])
         self._thread.start()
-        self._until(self._who_is_deaf)
+        self._hear_each_other(WAY_PERIODS * max(watch.period for watch in self._watches.values()))
         streams = self._streams.values()
         self._each("a test pod cannot serve", [stream.serve for stream in streams])
         self._each("a test pod cannot open WireGuard sessions", [stream.open_sessions for stream in streams])
@@ -283,6 +288,12 @@ class ContinuousWatch:
         failed = [why for why in self._pool.map(attempt, calls) if why]
         if failed:
             raise NotSteadyError(f"{what}: {failed[0]}")
+
+    def _hear_each_other(self, seconds: float) -> None:
+        """Wait until all watches hear each other; after these seconds without it, try one more way."""
+        while wait_for(self._who_is_deaf, seconds=seconds, poll=_TICK, sleep=self._ending.wait) and self._ways.widen():
+            self._each("a node agent does not answer", [watch.use_ways for watch in self._watches.values()])
+        self._until(self._who_is_deaf)
 
     def _until(self, why_not: Callable[[], str]) -> None:
         """Wait until nothing is missing any more."""

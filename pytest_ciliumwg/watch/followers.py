@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from pytest_ciliumwg.agent_client.client import Agent, Heartbeat, JobGoneError, Run
 from pytest_ciliumwg.errors import AgentError, ProviderError
 from pytest_ciliumwg.flows.continuous import interval
-from pytest_ciliumwg.model.cluster import Pod
+from pytest_ciliumwg.model.cluster import Node, Pod
 from pytest_ciliumwg.model.timeline import BlindInterval
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.providers.base import AgentTransport, Cluster
+from pytest_ciliumwg.watch.control_ways import ControlWays
 from pytest_ciliumwg.watch.ledger import Ledger
 from pytest_ciliumwg.watch.one_shot import FIRST_SECONDS, INTERVAL
 
@@ -31,11 +32,13 @@ class WatchFollower:
     cluster: Cluster
     run: Run
     ledger: Ledger
-    node: str
+    node: Node
     index: int
     devices: Sequence[str]
     targets: Sequence[str]
-    """Where its control canaries go as datagrams."""
+    """The other nodes' addresses, where its control canaries go."""
+    ways: ControlWays
+    """How they go there; all nodes use the same."""
     flows: Mapping[int, Flow]
     port: int
     period: float
@@ -53,11 +56,25 @@ class WatchFollower:
         Raises:
             AgentError: the agent does not answer, or cannot watch.
         """
-        pulse = Heartbeat(node=self.index, first=self._first_pulse, period=self.period, targets=self.targets)
-        agent = self._agent()
-        agent.start_continuous_watch(self.run, self.devices, list(self.flows.values()), self.port, pulse)
+        pulse = Heartbeat(
+            node=self.index,
+            first=self._first_pulse,
+            period=self.period,
+            targets=self.targets,
+            ways=self.ways.used,
+        )
+        flows = list(self.flows.values())
+        self._agent().start_continuous_watch(self.run, self.node, self.devices, flows, self.port, pulse)
         self._acknowledged = 0
         self._first_pulse += _PULSES_SKIPPED + int(time.time() - self._seen_alive if self._seen_alive else 0)
+
+    def use_ways(self) -> None:
+        """Let its control canaries go by all ways that are in use now.
+
+        Raises:
+            AgentError: the agent does not answer.
+        """
+        self._agent().send_pulse_by(self.run, self.ways.used)
 
     def poll(self) -> None:
         """Fetch what is new."""
@@ -86,12 +103,12 @@ class WatchFollower:
                 self._went_blind(time.time(), f"its watch gave no result: {error}")
 
     def _agent(self) -> Agent:
-        return Agent(self.cluster.node_agent(self.node))
+        return Agent(self.cluster.node_agent(self.node.name))
 
     def _take(self, asked: float, reply: Mapping[str, object]) -> None:
         received = time.time()
-        self.ledger.answered(self.node, asked, float(str(reply["now"])), received)
-        self.ledger.watched(self.node, reply)
+        self.ledger.answered(self.node.name, asked, float(str(reply["now"])), received)
+        self.ledger.watched(self.node.name, reply)
         self._acknowledged = last_of(reply, self._acknowledged)
         self._seen_alive, self.trouble = asked, ""
 
@@ -103,10 +120,10 @@ class WatchFollower:
             return
         now = time.time()
         self._went_blind(now, "its node agent was restarted")
-        self.ledger.happened("watch-restarted", "the node agent was restarted", self.node, self._seen_alive, now)
+        self.ledger.happened("watch-restarted", "the node agent was restarted", self.node.name, self._seen_alive, now)
 
     def _went_blind(self, until: float, why: str) -> None:
-        blind = _blind(self.node, self._seen_alive, until, why)
+        blind = _blind(self.node.name, self._seen_alive, until, why)
         self.ledger.keep("blind intervals", self.ledger.blind, blind)
 
 

@@ -25,6 +25,7 @@ from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.providers.base import Cluster, Progress, read
 from pytest_ciliumwg.waiting import wait_for
+from pytest_ciliumwg.watch.control_ways import ControlWays
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class _Watching:
         self.not_served: dict[int, str] = {}
         """Flow → why our own agent could not serve it."""
         self.blind: dict[str, str] = {}
+        self.ways = ControlWays()
         self._pool = pool
 
     def each(self, agents: Mapping[str, Agent], ask: Callable[[str, Agent], T]) -> dict[str, T | AgentError]:
@@ -75,33 +77,52 @@ class _Watching:
         return dict(zip(agents, self._pool.map(ask_one, agents.items()), strict=True))
 
     def start_watches(self, flows: Sequence[Flow], port: int) -> None:
-        started = self.each(self.watchers, lambda name, it: it.start_watch(self.run, self.devices[name], flows, port))
+        by_name = {node.name: node for node in self.nodes}
+        started = self.each(
+            self.watchers, lambda name, it: it.start_watch(self.run, by_name[name], self.devices[name], flows, port)
+        )
         for name, answer in started.items():
             if isinstance(answer, AgentError):
                 self.blind[name] = f"the watch on {name} did not start: {answer}"
 
     def exchange_controls(self, phase: int) -> None:
-        """Send control canaries from all nodes until each has arrived everywhere, or time is up."""
+        """Send control canaries from all nodes until each has arrived everywhere, or time and ways are used up."""
         numbers = {node.name: control_number(index, phase) for index, node in enumerate(self.nodes)}
-        targets = {node.name: [str(ip) for ip in node.addresses] for node in self.nodes}
-
-        def send(name: str, agent: Agent) -> list[str]:
-            others = [ip for peer, ips in targets.items() if peer != name for ip in ips]
-            return agent.send_control(self.run, numbers[name], self.devices[name], others)
-
-        def underway() -> str:
-            seen = self.each(self.watchers, lambda _, agent: agent.controls_seen(self.run))
-            wanted = set(numbers.values())
-            deaf = [n for n, s in seen.items() if isinstance(s, AgentError) or not wanted - {numbers[n]} <= s]
-            return ", ".join(deaf)
-
         deadline = time.monotonic() + max(CONTROL_SECONDS, self.cluster.settle_seconds)
-        while time.monotonic() < deadline:
-            for name, answer in self.each(self.watchers, send).items():
-                failed = [str(answer)] if isinstance(answer, AgentError) else [f"{name}: {why}" for why in answer]
-                self.problems.extend(Problem(name, why) for why in failed)
-            if not wait_for(underway, seconds=0.5, poll=0.02):
+        unreached: list[Problem] = []
+        more = True
+        while more or time.monotonic() < deadline:
+            unreached = self._send_controls(numbers)
+            if not wait_for(lambda: self._deaf(numbers), seconds=0.5, poll=0.02):
                 return
+            more = self.ways.widen()
+        self.problems.extend(unreached)
+
+    def _send_controls(self, numbers: Mapping[str, int]) -> list[Problem]:
+        """Send one from each node; returns what went wrong on the ways to others."""
+        by_name = {node.name: node for node in self.nodes}
+
+        def send(name: str, agent: Agent) -> tuple[list[str], list[str]]:
+            others = [str(ip) for node in self.nodes if node.name != name for ip in node.addresses]
+            return agent.send_control(
+                self.run, by_name[name], numbers[name], self.devices[name], others, self.ways.used
+            )
+
+        unreached: list[Problem] = []
+        for name, answer in self.each(self.watchers, send).items():
+            if isinstance(answer, AgentError):
+                self.problems.append(Problem(name, str(answer)))
+                continue
+            self.problems.extend(Problem(name, f"{name}: {why}") for why in answer[0])
+            unreached.extend(Problem(name, f"{name}: {why}") for why in answer[1])
+        return unreached
+
+    def _deaf(self, numbers: Mapping[str, int]) -> str:
+        """The nodes that have not heard all others yet."""
+        seen = self.each(self.watchers, lambda _, agent: agent.controls_seen(self.run))
+        wanted = set(numbers.values())
+        deaf = [n for n, s in seen.items() if isinstance(s, AgentError) or not wanted - {numbers[n]} <= s]
+        return ", ".join(deaf)
 
     def serve(self, flows: Sequence[Flow]) -> None:
         by_pod = _by(flows, lambda flow: flow.destination_pod)

@@ -51,7 +51,7 @@ def start() -> Iterator[Start]:
     def begin(
         devices: tuple[str, ...] = ("left",), block_size: int = 1 << 17, blocks: int = 64, period: float = 3600.0
     ) -> tuple[ContinuousWatch, Reader]:
-        pulse = Heartbeat(7, 0, period, [])
+        pulse = Heartbeat(7, 0, period, [], [])
         watch = ContinuousWatch(Plan(list(devices), make.index(), block_size, blocks, 51871), pulse)
         watches.append(watch)
         return watch, Reader(watch.collect)
@@ -243,11 +243,13 @@ def ask(agent: Agent, **request: Any) -> dict[str, Any]:
 
 def test_requests_of_a_continuous_watch() -> None:
     agent = Agent()
-    begin = dict(WATCH, pulse={"node": 3, "first": 0, "period": 0.2, "targets": ["127.0.0.1"]})
+    begin = dict(WATCH, pulse={"node": 3, "first": 0, "period": 0.2, "targets": ["127.0.0.1"], "ways": ["ICMP echo"]})
     first = ask(agent, **begin)
     assert ask(agent, **begin) == first
     reader = Reader(lambda seen: ask(agent, op="watch-collect", job="w", acknowledged=seen))
     reader.until(bool, "pulse")
+    assert ask(agent, op="watch-pulse", job="w", ways=["TCP to port 4240"]) == {"ok": True}
+    assert "not by pigeon" in ask(agent, op="watch-pulse", job="w", ways=["pigeon"])["error"]
     assert set(reader.read()) == {"ok", "now", "started", "entries", "overflow", "devices", "inside", "pods"}
     end = ask(agent, op="watch-stop", job="w", acknowledged=0)
     assert end["stopped"] == end["now"]
@@ -257,7 +259,7 @@ def test_requests_of_a_continuous_watch() -> None:
 
 @pytest.mark.parametrize(("node", "period"), [(4096, 1), (0, 0), (-1, 1)])
 def test_a_pulse_that_makes_no_sense_is_refused(node: int, period: int) -> None:
-    reply = ask(Agent(), **dict(WATCH, pulse={"node": node, "first": 0, "period": period, "targets": []}))
+    reply = ask(Agent(), **dict(WATCH, pulse={"node": node, "first": 0, "period": period, "targets": [], "ways": []}))
     assert "a pulse needs a node from 0 to 4095" in reply["error"]
 
 
@@ -269,9 +271,10 @@ def test_a_pulse_of_any_kind_is_answered(pulse: Any) -> None:
 def test_an_agent_that_was_restarted_is_told_apart() -> None:
     agent = Agent()
     for op in (
-        "watch-peek", "watch-collect", "watch-stop", "serve-stop", "collect", "stream-collect", "stream-stop",
+        "watch-peek", "watch-collect", "watch-pulse", "watch-stop", "serve-stop", "collect", "stream-collect",
+        "stream-stop",
     ):  # fmt: skip
-        reply = ask(agent, op=op, job="w", acknowledged=0, wait=0)
+        reply = ask(agent, op=op, job="w", acknowledged=0, wait=0, ways=[])
         assert not reply["ok"]
         assert reply["code"] == NO_JOB
         assert reply["error"].startswith("there is no job w here")

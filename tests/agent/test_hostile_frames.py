@@ -55,7 +55,7 @@ def test_a_watch_outlives_truncated_frames_and_goes_on_counting() -> None:
 
 @pytest.mark.usefixtures("netns")
 def test_a_continuous_watch_outlives_truncated_frames() -> None:
-    watch = ContinuousWatch(Plan(["left"], make.index(), 1 << 20, 4, 51871), Heartbeat(1, 0, 10.0, []))
+    watch = ContinuousWatch(Plan(["left"], make.index(), 1 << 20, 4, 51871), Heartbeat(1, 0, 10.0, [], []))
     send(*truncated())
     send(UDP4 / make.payload(make.UDP_FLOW, 64))
     entries: list[dict[str, Any]] = watch.stop(0)["entries"]

@@ -35,7 +35,7 @@ def own() -> bytes:
 
 def report(*frames: bytes, nodes: tuple[str, ...] = (NODE,)) -> dict[str, Any]:
     machines = Machines(frozenset([own(), *map(packed_address, nodes)])) if nodes else Machines()
-    networks = PodNetworks([parse_network("10.244.0.0/16")], frozenset(map(socket.inet_aton, (make.A4, make.B4))))
+    networks = PodNetworks([parse_network("10.244.0.0/16")], frozenset(map(socket.inet_aton, (make.A4, make.B4))), [])
     watch = Watch(Plan(["left"], make.index(), 1 << 20, 4, 51871, pods=networks, machines=machines))
     send(*frames)
     return watch.stop()

@@ -16,7 +16,6 @@ from pytest_ciliumwg.agent.capture.pods import (
     PodNetworks,
     PodWatch,
     conversation,
-    first_of_each_family,
     send_pod_controls,
 )
 
@@ -24,6 +23,7 @@ from . import frames_made as make
 from .test_watch import send
 
 NETWORKS = [parse_network("10.244.0.0/16"), parse_network("fd00:10:244::/48")]
+CONTROLS = [address for address, _ in NETWORKS]
 SECRET = make.Raw(b"nobody else's business " * 40)
 A, B, OURS = "10.244.1.11", "10.244.2.11", "10.244.1.10"
 A6, B6 = "fd00:10:244:1::b", "fd00:10:244:2::b"
@@ -61,7 +61,7 @@ CASES: dict[str, tuple[Any, tuple[str, str, int, str, tuple[int, int]] | None]] 
 
 def watch() -> PodWatch:
     ours = frozenset(socket.inet_aton(address) for address in (OURS, "10.244.2.10"))
-    return PodWatch(["left"], PodNetworks(NETWORKS, ours), Machines())
+    return PodWatch(["left"], PodNetworks(NETWORKS, ours, CONTROLS), Machines())
 
 
 def seen(one: PodWatch) -> list[list[Any]]:
@@ -108,7 +108,7 @@ def test_what_runs_between_test_pods_is_left_to_the_flows() -> None:
 @pytest.mark.usefixtures("netns")
 def test_the_control_packet_is_seen_and_is_no_conversation() -> None:
     one = watch()
-    send_pod_controls(["left"], NETWORKS)
+    send_pod_controls(["left"], CONTROLS)
     one.drain()
     assert one.report() == {"missed": 0, "controls": [("left", 4), ("left", 6)], "conversations": []}
     one.close()
@@ -150,9 +150,3 @@ def test_a_filter_has_room_for_sixteen_networks_of_a_family() -> None:
     assert len(pod_filter(many)) < 4096
     with pytest.raises(ValueError, match="more than 16 pod networks"):
         pod_filter([*many, parse_network("11.0.0.0/8")])
-
-
-def test_the_first_of_each_family() -> None:
-    networks = [parse_network(text) for text in ("10.0.0.0/8", "11.0.0.0/8", "fd00::/64")]
-    first = {len(address): (address, bits) for address, bits in first_of_each_family(networks)}
-    assert first == {4: networks[0], 16: networks[2]}

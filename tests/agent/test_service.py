@@ -26,7 +26,7 @@ WATCH = {
     "op": "watch-start", "job": "w", "secret": make.SECRET.hex(), "devices": ["left"], "wireguard_port": 51871,
     "flows": [[3, "udp", make.A4, make.B4, 20003], [4, "icmp", make.A6, make.B6, 20004]],
     "exclusive": [make.A4, make.A6], "ring": {"block_size": 1 << 20, "blocks": 4},
-    "inside": {"device": "cilium_wg0", "headers": True}, "pods": [],
+    "inside": {"device": "cilium_wg0", "headers": True}, "pods": [], "pod_controls": [],
     "machines": [],
 }  # fmt: skip
 
@@ -41,8 +41,8 @@ def test_a_repeated_request_finds_the_job_that_it_began() -> None:
     first = ask(agent, **WATCH)
     assert ask(agent, **WATCH) == first
     control = {"op": "control", "secret": make.SECRET.hex(), "number": 6, "devices": ["right"], "targets": [],
-               "inside": "cilium_wg0", "pods": []}  # fmt: skip
-    assert ask(agent, **control) == {"ok": True, "problems": []}
+               "ways": [], "inside": "cilium_wg0", "pod_controls": []}  # fmt: skip
+    assert ask(agent, **control) == {"ok": True, "problems": [], "unreached": []}
     deadline = 200
     while not ask(agent, op="watch-peek", job="w")["controls"] and deadline:
         deadline -= 1

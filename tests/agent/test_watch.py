@@ -14,8 +14,9 @@ import pytest
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture import wireguard
+from pytest_ciliumwg.agent.capture.controls import send_control
 from pytest_ciliumwg.agent.capture.rings import Plan
-from pytest_ciliumwg.agent.capture.watch import Watch, send_control
+from pytest_ciliumwg.agent.capture.watch import Watch
 
 from . import frames_made as make
 from .test_frames import OUTER, UDP4
@@ -118,14 +119,14 @@ def test_a_ring_smaller_than_the_frame_tells_of_the_cut() -> None:
 
 def test_control_canary_is_seen_where_it_is_sent_and_where_it_arrives() -> None:
     watch = start(devices=("left", "right"))
-    assert send_control(["right"], make.CANARIES.make(42, canary.CONTROL), []) == []
+    assert send_control(["right"], make.CANARIES.make(42, canary.CONTROL), [], []) == ([], [])
     result = watch.stop()
     assert sorted(seen(result)) == [(42, "left", False, 1), (42, "right", True, 1)]
     assert {row["mark"] for row in result["seen"]} == {canary.CONTROL}
 
 
 def test_control_canary_on_a_device_that_is_not_there() -> None:
-    (problem,) = send_control(["nope"], make.CANARIES.make(1, canary.CONTROL), [])
+    (problem,), _ = send_control(["nope"], make.CANARIES.make(1, canary.CONTROL), [], [])
     assert problem.startswith("control canary on nope: ")
 
 

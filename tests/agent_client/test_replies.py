@@ -103,7 +103,7 @@ def test_a_sender_that_gave_no_account_delivered_nothing() -> None:
 
 def test_controls_and_sightings_are_told_apart() -> None:
     report = watch_report("one", reply(seen(canary.CONTROL), seen(canary.REPLY)), None, NODES)
-    assert report.controls == {ControlSeen(sender="two", phase=1, device="eth0", outgoing=True)}
+    assert report.controls == {ControlSeen(sender="two", phase=1, device="eth0", outgoing=True, way="ICMP echo")}
     (sighted,) = report.sightings
     assert (sighted.flow, sighted.direction, sighted.frames, sighted.node) == (3, "reply", 2, "one")
     assert sighted.evidence[0].data == b"frame"

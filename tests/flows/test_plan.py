@@ -96,6 +96,18 @@ def test_nodes_that_take_part_in_node_encryption_meet_though_others_are_between_
     assert promised == {("node-1", "node-3"), ("node-3", "node-1")}
 
 
+def test_each_service_has_one_flow_of_a_protocol_also_where_nodes_opted_out_of_node_encryption() -> None:
+    three = pods(3)
+    nodes = [
+        Node(name=pod.node, addresses=(IPv4Address(0xAC120002 + at),), encryption_key=key)
+        for at, (pod, key) in enumerate(zip(three, (0, 255, 255), strict=True))
+    ]
+    services = {pod.key: (IPv4Address(0x0A600000 + at),) for at, pod in enumerate(three)}
+    flows = plan_paths(three, nodes, services, frozenset({IPFamily.V4}), frozenset({"pod-to-pod"}), FlowNumbers())
+    ends = [(flow.destination, flow.protocol, flow.port) for flow in flows if flow.path == "pod-to-service"]
+    assert len(ends) == len(set(ends)) == 2 * len(three)
+
+
 @pytest.mark.parametrize(
     ("family", "payload", "mtu", "last"),
     [

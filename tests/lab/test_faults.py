@@ -144,7 +144,8 @@ def test_peer_faults_show_in_the_state(raise_lab: Raise) -> None:
 
 
 WATCH = {"secret": "00" * 32, "flows": [], "exclusive": [], "devices": ["eth0"], "wireguard_port": 51871,
-         "inside": {"device": "cilium_wg0", "headers": False}, "pods": [], "machines": []}  # fmt: skip
+         "inside": {"device": "cilium_wg0", "headers": False}, "pods": [], "pod_controls": [],
+         "machines": []}  # fmt: skip
 
 
 def ask(cluster: LabCluster, **request: object) -> dict[str, object]:
@@ -169,7 +170,7 @@ def test_a_late_watch_says_that_it_began_and_begins_later(raise_lab: Raise) -> N
     cluster = raise_lab(nodes=2, faults=("watch-late",))
     assert cluster.node_agent("lab-worker").name == "lab-worker"
     control = {"op": "control", "secret": "00" * 32, "devices": ["eth0"], "targets": [],
-               "inside": "cilium_wg0", "pods": []}  # fmt: skip
+               "ways": [], "inside": "cilium_wg0", "pod_controls": []}  # fmt: skip
     start = ask(cluster, op="watch-start", job="w", ring={"block_size": 1 << 20, "blocks": 8}, **WATCH)
     assert start.keys() == {"ok", "started"}
     ask(cluster, **control, number=1)

@@ -61,7 +61,7 @@ def watch(node: str, peer: str) -> WatchReport:
     messages = (data(node, peer, outgoing=True), data(peer, node, outgoing=False))
     device = DeviceReport(frames=99, kernel_frames=99, drops=0, truncated=0, wireguard=messages, wireguard_drops=0)
     controls = {
-        ControlSeen(sender=sender, phase=phase, device="eth0", outgoing=sender == node)
+        ControlSeen(sender=sender, phase=phase, device="eth0", outgoing=sender == node, way="broadcast")
         for sender in (node, peer)
         for phase in (0, 1)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .. import canary
 from ..log import UNSENT, Log
+from .controls import send_control
 from .frames import Hit
 from .inside_log import InsideLog
 from .kernel_events import KernelEvents
@@ -17,7 +19,6 @@ from .pods_log import PodsLog
 from .ring import Frame, Ring
 from .rings import Capture, Plan
 from .sightings import Intervals, key_of
-from .watch import send_control
 
 _TICK = 0.1
 """Seconds between two readings of the rings; reading each block when it is ready would load the node more."""
@@ -37,6 +38,8 @@ class Heartbeat(NamedTuple):
     period: float
     targets: list[str]
     """The other nodes' addresses."""
+    ways: list[str]
+    """By which of the ways it goes to them; see `controls.WAYS`."""
 
 
 class ContinuousWatch(Capture):
@@ -58,6 +61,7 @@ class ContinuousWatch(Capture):
         self._pods_log = None if self._pods is None else PodsLog(self._pods, self._log)
         self._intervals = Intervals(self._log)
         self._pulse = pulse
+        self._ways = pulse.ways
         self._pulses = pulse.first
         self._pulses_seen: OrderedDict[tuple[int, str, bool], None] = OrderedDict()
         self._problems: set[str] = set()
@@ -82,6 +86,10 @@ class ContinuousWatch(Capture):
         with self._lock:
             report = self._result or self._report(time.time())
         return dict(report, entries=self._log.after(acknowledged), overflow=self._log.overflow)
+
+    def send_by(self, ways: list[str]) -> None:
+        """Send heartbeats to the other nodes by these ways from now on."""
+        self._ways = ways
 
     def stop(self, acknowledged: int) -> dict[str, Any]:
         """End the watch; returns what `collect` does, and `stopped`. A second call returns the same."""
@@ -146,7 +154,8 @@ class ContinuousWatch(Capture):
         number = self._pulse.node << _NODE_SHIFT | self._pulses % _NUMBERS
         self._pulses += 1
         token = self._index.canaries.make(number, canary.CONTROL)
-        problems = set(send_control([ring.device for ring in self._rings], token, self._pulse.targets))
+        devices = [ring.device for ring in self._rings]
+        problems = set(itertools.chain(*send_control(devices, token, self._pulse.targets, self._ways)))
         if self._inside_log is not None:
             self._inside_log.beat(number, token)
         if self._pods_log is not None:

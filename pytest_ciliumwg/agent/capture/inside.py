@@ -14,7 +14,8 @@ import struct
 from typing import Any, Callable, NamedTuple
 
 from .. import canary
-from .frames import FlowIndex, header_sum
+from . import packets
+from .frames import FlowIndex
 from .ring import Frame, OversizeCounter, Ring, read_out
 
 QUIET_SECONDS = 1.0
@@ -23,7 +24,7 @@ _MOST_PASSAGES = 1 << 16
 _TOKENS_REMEMBERED = 1 << 14
 _CONTROLS_REMEMBERED = 512
 _AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
-_UDP, _TTL, _PORT = 17, 1, 9
+_PORT = 9
 _FROM, _TO = socket.inet_aton("192.0.2.1"), socket.inet_aton("192.0.2.2")
 """Documentation addresses (RFC 5737): no peer's allowed IPs hold them, so that WireGuard drops such a packet."""
 
@@ -248,14 +249,10 @@ def send_inside(device: str, token: bytes) -> bool:
     It is an IPv4 packet between two documentation addresses: the watch sees it, no peer is woken by it, and WireGuard
     drops it, since it has no peer for it.
     """
-    payload = canary.fill(token, 64)
-    length = 28 + len(payload)
-    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0, _TTL, _UDP, 0, _FROM, _TO)
-    checked = header[:10] + struct.pack(">H", ~header_sum(header, 0, len(header)) & 0xFFFF) + header[12:]
-    udp = struct.pack(">HHHH", _PORT, _PORT, 8 + len(payload), 0)
+    packet = packets.udp(_FROM, _TO, _PORT, canary.fill(token, 64), ttl=1)
     try:
         with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sock:
-            sock.sendto(checked + udp + payload, (device, 0x0800))
+            sock.sendto(packet, (device, 0x0800))
     except OSError as error:
         # Any other error is somebody's who drops it: then the watch does not see it, and says so.
         return error.errno not in _AWAY

@@ -10,7 +10,8 @@ import struct
 from typing import Dict, Iterator, NamedTuple
 
 NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
-NEW_ROUTE, DEL_ROUTE = 24, 25
+NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
+NEW_NEIGHBOUR, GET_NEIGHBOUR = 28, 30
 NEW_RULE, DEL_RULE = 32, 33
 NEW_QDISC, DEL_QDISC = 36, 37
 NEW_FILTER, DEL_FILTER = 44, 45
@@ -22,8 +23,9 @@ _ROUTE4_GROUP, _RULE4_GROUP, _ROUTE6_GROUP, _RULE6_GROUP = 7, 8, 11, 19
 _GROUPS = (_LINK_GROUP, _TC_GROUP, _ROUTE4_GROUP, _RULE4_GROUP, _ROUTE6_GROUP, _RULE6_GROUP)
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _SO_RCVBUFFORCE = 33
-_REQUEST_DUMP = 0x1 | 0x300
+_REQUEST, _DUMP = 0x1, 0x300
 _RECEIVE_BUFFER = 4 << 20
+_DESTINATION = 1
 _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 
 _HEADER = struct.Struct("=IHHII")
@@ -95,7 +97,19 @@ def monitor() -> socket.socket:
 
 def ask_for_links(sequence: int) -> bytes:
     """The request that makes the kernel list all links, in messages of that sequence number."""
-    return _HEADER.pack(_HEADER.size + _LINK.size, GET_LINK, _REQUEST_DUMP, sequence, 0) + _LINK.pack(0, 0, 0, 0, 0)
+    return request(GET_LINK, _LINK.pack(0, 0, 0, 0, 0), dump=True, sequence=sequence)
+
+
+def request(kind: int, body: bytes, *, dump: bool = False, sequence: int = 1) -> bytes:
+    """A request, for one answer or for a list."""
+    flags = _REQUEST | (_DUMP if dump else 0)
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
+
+
+def route_to(family: int, address: bytes) -> bytes:
+    """The body that asks for the route to an address."""
+    bits, size = 8 * len(address), _ATTRIBUTE.size + len(address)
+    return _ROUTE.pack(family, bits, 0, 0, 0, 0, 0, 0, 0) + _ATTRIBUTE.pack(size, _DESTINATION) + address
 
 
 def messages(data: bytes) -> Iterator[Message]:
@@ -112,7 +126,7 @@ def messages(data: bytes) -> Iterator[Message]:
 def link(body: bytes) -> Link:
     """Read a link; like all readers here it raises struct.error where the bytes are too few."""
     family, _, index, flags, _ = _LINK.unpack_from(body)
-    name = _attributes(body, _LINK.size).get(3, b"")
+    name = attributes(body, _LINK.size).get(3, b"")
     return Link(family, index, flags, _text(name))
 
 
@@ -121,23 +135,24 @@ def route(body: bytes) -> Route:
     family, prefix, _, _, table, _, _, _, flags = _ROUTE.unpack_from(body)
     if family not in _FAMILIES:
         raise ValueError("no IP")
-    attributes = _attributes(body, _ROUTE.size)
-    return Route(_FAMILIES[family], family, number(attributes, 15, table), prefix, flags, attributes)
+    found = attributes(body, _ROUTE.size)
+    return Route(_FAMILIES[family], family, number(found, 15, table), prefix, flags, found)
 
 
 def traffic(body: bytes) -> Traffic:
     """Read a qdisc or a filter."""
     _, index, _, parent, _ = _TC.unpack_from(body)
-    return Traffic(index, parent, _text(_attributes(body, _TC.size).get(1, b"")))
+    return Traffic(index, parent, _text(attributes(body, _TC.size).get(1, b"")))
 
 
-def number(attributes: Attributes, kind: int, default: int) -> int:
+def number(found: Attributes, kind: int, default: int) -> int:
     """An attribute of 32 bits."""
-    value = attributes.get(kind, b"")
+    value = found.get(kind, b"")
     return int(struct.unpack("=I", value)[0]) if len(value) == 4 else default
 
 
-def _attributes(body: bytes, at: int) -> Attributes:
+def attributes(body: bytes, at: int) -> Attributes:
+    """The attributes from an offset on; ends at the first that is no whole one."""
     found: Attributes = {}
     while at + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, at)

@@ -32,6 +32,8 @@ class PodNetworks(NamedTuple):
     """Networks that hold all pods' addresses; they may hold more."""
     ours: frozenset[bytes]
     """The test pods' addresses: what runs between two of them the flows' own watch sees."""
+    controls: list[bytes]
+    """One address of each family, no pod's, from which to itself control packets go."""
 
 
 class Conversation(NamedTuple):
@@ -138,9 +140,9 @@ class PodWatch:
         return rows, controls
 
     @property
-    def networks(self) -> list[Network]:
-        """The pods' networks."""
-        return self._pods.networks
+    def control_addresses(self) -> list[bytes]:
+        """From where to where its control packets go."""
+        return self._pods.controls
 
     def _rows(self) -> list[list[Any]]:
         rows: list[list[Any]] = []
@@ -201,22 +203,13 @@ def _ip(headers: bytes, ethernet: int, tunnel: str) -> _Found | None:
     return source, destination, protocol, ports, tunnel
 
 
-def first_of_each_family(networks: Sequence[Network]) -> list[Network]:
-    """The first network of each family that there is: where control packets go."""
-    first: dict[int, Network] = {}
-    for network in networks:
-        first.setdefault(len(network[0]), network)
-    return list(first.values())
+def send_pod_controls(devices: Sequence[str], addresses: Sequence[bytes]) -> None:
+    """Send a control packet from each of these addresses to itself out of each device, to the device's own MAC address.
 
-
-def send_pod_controls(devices: Sequence[str], networks: Sequence[Network]) -> None:
-    """Send a control packet of each family out of each device, addressed to the device itself.
-
-    A switch drops what would go back. Source and destination are the pod network's own address, which is no pod's.
-    Errors are not told: the watch says that it did not see it.
+    A switch drops what would go back. Errors are not told: the watch says that it did not see it.
     """
     for device in devices:
-        for address, _ in first_of_each_family(networks):
+        for address in addresses:
             with contextlib.suppress(OSError), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
                 sock.bind((device, 0))
                 mac = sock.getsockname()[4]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ..log import Log
-from .pods import PodWatch, first_of_each_family, send_pod_controls
+from .pods import PodWatch, send_pod_controls
 
 _BEATS_LATE = 3
 """So many control packets in a row may be unseen; then it is not proven that the watch hears."""
@@ -24,7 +24,7 @@ class PodsLog:
 
     def beat(self) -> None:
         """Send a control packet of each family on each device, and see to it that the last ones were seen."""
-        families = [4 if len(address) == 4 else 6 for address, _ in first_of_each_family(self._pods.networks)]
+        families = [4 if len(address) == 4 else 6 for address in self._pods.control_addresses]
         wanted = {(ring.device, family) for ring in self._pods.rings for family in families}
         self._unheard = 0 if wanted <= self._heard else self._unheard + 1
         if not self._unheard:
@@ -33,7 +33,7 @@ class PodsLog:
             self._blind("the control packets between pods were not seen", self._proven, time.time())
             self._unheard, self._proven = 1, time.time()
         self._heard.clear()
-        send_pod_controls([ring.device for ring in self._pods.rings], self._pods.networks)
+        send_pod_controls([ring.device for ring in self._pods.rings], self._pods.control_addresses)
 
     def sample(self, now: float) -> None:
         """Log what was read since the last sample."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
 import threading
 import time
 from functools import partial
@@ -19,7 +18,6 @@ from .sightings import Key, Seen, key_of
 FRAMES_KEPT = 4
 """Frames kept whole for each flow, direction and device, as evidence."""
 BYTES_KEPT = 16384
-CONTROL_ETHERTYPE = 0x88B5
 _TICK = 0.2
 _EVENTS = select.POLLIN | select.POLLERR
 
@@ -115,30 +113,3 @@ class Watch(Capture):
             "seen": [seen.row(key) for key, seen in self._seen.items()],
             **self._beside(),
         }
-
-
-def send_control(devices: list[str], token: bytes, targets: list[str]) -> list[str]:
-    """Broadcast a control canary on each device, and send it to `targets` (addresses) as UDP datagrams.
-
-    Returns one sentence for each device or target that could not be reached.
-    """
-    problems: list[str] = []
-    payload = canary.fill(token, 64)
-    for device in devices:
-        try:
-            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-                sock.bind((device, 0))
-                mac = sock.getsockname()[4]
-                if len(mac) != 6:
-                    raise OSError("it has no Ethernet address")
-                sock.send(b"\xff" * 6 + mac + CONTROL_ETHERTYPE.to_bytes(2, "big") + payload)
-        except OSError as error:
-            problems.append(f"control canary on {device}: {error}")
-    for target in targets:
-        family = socket.AF_INET6 if ":" in target else socket.AF_INET
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as sock:
-                sock.sendto(payload, (target, 9))
-        except OSError as error:
-            problems.append(f"control canary to {target}: {error}")
-    return problems

@@ -60,15 +60,23 @@ def blackhole_pair(lab: Lab, node: LabNode) -> None:
 
 @fault(
     "control-canary-lost",
-    description="the wire drops the control canaries of the node: the unknown EtherType and the datagrams",
+    description="the wire drops the control canaries of the node, by whichever way it sends them",
     shows="nothing wrong with the cluster; but that the other nodes' watches see what this node sends is not proven",
     source="an underlay that carries IP to known ports alone; cilium/cilium issue 40456: an empty capture",
     catcher="capture.control-received",
     also=BLIND,
 )
 def control_canary_lost(lab: Lab, node: LabNode) -> None:
-    """Drop both kinds."""
-    _on_the_wire(lab, node, "ether type 0x88b5", "udp dport 9")
+    """Drop the broadcast, and by all ways to other nodes."""
+    _on_the_wire(
+        lab,
+        node,
+        "ether type 0x88b5",
+        "udp dport 9",
+        "icmp type echo-request",
+        "icmpv6 type echo-request",
+        "tcp dport 4240",
+    )
 
 
 @fault(
