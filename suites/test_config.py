@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, known_version, same_version
-from pytest_ciliumwg.model.cluster import LeftOut, Node
+from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut, Node
+from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.place import Place
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 
 
 @pytest.mark.ciliumwg_check(
     "config.encryption", source="documentation, Helm values encryption.enabled and encryption.type"
 )
-def test_encryption_is_enabled(cluster: Cluster, verify: Verify) -> None:
-    """Cilium is configured to encrypt with WireGuard."""
-    actual = cluster.actual_config()
-    verify(
-        actual.encryption,
-        where=Place.everywhere("Cilium's configuration"),
-        expected="WireGuard encryption enabled",
-        seen="enabled" if actual.encryption else "disabled",
-        meaning="Cilium does not even try to encrypt; set encryption.enabled=true and encryption.type=wireguard.",
-    )
+def test_encryption_is_enabled(
+    node_configs: Mapping[str, CiliumConfig], first_reading: Reading, verify: Verify
+) -> None:
+    """Cilium is configured to encrypt with WireGuard, as the agents themselves tell."""
+    for place, nodes, enabled in _where(node_configs, lambda config: config.encryption):
+        verify(
+            enabled,
+            where=place,
+            expected="WireGuard encryption enabled",
+            seen="enabled" if enabled else "disabled",
+            meaning=_disabled([first_reading.states[node] for node in nodes if node in first_reading.states]),
+        )
+
+
+def _where(
+    configs: Mapping[str, CiliumConfig], of: Callable[[CiliumConfig], Any]
+) -> Iterator[tuple[Place, Sequence[str], Any]]:
+    """A setting of all nodes at once where it is the same on all; else of each node."""
+    values = {node: of(config) for node, config in configs.items()}
+    first = next(iter(values.values()), None)
+    if all(value == first for value in values.values()):
+        yield Place.everywhere("Cilium's configuration"), tuple(values), first
+    else:
+        yield from ((Place.of_node(node), (node,), value) for node, value in values.items())
+
+
+def _disabled(states: Sequence[NodeState]) -> str:
+    """What it means that encryption is disabled: the nodes may encrypt all the same."""
+    working = [state.node for state in states if state.wireguard and state.real_peers()]
+    if working:
+        return f"{', '.join(working)} have WireGuard peers all the same: their agents lose them when they start anew."
+    return "Cilium does not even try to encrypt; set encryption.enabled=true and encryption.type=wireguard."
 
 
 @pytest.mark.ciliumwg_check(
@@ -63,16 +88,19 @@ OPTIONS = {
     "config.declared", source="design: the expectation is declared, never adapted to what is found"
 )
 @pytest.mark.parametrize("option", list(OPTIONS))
-def test_declared_option_is_the_actual_one(cluster: Cluster, verify: Verify, option: str) -> None:
-    """An option that changes what must hold has the value that was declared."""
-    declared, actual = getattr(cluster.declared, option), getattr(cluster.actual_config(), option)
-    verify(
-        declared == actual,
-        where=Place.everywhere("Cilium's configuration"),
-        expected=f"{OPTIONS[option]} {declared}",
-        seen=actual,
-        meaning="Every expectation of this run is for another configuration; correct the one or the other.",
-    )
+def test_declared_option_is_the_actual_one(
+    cluster: Cluster, node_configs: Mapping[str, CiliumConfig], verify: Verify, option: str
+) -> None:
+    """An option that changes what must hold has the value that was declared, on every node."""
+    declared = getattr(cluster.declared, option)
+    for place, _, actual in _where(node_configs, lambda config: getattr(config, option)):
+        verify(
+            declared == actual,
+            where=place,
+            expected=f"{OPTIONS[option]} {declared}",
+            seen=actual,
+            meaning="Every expectation of this run is for another configuration; correct the one or the other.",
+        )
 
 
 @pytest.mark.ciliumwg_check("config.nodes", source="design: what is not covered is told, never passed over in silence")

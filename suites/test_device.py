@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.checks.mtus import MtuBases, WhatItDoes
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
@@ -66,20 +67,22 @@ def test_no_address(observed: Observed, verify: Verify) -> None:
 
 
 @pytest.mark.ciliumwg_check("device.mtu", source=source("device_mtus"))
-def test_mtu(observed: Observed, verify: Verify, expected: Expectations) -> None:
-    """The device's MTU leaves the room that this version's tunnel needs under the native device's MTU."""
+def test_mtu(
+    observed: Observed, mtu_bases: MtuBases, what_it_does: WhatItDoes, verify: Verify, expected: Expectations
+) -> None:
+    """The device's MTU leaves the room that this version's tunnel needs under the MTU that Cilium makes it from."""
     for state, link in observed.links():
-        native = min((device.mtu for device in state.native_devices), default=0)
-        if not native:
-            verify.unmeasured(Place.of_node(state.node), "it shows no native device")
+        place, base = Place.of_node(state.node), mtu_bases(state)
+        if base.mtu is None:
+            verify.unmeasured(place, base.told)
             continue
-        mtus = expected.device_mtus(native)
+        mtus = expected.device_mtus(base.mtu)
         verify(
             link.mtu in mtus,
-            where=Place.of_node(state.node),
-            expected=f"MTU {mtus} over a native MTU of {native}",
+            where=place,
+            expected=f"MTU {mtus}, made from {base.told}",
             seen=link.mtu,
-            meaning="Too high: tunnel packets are fragmented or lost. Too low: pods' full-size packets are.",
+            meaning=what_it_does(state.node),
         )
 
 

@@ -15,6 +15,7 @@ from pytest_ciliumwg.checks.helpers import (
     judged,
     wireguard_messages,
 )
+from pytest_ciliumwg.checks.mtus import MtuBases, WhatItDoes
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily
@@ -30,27 +31,28 @@ DATAGRAMS = pytest.mark.parametrize("datagram", [Protocol.ICMP, Protocol.UDP], i
 def test_route_mtu(
     cluster: Cluster,
     observed: Observed,
+    mtu_bases: MtuBases,
+    route_mtus_told: Mapping[str, int],
+    what_it_does: WhatItDoes,
     route_mtus: Mapping[str, Mapping[str, int]],
     verify: Verify,
     expected: Expectations,
 ) -> None:
     """The routes in pods have the MTU that fits into this version's tunnel."""
-    native = {
-        state.node: min((device.mtu for device in state.native_devices), default=0)
-        for state in observed.states("native_devices")
-    }
-    for pod in cluster.test_pods():
-        if not native.get(pod.node):
-            verify.unmeasured(Place.of_node(pod.node), "it shows no native device")
+    pods = {pod.node: pod for pod in cluster.test_pods()}
+    for state in observed.states():
+        pod, base = pods[state.node], mtu_bases(state)
+        if base.mtu is None:
+            verify.unmeasured(Place.of_node(state.node), base.told)
             continue
-        mtus = expected.pod_route_mtus(native[pod.node])
+        mtus = expected.pod_route_mtus(base.mtu, route_mtus_told.get(state.node, 0))
         for address, mtu in route_mtus[pod.key].items():
             verify(
                 mtu in mtus,
                 where=Place.of_route(pod, ip_address(address)),
-                expected=f"MTU {mtus}",
+                expected=f"MTU {mtus}, made from {base.told}",
                 seen=mtu,
-                meaning="Too high: full-size packets are fragmented or lost. Too low: bandwidth is wasted.",
+                meaning=what_it_does(state.node),
             )
 
 

@@ -10,7 +10,9 @@ from typing import Literal, get_args
 import pytest
 
 Subject = Literal["cluster", "measurement"]
-_OF_ONE_LOOK = frozenset({"observed", "nodes", "pods", "pods_ever", "expected", "family", "verify"})
+_OF_ONE_LOOK = frozenset(
+    {"observed", "nodes", "pods", "pods_ever", "expected", "family", "verify", "mtu_bases", "what_it_does"}
+)
 """The fixtures that are to be had before anything is made in a cluster."""
 MARKER = "ciliumwg_check"
 MARKER_SIGNATURE = 'ciliumwg_check(id, source, profile="core", about="cluster")'

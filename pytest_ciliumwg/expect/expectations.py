@@ -84,8 +84,10 @@ class Expectations:
     """Whether traffic may be lost for a moment whenever a pod comes or goes."""
     agent_binary: str
     """The command line tool in the agent's container."""
+    mtu_base: Literal["primary", "selected"]
+    """Whose MTU all others are made from: the device's with the node's address, or the lowest of those selected."""
     device_overhead: tuple[int, int]
-    """How many bytes, least and most, the device's MTU is below the native one's."""
+    """How many bytes, least and most, the device's MTU is below the one that it is made from."""
     pod_route_overhead: tuple[int, int]
     """The same of the routes in pods."""
     clamp: int | None
@@ -109,17 +111,22 @@ class Expectations:
         fate = self.fragments[family, protocol] if last else "passed"
         return fate == "dropped" or (fate == "tail" and last < SHORT_TAIL)
 
-    def device_mtus(self, native_mtu: int) -> MtuRange:
-        """The MTUs that the device may have over a native device with `native_mtu`."""
-        return self._mtus(native_mtu, self.device_overhead)
+    def device_mtus(self, base: int) -> MtuRange:
+        """The MTUs that the device may have where Cilium makes all from `base` (see `mtu_base`)."""
+        return self._mtus(base, self.device_overhead)
 
-    def pod_route_mtus(self, native_mtu: int) -> MtuRange:
-        """The MTUs that a pod's routes to other nodes may have over a native device with `native_mtu`."""
-        return self._mtus(native_mtu, self.pod_route_overhead)
+    def pod_route_mtus(self, base: int, told: int = 0) -> MtuRange:
+        """The MTUs that a pod's routes to other nodes may have where Cilium makes all from `base`.
 
-    def _mtus(self, native_mtu: int, overhead: tuple[int, int]) -> MtuRange:
+        Args:
+            base: The MTU that it makes all others from (see `mtu_base`).
+            told: The MTU of these routes that Cilium is told; 0 where it makes one.
+        """
+        return MtuRange(told, told) if told else self._mtus(base, self.pod_route_overhead)
+
+    def _mtus(self, base: int, overhead: tuple[int, int]) -> MtuRange:
         least, most = overhead
-        low, high = native_mtu - most, native_mtu - least
+        low, high = base - most, base - least
         return MtuRange(low, high, self.clamp if self.clamp is not None and low < self.clamp else None)
 
     def node_addresses(self, *, opted_out: bool = False) -> Requirement:
@@ -179,6 +186,7 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         restart_loss=value("restart_loss"),
         churn_loss=value("churn_loss"),
         agent_binary=value("agent_binary"),
+        mtu_base=value("mtu_base"),
         device_overhead=_span(value("device_mtus")),
         pod_route_overhead=_span(value("pod_route_mtus")[routing]),
         clamp=value("mtu_clamp") if IPFamily.V6 in config.families else None,

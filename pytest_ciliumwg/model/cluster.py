@@ -129,3 +129,7 @@ class CiliumConfig:
     strict_ingress: bool = False
     """Whether Cilium drops what comes for pods from other nodes and was not encrypted."""
     kube_proxy_replacement: bool = False
+    mtu: int = 0
+    """The MTU of the network that Cilium is told, from which it makes all others; 0 where it finds one out."""
+    route_mtu: int = 0
+    """The MTU of the routes in pods that it is told; 0 where it makes one."""

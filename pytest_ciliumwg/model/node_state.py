@@ -129,6 +129,10 @@ class NodeState:
     """Routes of all other tables, but for the table local."""
     macs: frozenset[str] = frozenset()
     """The Ethernet addresses of all its devices."""
+    devices: tuple[Link, ...] = ()
+    """All devices of the node, whatever they are."""
+    selected: tuple[str, ...] | None = None
+    """The devices that Cilium selected for its programs, by name; None where the agent does not tell."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Field name to the reason why it could not be read. A field named here is unknown, not empty."""
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.observe.json_reader import number
 
 _PLACE = "the ConfigMap cilium-config"
 _TRUE = frozenset({"1", "t", "true"})
@@ -54,6 +55,8 @@ def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig
         strict_egress=_flag(data, _STRICT) or _flag(data, f"{_STRICT}-egress"),
         strict_ingress=_flag(data, f"{_STRICT}-ingress"),
         kube_proxy_replacement=_one_of(data, "kube-proxy-replacement", _REPLACES_KUBE_PROXY),
+        mtu=_number(data, "mtu"),
+        route_mtu=_number(data, "route-mtu"),
     )
 
 
@@ -88,6 +91,10 @@ def _opt_out(data: Mapping[str, str]) -> tuple[str, ...]:
 
 def _flag(data: Mapping[str, str], key: str) -> bool:
     return _one_of(data, key, dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False))
+
+
+def _number(data: Mapping[str, str], key: str) -> int:
+    return number(_entry(data, key).strip() or "0", f"the entry {key} of {_PLACE}")
 
 
 def _one_of(data: Mapping[str, str], key: str, meanings: Mapping[str, bool]) -> bool:

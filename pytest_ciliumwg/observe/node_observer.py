@@ -28,6 +28,7 @@ class NodeParts:
     wireguard: Callable[[Reader, Link | None], tuple[WireGuardDevice | None, tuple[Peer, ...]]]
     redirects: Callable[[Reader], tuple[Redirect, ...]]
     native_devices: Callable[[Reader, Sequence[Link], Sequence[Route]], tuple[Link, ...]]
+    selected: Callable[[Reader], tuple[str, ...] | None]
 
 
 def observation_script(families: Iterable[IPFamily], device: str, more: Sequence[str] = (), before: str = "") -> str:
@@ -71,6 +72,8 @@ def state_from(text: str, node: str, device: str, families: Iterable[IPFamily], 
         other_routes=reader.read("other_routes", lambda: _other_routes(reader, order), no_routes),
         redirects=reader.read("redirects", lambda: parts.redirects(reader), ()),
         native_devices=reader.read("native_devices", lambda: parts.native_devices(reader, links, routes), ()),
+        devices=links,
+        selected=reader.read("selected", lambda: parts.selected(reader), None),
         rp_filter=reader.read("rp_filter", lambda: _rp_filter(reader, device, link, links), None),
         macs=frozenset(link.mac for link in links if link.mac),
         unread=reader.unread,

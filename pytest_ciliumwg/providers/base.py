@@ -165,7 +165,11 @@ class Cluster(Protocol):
         ...
 
     def actual_config(self) -> CiliumConfig:
-        """The configuration that the cluster really has."""
+        """The configuration that the cluster really has; where its nodes differ, what most of them have."""
+        ...
+
+    def node_configs(self) -> Mapping[str, CiliumConfig]:
+        """Node → the configuration that its Cilium runs with, where that can be read."""
         ...
 
     def nodes(self) -> tuple[Node, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 
@@ -10,13 +11,15 @@ from pytest_ciliumwg.agent_client.client import Agent
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.checks.helpers import Observed
+from pytest_ciliumwg.checks.mtus import MtuBase, MtuBases, WhatItDoes, measured_with_largest, mtu_base
 from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import Expectations, expectations_for
 from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
 from pytest_ciliumwg.flows.ports import FlowNumbers
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.options.settings import Settings
@@ -151,6 +154,39 @@ def judge(
     measurement = measure(cluster, flows, first_reading.states, expected.listen_port, progress, other_pods=other_pods)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
+
+
+@pytest.fixture(scope="session")
+def node_configs(cluster: Cluster) -> Mapping[str, CiliumConfig]:
+    """Node → the configuration that its Cilium runs with."""
+    return cluster.node_configs()
+
+
+@pytest.fixture
+def mtu_bases(nodes: tuple[Node, ...], node_configs: Mapping[str, CiliumConfig], expected: Expectations) -> MtuBases:
+    """From which MTU the Cilium of each node makes all others."""
+    by_name = {node.name: node for node in nodes}
+
+    def of(state: NodeState) -> MtuBase:
+        return mtu_base(state, by_name[state.node], node_configs.get(state.node, expected.config), expected)
+
+    return of
+
+
+@pytest.fixture
+def route_mtus_told(node_configs: Mapping[str, CiliumConfig]) -> Mapping[str, int]:
+    """Node → the MTU of the routes in its pods that its Cilium is told; 0 where it makes one."""
+    return {node: config.route_mtu for node, config in node_configs.items()}
+
+
+@pytest.fixture
+def what_it_does(request: pytest.FixtureRequest, stage: Stage) -> WhatItDoes:
+    """What the largest packets did from and to a node, where flows could be sent."""
+    try:
+        judge: Judge | None = None if stage.untouched else request.getfixturevalue("judge")
+    except CiliumwgError:
+        judge = None
+    return partial(measured_with_largest, judge)
 
 
 @pytest.fixture

@@ -32,6 +32,15 @@ encryption() {
     echo "$dump" | awk -v device="$DEVICE" -v more="$more" "$WIREGUARD"
 }
 
+# The devices that Cilium takes for its own: those that `devices` names, else those that are up and have addresses, but
+# its own and pods'.
+selected() {
+    named=$(echo "$CILIUM_SETTINGS" | sed -n 's/.*"devices:\([^"]*\)".*/\1/p' | tr ',' ' ')
+    ip -o addr show scope global up | awk -v named="$named" '
+        BEGIN { split(named, wanted); for (i in wanted) names[wanted[i]] }
+        (named ? $2 in names : $2 !~ /^(lo|cilium_|lxc)/) && !seen[$2]++ { printf "%s\"%s\"", more, $2; more = ", " }'
+}
+
 cilium() {
     case $* in
     "version -o json")
@@ -39,7 +48,9 @@ cilium() {
         one="$one, \"GoRuntimeVersion\": \"go1.21.13\", \"Arch\": \"linux/amd64\"}"
         echo "{\"Client\": $one, \"Daemon\": $one}";;
     "debuginfo --output json")
-        echo "{\"cilium-version\": \"$CILIUM_VERSION 0123456789\", \"encryption\": $(encryption), \"policy\": {}}";;
+        status="{\"host-firewall\": {\"mode\": \"Disabled\", \"devices\": [$(selected)]}}"
+        echo "{\"cilium-version\": \"$CILIUM_VERSION 0123456789\", \"cilium-status\": $status, \"policy\": {},"
+        echo " \"encryption\": $(encryption), \"environment-variables\": $CILIUM_SETTINGS}";;
     *)
         echo "Error: unknown command $*" >&2; exit 1;;
     esac

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 import sys
@@ -263,9 +264,21 @@ class LabBackend:
         return {
             "PATH": f"{_ROOT}/{tools}:{self.path}",
             "CILIUM_VERSION": version,
+            "CILIUM_SETTINGS": json.dumps([f"{key}:{value}" for key, value in self._settings(node).items()]),
             _MARK: pod["metadata"]["name"],
             "TMPDIR": f"{_ROOT}/agents/{node}/tmp",
         }
+
+    def _settings(self, node: str) -> dict[str, str]:
+        """What a node's agent runs with: the ConfigMap, and over it each CiliumNodeConfig that selects the node."""
+        objects = self.objects()
+        settings = next(dict(value["data"]) for kind, value in objects if _is_config(kind, value))
+        labels = next(value["metadata"]["labels"] for kind, value in objects if kind == "nodes" and _of(value, node))
+        for kind, value in objects:
+            if kind == "ciliumnodeconfigs":
+                wanted = (value["spec"].get("nodeSelector") or {}).get("matchLabels") or {}
+                settings |= value["spec"]["defaults"] if wanted.items() <= labels.items() else {}
+        return settings
 
     def _mounts(self, node: LabNode) -> list[tuple[str, str]]:
         """What an agent has for its own: the way to its device, and its state on the node, which stays."""
@@ -283,6 +296,14 @@ class LabBackend:
 def _file(command: Sequence[str], files: Mapping[str, str]) -> str:
     """Where in the sandbox the file is that a command runs; empty where it is none of ours."""
     return next((files[word] for word in command if word in files), "")
+
+
+def _is_config(kind: str, value: Object) -> bool:
+    return kind == "configmaps" and value["metadata"]["name"] == "cilium-config"
+
+
+def _of(value: Object, name: str) -> bool:
+    return bool(value["metadata"]["name"] == name)
 
 
 def _with(environment: Mapping[str, str]) -> list[str]:

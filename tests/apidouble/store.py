@@ -26,6 +26,7 @@ KINDS = {
     "ciliumnodes": "CiliumNode",
     "ciliumendpoints": "CiliumEndpoint",
     "ciliumendpointslices": "CiliumEndpointSlice",
+    "ciliumnodeconfigs": "CiliumNodeConfig",
 }
 
 

@@ -39,7 +39,7 @@ WRITES = {
 }
 EXECS = {
     "version": r"GET /api/v1/namespaces/kube-system/pods/.*/exec.*version -o json",
-    "look": r"GET /api/v1/namespaces/kube-system/pods/.*/exec.*debuginfo",
+    "look": r"GET /api/v1/namespaces/kube-system/pods/.*/exec.*rp_filter",
     "hello": rf"GET /api/v1{OURS}/pods/.*/exec.*call.py",
 }
 GONE_SOON = rf"GET /api/v1{OURS}$"

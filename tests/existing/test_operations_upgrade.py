@@ -257,6 +257,10 @@ def test_images_whose_tags_tell_nothing_are_asked(recorded: MakeDouble, connect:
     cluster = connect(double, observe_seconds=5.0)
     for node in backend.nodes:
         backend.upgrade_node(node.name, TO)
+    for pod in double.store.select("pods", "kube-system", {"k8s-app": "cilium"}):
+        for container in pod["status"]["containerStatuses"]:
+            container["state"] = {"running": {"startedAt": "2026-11-22T18:00:00Z"}}
+        double.store.put("pods", pod)
     cluster.operations.upgrade(TO)
     assert cluster.declared.version == TO
 

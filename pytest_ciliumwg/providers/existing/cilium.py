@@ -9,28 +9,24 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, Node, Pod
-from pytest_ciliumwg.observe.cilium import version_from_agent
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
 from pytest_ciliumwg.observe.kubernetes import NodeFacts, node_facts, nodes_from_ciliumnodes
 from pytest_ciliumwg.providers.existing.agent_pods import RunningAgent, agents_of
-from pytest_ciliumwg.providers.existing.agent_tool import ask_agent
+from pytest_ciliumwg.providers.existing.agents_told import AgentsTold, Told
 from pytest_ciliumwg.providers.existing.discovery import find_names
 from pytest_ciliumwg.providers.existing.endpoints import Endpoints
 from pytest_ciliumwg.providers.existing.names import Hints, Names
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.remote import Place
-from pytest_ciliumwg.waiting import for_each
-
-EXEC_SECONDS = 60.0
-CONCURRENCY = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Cilium:
-    """The Cilium of a cluster; every method asks the API anew."""
+    """The Cilium of a cluster; every method asks the API anew; what an agent told stays as long as it runs."""
 
     kube: Kube
     names: Names
+    told: AgentsTold
     endpoints: Endpoints = field(default_factory=Endpoints)
 
     @property
@@ -75,15 +71,16 @@ class Cilium:
             raise ProviderError(f"the Cilium agent on node {node} is not running: {agent.trouble}")
         return Place(self.namespace, agent.pod.name, self.names.container)
 
-    def config(self) -> CiliumConfig:
-        """What the cluster's Cilium is configured to do, in the version that its agents run.
+    def configs(self) -> dict[str, CiliumConfig]:
+        """Node → what its agent is configured to do; what an agent tells itself wins over the ConfigMap.
 
         Raises:
             ProviderError: the configuration or an agent's version cannot be read, or the versions differ.
         """
         data = self.settings()
+        told = self._agents_told()
         try:
-            return config_from_configmap(data, self._version())
+            return {node: config_from_configmap({**data, **agent.settings}, agent.version) for node, agent in told}
         except ObservationError as error:
             raise ProviderError(str(error)) from None
 
@@ -102,39 +99,24 @@ class Cilium:
             )
         return stored.get("data") or {}
 
-    def _version(self) -> str:
-        agents = self.agents()
-        places = {
-            node: Place(self.namespace, agent.pod.name, self.names.container)
-            for node, agent in agents.items()
-            if not agent.trouble
-        }
-        versions = dict(zip(places, for_each(self._version_at, places.values(), at_once=CONCURRENCY), strict=True))
-        if not versions:
-            raise ProviderError(f"no Cilium agent in namespace {self.namespace} runs, so its version cannot be read")
-        if len(set(versions.values())) > 1:
-            counted = ", ".join(f"{version} on {count} nodes" for version, count in Counter(versions.values()).items())
-            raise ProviderError(
-                f"the nodes run different versions of Cilium ({counted}): wait until the upgrade is done"
-            )
-        return next(iter(versions.values()))
-
-    def version_at(self, pod: str) -> str:
-        """The version that an agent tells.
+    def config(self) -> CiliumConfig:
+        """What the cluster's Cilium is configured to do: where nodes differ, what most of them are.
 
         Raises:
-            ProviderError: it does not.
+            ProviderError: the configuration or an agent's version cannot be read, or the versions differ.
         """
-        return self._version_at(Place(self.namespace, pod, self.names.container))
+        return Counter(self.configs().values()).most_common(1)[0][0]
 
-    def _version_at(self, place: Place) -> str:
-        done = ask_agent(self.kube, place, "version", "-o", "json", timeout=EXEC_SECONDS)
-        if done.status != 0:
-            raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {done.complaint}")
-        try:
-            return version_from_agent(done.output)
-        except ObservationError as error:
-            raise ProviderError(f"the version of the Cilium agent in {place} cannot be read: {error}") from None
+    def _agents_told(self) -> list[tuple[str, Told]]:
+        agents = {node: agent for node, agent in self.agents().items() if not agent.trouble}
+        told = self.told.of(agents)
+        if not told:
+            raise ProviderError(f"no Cilium agent in namespace {self.namespace} runs, so its version cannot be read")
+        counted = Counter(agent.version for agent in told.values())
+        if len(counted) > 1:
+            each = ", ".join(f"{version} on {count} nodes" for version, count in counted.items())
+            raise ProviderError(f"the nodes run different versions of Cilium ({each}): wait until the upgrade is done")
+        return sorted(told.items())
 
 
 def find_cilium(kube: Kube, hints: Hints) -> Cilium:
@@ -143,7 +125,8 @@ def find_cilium(kube: Kube, hints: Hints) -> Cilium:
     Raises:
         ProviderError: there is none, or its configuration cannot be read.
     """
-    found = Cilium(kube, find_names(kube, hints))
+    names = find_names(kube, hints)
+    found = Cilium(kube, names, AgentsTold(kube, names))
     return replace(found, endpoints=Endpoints.of(found.settings()))
 
 

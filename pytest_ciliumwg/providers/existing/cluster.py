@@ -12,8 +12,8 @@ from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Progress, read_settled
 from pytest_ciliumwg.providers.existing.agent_pods import ages
+from pytest_ciliumwg.providers.existing.agents_told import EXEC_SECONDS
 from pytest_ciliumwg.providers.existing.cilium import (
-    EXEC_SECONDS,
     Cilium,
     check_health,
     find_cilium,
@@ -110,6 +110,10 @@ class ExistingCluster:
     def actual_config(self) -> CiliumConfig:
         """The configuration that the cluster really has."""
         return self._cilium.config()
+
+    def node_configs(self) -> Mapping[str, CiliumConfig]:
+        """Node → the configuration that its Cilium agent runs with, of all nodes with an agent that is well."""
+        return self._cilium.configs()
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that run Cilium, as they are published now."""

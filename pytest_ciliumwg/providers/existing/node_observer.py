@@ -11,6 +11,7 @@ from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, WireGuardDevice
 from pytest_ciliumwg.observe import node_observer
 from pytest_ciliumwg.observe.cilium import wireguard_from_debuginfo
+from pytest_ciliumwg.observe.debuginfo import selected_from_debuginfo
 from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, NodeParts, require
 from pytest_ciliumwg.observe.sections import Reader
 from pytest_ciliumwg.observe.tc import redirects_from_bpftool, redirects_from_tc
@@ -18,7 +19,18 @@ from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL
 from pytest_ciliumwg.providers.existing.native_devices import native_devices
 
-FIELDS = ("link", "wireguard", "peers", "rules", "routes", "redirects", "native_devices", "rp_filter", "fwmark")
+FIELDS = (
+    "link",
+    "wireguard",
+    "peers",
+    "rules",
+    "routes",
+    "redirects",
+    "native_devices",
+    "rp_filter",
+    "fwmark",
+    "selected",
+)
 _NO_FWMARK = "the agent's `debuginfo` does not tell the device's firewall mark"
 
 _TC = """
@@ -52,7 +64,7 @@ def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable
             raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
         return found
 
-    parts = NodeParts(wireguard=_wireguard, redirects=_redirects, native_devices=devices)
+    parts = NodeParts(wireguard=_wireguard, redirects=_redirects, native_devices=devices, selected=_selected)
     state = node_observer.state_from(text, node.name, DEVICE, families, parts)
     if state.wireguard is None or state.wireguard.fwmark is None:
         return replace(state, unread={**state.unread, "fwmark": state.unread.get("wireguard", _NO_FWMARK)})
@@ -79,6 +91,10 @@ def unseen(node: str, why: str) -> NodeState:
 def _wireguard(reader: Reader, link: Link | None) -> tuple[WireGuardDevice | None, tuple[Peer, ...]]:
     del link  # the agent tells of a device that it still has in mind
     return wireguard_from_debuginfo(reader.section("debuginfo").good()) or NO_WIREGUARD
+
+
+def _selected(reader: Reader) -> tuple[str, ...] | None:
+    return selected_from_debuginfo(reader.section("debuginfo").good())
 
 
 def _redirects(reader: Reader) -> tuple[Redirect, ...]:

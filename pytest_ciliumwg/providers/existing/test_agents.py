@@ -10,7 +10,8 @@ from pytest_ciliumwg.errors import AgentError, ObservationError, ProviderError
 from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.observe.kubernetes import pod_facts
 from pytest_ciliumwg.providers.base import AgentTransport
-from pytest_ciliumwg.providers.existing.cilium import CONCURRENCY, Cilium
+from pytest_ciliumwg.providers.existing.agents_told import CONCURRENCY
+from pytest_ciliumwg.providers.existing.cilium import Cilium
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.manifests import Role
 from pytest_ciliumwg.providers.existing.readiness import not_ready_of

@@ -76,6 +76,10 @@ class KindProvider:
         """The configuration that the cluster really has."""
         return self._inner.actual_config()
 
+    def node_configs(self) -> Mapping[str, CiliumConfig]:
+        """Node → the configuration that its Cilium agent runs with."""
+        return self._inner.node_configs()
+
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that run Cilium, as they are published now."""
         return self._inner.nodes()

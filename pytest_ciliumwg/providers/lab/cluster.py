@@ -60,6 +60,10 @@ class LabCluster:
         """The configuration that the lab's Cilium would show now."""
         return self.lab.config
 
+    def node_configs(self) -> Mapping[str, CiliumConfig]:
+        """Every node's Cilium has the lab's configuration."""
+        return {node.name: self.lab.config for node in self.lab.layout}
+
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, as they are published now."""
         return self.lab.publish()

@@ -37,7 +37,9 @@ def observe_node(lab: Lab, node: LabNode) -> NodeState:
 
     more = [f"show tc-{device} tc -j filter show dev {device} egress" for device in devices]
     more.append(f"show wireguard sh -c {shlex.quote(WG_SHOW_SCRIPT)}")
-    parts = NodeParts(wireguard=_wireguard, redirects=redirects, native_devices=native_devices)
+    parts = NodeParts(
+        wireguard=_wireguard, redirects=redirects, native_devices=native_devices, selected=lambda _: devices
+    )
     script = observation_script(lab.families, lab.device, more)
     return state_from(lab.run_in(node, script), node.name, lab.device, lab.families, parts)
 

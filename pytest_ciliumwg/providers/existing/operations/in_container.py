@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import expectations_for
 from pytest_ciliumwg.observe.kubernetes import node_from_ciliumnode
-from pytest_ciliumwg.providers.existing.cilium import EXEC_SECONDS
+from pytest_ciliumwg.providers.existing.agents_told import EXEC_SECONDS
 from pytest_ciliumwg.providers.existing.operations import agents
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 from pytest_ciliumwg.providers.existing.operations.self_undoing import Switch, device_switch, port_switch

@@ -87,7 +87,7 @@ class Rollout:
     def _tells(self, agent: RunningAgent) -> bool:
         if agent.uid not in self._told:
             try:
-                self._told[agent.uid] = self._context.cilium.version_at(agent.pod.name)
+                self._told[agent.uid] = self._context.cilium.told.version_at(agent.pod.name)
             except ProviderError:
                 return False
         return same_version(self._told[agent.uid], self._version)
