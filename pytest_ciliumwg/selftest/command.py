@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import cache_from_source
@@ -13,6 +12,7 @@ from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.lab import LabSpec
+from pytest_ciliumwg.providers.programs import scratch_folder
 from pytest_ciliumwg.selftest.matrix import Summary, line, problems, write
 from pytest_ciliumwg.selftest.runs import Ran, Runner, plan
 from pytest_ciliumwg.session.opening import families_of
@@ -47,10 +47,10 @@ def selftest(settings: Settings, say: Say, extra: Sequence[str] = ()) -> Summary
         for problem in problems(ran):
             say(f"    {problem}")
 
-    with tempfile.TemporaryDirectory(prefix="ciliumwg-selftest-") as scratch:
-        directory = settings.report / "runs" if settings.report else Path(scratch)
+    with scratch_folder("selftest") as scratch:
+        directory = settings.report / "runs" if settings.report else scratch
         # Where Python keeps no compiled modules, all runs together keep them for this time.
-        cache = None if Path(cache_from_source(__file__)).exists() else Path(scratch, "cache")
+        cache = None if Path(cache_from_source(__file__)).exists() else scratch / "cache"
         ran = Runner(directory, nodes, families, extra, cache).run_all(runs, done)
     summary = Summary(tuple(ran), time.monotonic() - began)
     if settings.report:

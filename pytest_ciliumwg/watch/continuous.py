@@ -258,13 +258,20 @@ class ContinuousWatch:
             self._find_again(stream)
 
     def _find_again(self, stream: StreamFollower) -> None:
-        """Follow a test pod that was made anew: it has another name, and perhaps other addresses."""
+        """Follow a test pod whose agent was restarted: in a new pod it has another name and other addresses.
+
+        After a restart of its node a pod keeps its name, and has other addresses all the same.
+        """
         try:
             now = {pod.node: pod for pod in self.cluster.test_pods()}
         except ProviderError:
             return
         pod = now.get(stream.pod.node)
-        if pod is None or pod == stream.pod:
+        if pod is None:
+            return
+        if pod == stream.pod:
+            if stream.gone:
+                stream.begin_again()
             return
         with self._moving:
             old, stream.pod = stream.pod, pod
@@ -273,7 +280,10 @@ class ContinuousWatch:
             for follower in self._streams.values():
                 follower.flows = [self.flows[flow.id] for flow in follower.flows]
                 follower.served = [self.flows[flow.id] for flow in follower.served]
-                follower.begin_again()
+            stream.begin_again()
+            for follower in self._streams.values():
+                if follower is not stream:
+                    follower.redirect()
 
     # --- the beginning ------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -142,8 +143,12 @@ class StreamFollower:
     rate: float
     trouble: str = ""
     errors: list[str] = field(default_factory=list)
+    gone: bool = False
+    """Whether its agent was restarted, so that it has to begin again: in the pod as it is then, with its addresses."""
     life: int = 0
     """How often it was started: each time it is another job."""
+    served_life: int = 0
+    """The same of its serving."""
     _one_at_a_time: threading.RLock = field(default_factory=threading.RLock)
     _acknowledged: int = 0
 
@@ -151,14 +156,22 @@ class StreamFollower:
     def _job(self) -> str:
         return f"stream-{self.life}"
 
+    @property
+    def _serving(self) -> str:
+        return f"stream-{self.served_life}"
+
     def serve(self) -> None:
         """Answer the flows that come to the pod.
 
         Raises:
             AgentError: the agent does not answer.
         """
-        refused = Agent(self.transport_of(self.pod)).serve(self.run, self.served, part=self._job)
-        self.errors += [f"{self.pod.key} cannot serve flow {flow}: {why}" for flow, why in refused.items()]
+        self.errors += self._serve()
+
+    def _serve(self) -> list[str]:
+        """Answer them; returns what cannot be answered, a sentence each."""
+        refused = Agent(self.transport_of(self.pod)).serve(self.run, self.served, part=self._serving)
+        return [f"{self.pod.key} cannot serve flow {flow}: {why}" for flow, why in refused.items()]
 
     def open_sessions(self) -> None:
         """Send one echo request to each node that comes after this one, and wait for the answers for a while.
@@ -192,22 +205,55 @@ class StreamFollower:
         with self._one_at_a_time:
             try:
                 self._take(Agent(self.transport_of(self.pod)).collect_stream(self.run, self._job, self._acknowledged))
-            except JobGoneError:
-                self.begin_again()
+            except JobGoneError as error:
+                # Its pod may have got other addresses: who knows the pods says when and where to begin again.
+                self.gone, self.trouble = True, str(error)
             except (AgentError, ProviderError) as error:
                 self.trouble = str(error)
 
     def begin_again(self) -> None:
-        """Serve and send anew, in an agent that was restarted or to addresses that changed."""
+        """Serve and send anew, in an agent that was restarted.
+
+        Right after a restart the API may still show the addresses that the pod had before: then nothing is begun, and
+        it stays `gone`.
+        """
         with self._one_at_a_time:
-            self.ledger.sender_gone([flow.id for flow in self.flows])
-            self.life += 1
+            self._leave()
+            self.served_life += 1
             try:
-                self.serve()
-                self.start()
-                self.trouble = ""
+                refused = self._serve()
+                if refused:
+                    self.gone, self.trouble = True, refused[0]
+                    Agent(self.transport_of(self.pod)).stop_serving(self.run, part=self._serving)
+                    return
             except (AgentError, ProviderError) as error:
-                self.trouble = str(error)
+                self.gone, self.trouble = True, str(error)
+                return
+            self.gone = False
+            self._send_again()
+
+    def _leave(self) -> None:
+        """End what an agent that only seemed to be gone still has: nobody else could use its ports."""
+        self.stop_serving()
+        with contextlib.suppress(AgentError, ProviderError):
+            Agent(self.transport_of(self.pod)).stop_stream(self.run, self._job, self._acknowledged)
+
+    def redirect(self) -> None:
+        """Send anew, to addresses that changed; the agent still has what it did."""
+        with self._one_at_a_time:
+            if self.gone:
+                return  # it begins again by itself, with the new ones
+            self._stop()
+            self._send_again()
+
+    def _send_again(self) -> None:
+        self.ledger.sender_gone([flow.id for flow in self.flows])
+        self.life += 1
+        try:
+            self.start()
+            self.trouble = ""
+        except (AgentError, ProviderError) as error:
+            self.gone, self.trouble = True, str(error)
 
     def stop(self) -> None:
         """End sending and take the rest."""
@@ -229,7 +275,7 @@ class StreamFollower:
     def stop_serving(self) -> None:
         """End serving."""
         try:
-            Agent(self.transport_of(self.pod)).stop_serving(self.run, part=self._job)
+            Agent(self.transport_of(self.pod)).stop_serving(self.run, part=self._serving)
         except (AgentError, ProviderError):
             return  # its account is not needed: what was answered the senders know
 

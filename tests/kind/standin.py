@@ -69,6 +69,7 @@ contexts: [{name: kind-NAME, context: {cluster: kind-NAME, user: kind-NAME}}]
 users: [{name: kind-NAME, user: {}}]
 current-context: kind-NAME
 """
+IMAGE = "quay.io/cilium/cilium:v1.2.3"
 CREATE_FAILS = {
     "disk": 'failed to create cluster: command "docker run --name NODE kindest/node" failed with error: '
     "exit status 125\nCommand Output: docker: Error response from daemon: mkdir /var/lib/docker/overlay2/1f/merged: no "
@@ -143,6 +144,9 @@ def create(name: str, arguments: list[str]) -> None:
     nodes = [f"{name}-control-plane", *workers[: len(config["nodes"]) - 1]]
     write("\n".join(nodes) + "\n", "clusters", name)
     how = SCENARIO.get("create", "works")
+    if how == "slow":
+        time.sleep(1.5)
+        write("", "created")
     if how == "hangs":
         write("", "hanging")
         time.sleep(60)
@@ -243,14 +247,17 @@ def pod(node: str, early: bool) -> dict[str, Any]:
     crashing = SCENARIO.get("agents") == "crash"
     ready = not early and not crashing
     waiting = {"waiting": {"reason": "CrashLoopBackOff" if crashing else "PodInitializing"}}
+    if "image" in SCENARIO and not (SCENARIO.get("image_passes") and not early):
+        ready, (reason, message) = False, SCENARIO["image"]
+        waiting = {"waiting": {"reason": reason, "message": message}}
     return {
-        "metadata": {"name": f"cilium-{node}", "namespace": "kube-system"},
-        "spec": {"nodeName": node, "hostNetwork": True},
+        "metadata": {"name": f"cilium-{node}", "namespace": "kube-system", "labels": {"k8s-app": "cilium"}},
+        "spec": {"nodeName": node, "hostNetwork": True, "containers": [{"name": "cilium-agent", "image": IMAGE}]},
         "status": {
             "phase": "Running" if ready else "Pending",
             "podIPs": [],
             "conditions": [{"type": "Ready", "status": str(ready)}],
-            "containerStatuses": [{"state": {"running": {}} if ready else waiting}],
+            "containerStatuses": [{"name": "cilium-agent", "state": {"running": {}} if ready else waiting}],
         },
     }
 

@@ -14,7 +14,8 @@ import pytest
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.expect.helm import default_node_image_for, oldest_kind
-from pytest_ciliumwg.providers.kind import KindSpec
+from pytest_ciliumwg.providers.existing import ExistingSpec
+from pytest_ciliumwg.providers.kind import KindSpec, create_kind
 
 from .conftest import Machine
 
@@ -43,7 +44,7 @@ def test_commands_and_rendered_files_are_those_reviewed(stubbed: Machine, versio
 
 
 def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) -> None:
-    stubbed.scenario(images=["local/agent:1"])
+    stubbed.scenario(images=["local/agent:1", "local/cilium:2"])
     mine, archive, chart = tmp_path / "mine.json", tmp_path / "images.tar", tmp_path / "cilium-1.15.3.tgz"
     mine.write_text('{"debug": {"enabled": true}}')
     archive.touch()
@@ -61,7 +62,7 @@ def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) ->
         chart=str(chart),
         helm_sets=("bpf.masquerade=true", "extraArgs={a,b}"),
         helm_values=(mine,),
-        load_images=(str(archive), "local/agent:1"),
+        load_images=(str(archive), "local/agent:1", "local/cilium:2"),
     ).close()
     (create,) = [call for call in stubbed.journal() if call["argv"][:2] == ["create", "cluster"]]
     assert "ciliumwg-kind-" in create["folder"], "pytest-kind's own folder must not be in the user's"
@@ -86,8 +87,8 @@ def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) ->
     assert values["image"] == {"useDigest": False}
     loads = [line for line in stubbed.commands() if line.startswith("kind load")]
     assert loads == [
+        "kind load docker-image local/agent:1 local/cilium:2 --name other",
         f"kind load image-archive {archive} --name other",
-        "kind load docker-image local/agent:1 --name other",
     ]
 
 
@@ -120,6 +121,34 @@ def test_a_kept_cluster_is_used_again_and_removed_by_the_next_run(stubbed: Machi
     stubbed.create().close()
     assert len([call for call in stubbed.journal() if call["argv"][:2] == ["create", "cluster"]]) == 1
     assert not stubbed.left_behind()
+
+
+def test_images_are_loaded_into_a_kept_cluster_too(stubbed: Machine) -> None:
+    kept = stubbed.create()
+    kept.keep()
+    kept.close()
+    stubbed.scenario(images=["local/agent:1"])
+    stubbed.create(load_images=("local/agent:1",)).close()
+    assert "kind load docker-image local/agent:1 --name ciliumwg" in stubbed.commands()
+    assert len([call for call in stubbed.journal() if call["argv"][:2] == ["create", "cluster"]]) == 1
+    assert not stubbed.left_behind()
+
+
+def test_the_steps_of_kind_are_shown_while_it_creates(stubbed: Machine) -> None:
+    stubbed.scenario(create="slow")
+    said = stubbed.said.append
+    early: list[str] = []
+
+    def tell(line: str) -> None:
+        said(line)
+        if not stubbed.folder.joinpath("created").exists():
+            early.append(line)
+
+    create_kind(KindSpec(poll=0.01, timeout=20.0), ExistingSpec(), tell).close()
+    steps = [line for line in stubbed.said if line.startswith("kind: creating ciliumwg: ")]
+    assert steps[0].startswith("kind: creating ciliumwg: Ensuring node image (kindest/node:")
+    assert steps[-1] == "kind: creating ciliumwg: Joining worker nodes 🚜: done"
+    assert steps[0] in early, "while kind was still at it"
 
 
 def test_a_kept_cluster_that_its_user_removed_is_made_anew(stubbed: Machine) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.providers.kind import KindSpec
+from pytest_ciliumwg.providers.kind import KindSpec, cluster_state
 from pytest_ciliumwg.providers.kind.name_lock import home
 
 from .conftest import Machine
@@ -122,6 +122,39 @@ def test_a_create_that_takes_too_long(stubbed: Machine) -> None:
     stubbed.scenario(create="hangs")
     assert "it was not done after 3 s, see --ciliumwg-timeout; give --ciliumwg-report" in refused(stubbed, timeout=3.0)
     assert DELETE in stubbed.commands()
+    assert not stubbed.left_behind()
+
+
+NEVER = "Container image is not present with pull policy of Never"
+NO_NETWORK = "failed to pull and unpack image: dial tcp: lookup quay.io: Temporary failure in name resolution"
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (("ErrImageNeverPull", NEVER), f"ErrImageNeverPull ({NEVER}); load it with --ciliumwg-load-image"),
+        (("ImagePullBackOff", "manifest unknown"), "ImagePullBackOff (manifest unknown); load it"),
+        (("ErrImagePull", NO_NETWORK), f"ErrImagePull ({NO_NETWORK}); load it with --ciliumwg-load-image"),
+    ],
+)
+def test_a_node_that_has_not_the_image(
+    stubbed: Machine, image: tuple[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_state, "_PULLING_SECONDS", 0.5)
+    stubbed.scenario(image=image)
+    began = time.monotonic()
+    said = refused(stubbed)
+    assert time.monotonic() - began < 15.0
+    assert "cilium-ciliumwg-control-plane on ciliumwg-control-plane is not ready: the node has not the image" in said
+    assert f"the image quay.io/cilium/cilium:v1.2.3: {sentence}" in said
+    told = [line for line in stubbed.said if line.startswith("kind: waiting for Cilium: cilium-cil")]
+    assert any(image[0] in line for line in told) == (image[0] == "ErrImagePull"), "who waits says for what"
+    assert not stubbed.left_behind()
+
+
+def test_an_image_that_comes_in_the_end(stubbed: Machine) -> None:
+    stubbed.scenario(image=("ErrImagePull", NO_NETWORK), image_passes=True, early_looks=3)
+    stubbed.create().close()
     assert not stubbed.left_behind()
 
 

@@ -7,17 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_ciliumwg.providers.existing.images import image_trouble
 from pytest_ciliumwg.providers.existing.manifests import CONTAINER
 
 Object = Mapping[str, Any]
 
-_NEVER = frozenset(
-    {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "RunContainerError", "CrashLoopBackOff"}
-)
-_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
-_WRONG_IMAGE = re.compile(
-    r"not found|manifest unknown|unauthorized|denied|forbidden|no match for platform", re.IGNORECASE
-)
+_NEVER = frozenset({"CreateContainerConfigError", "RunContainerError", "CrashLoopBackOff"})
 _REFUSED = re.compile(r"violates PodSecurity|is forbidden|denied the request|exceeded quota", re.IGNORECASE)
 
 
@@ -63,10 +58,9 @@ def _container_not_ready(where: str, container: Object, event: str) -> NotReady:
     if waiting is None:
         return NotReady(where, "is running, but not ready")
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
-    if reason in _PULL:
-        wrong = bool(_WRONG_IMAGE.search(message))
+    if (trouble := image_trouble(waiting, container.get("image") or "")) is not None:
         advice = "check --ciliumwg-image, the pull secret and the node's way to the registry"
-        return NotReady(where, _said(reason, message), permanent=wrong, pull=True, advice=advice)
+        return NotReady(where, str(trouble), permanent=trouble.permanent, pull=True, advice=advice)
     if reason in _NEVER:
         last = (container.get("lastState") or {}).get("terminated")
         why = _said(reason, _ending(last) if last is not None else message)

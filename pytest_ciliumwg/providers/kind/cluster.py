@@ -255,7 +255,7 @@ class _Opening:
             self._progress(f"kind: using the kept cluster {self._spec.name} again")
         else:
             creator.create()
-            creator.load_images()
+        creator.load_images()
         creator.install()
         await_cilium(Kubectl(self._tools.kubectl, self._name_lock.kubeconfig), self._spec, self._progress)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from pytest_ciliumwg.observe.cilium import encryption_from_status_json
 from pytest_ciliumwg.observe.kubernetes import PodFacts, node_facts, pod_facts
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL
+from pytest_ciliumwg.providers.existing.images import ImageTrouble, image_troubles
 from pytest_ciliumwg.providers.existing.names import AGENT_CONTAINER, AGENT_LABELS
 from pytest_ciliumwg.providers.kind.spec import NAMESPACE, KindSpec
 from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
 from pytest_ciliumwg.waiting import wait_for
 
 _CRASHING_SECONDS = 90.0
-_SELECTOR = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
+_PULLING_SECONDS = 45.0
+"""How long an image may fail to be pulled, where the reason may pass: a kubelet has tried three times by then."""
 _FATAL = ("level=fatal", "level=error", "Error")
 
 
@@ -50,14 +52,24 @@ class Kubectl:
             raise ObservationError(f"the API server does not answer: {reason(done, QUICK_SECONDS)}")
         return found
 
+    def pods(self) -> list[dict[str, Any]]:
+        """The pods of the namespace that Cilium is in."""
+        return self.items("pods", "--namespace", NAMESPACE)
+
     def agents(self) -> list[PodFacts]:
         """Cilium's agent pods."""
-        return [pod_facts(pod) for pod in self.items("pods", "--namespace", NAMESPACE, "--selector", _SELECTOR)]
+        return agents_among(self.pods())
 
     def in_agent(self, pod: str, command: str) -> Done:
         """Run a command of the agent's tool in an agent pod."""
         script = f"{AGENT_TOOL}\nagent {command}"
         return self.run("--namespace", NAMESPACE, "exec", pod, "-c", AGENT_CONTAINER, "--", "sh", "-c", script)
+
+
+def agents_among(pods: Iterable[Mapping[str, Any]]) -> list[PodFacts]:
+    """Those of the namespace's pods that are Cilium's agents."""
+    wanted = AGENT_LABELS.items()
+    return [pod_facts(pod) for pod in pods if wanted <= (pod["metadata"].get("labels") or {}).items()]
 
 
 def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
@@ -66,15 +78,23 @@ def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
     A Cilium that reports encryption as off is not waited for: the suite has a check for that.
 
     Raises:
-        ProviderError: time is up, or an agent crashes again and again; with the reason that was seen last.
+        ProviderError: time is up, an agent crashes again and again, or a node has not an image; with the reason that
+            was seen last.
     """
-    crashing = 0.0
+    crashing = pulling = 0.0
 
     def missing() -> str:
-        nonlocal crashing
+        nonlocal crashing, pulling
         obstacle = _obstacle(kubectl, spec.nodes)
         if obstacle is None:
             return ""
+        image = obstacle.image
+        pulling = (pulling or time.monotonic()) if image else 0.0
+        if image and (image.permanent or time.monotonic() - pulling > min(_PULLING_SECONDS, spec.timeout)):
+            raise ProviderError(
+                f"Cilium cannot start: {obstacle.why}; load it with --ciliumwg-load-image, or let the nodes reach its "
+                "registry"
+            )
         crashing = (crashing or time.monotonic()) if obstacle.crashing else 0.0
         if crashing and time.monotonic() - crashing > min(_CRASHING_SECONDS, spec.timeout):
             raise ProviderError(f"Cilium does not start: {obstacle.why}{_last_output(kubectl)}")
@@ -98,6 +118,8 @@ class _Obstacle:
     why: str
     crashing: bool = False
     """Whether it is an agent that Kubernetes has given up restarting at once."""
+    image: ImageTrouble | None = None
+    """The image that its node has not, if that is it."""
 
 
 def _obstacle(kubectl: Kubectl, nodes: int) -> _Obstacle | None:
@@ -109,7 +131,12 @@ def _obstacle(kubectl: Kubectl, nodes: int) -> _Obstacle | None:
 
 
 def _obstacles(kubectl: Kubectl, nodes: int) -> Iterator[_Obstacle]:
-    agents = kubectl.agents()
+    pods = kubectl.pods()
+    for pod in pods:
+        for trouble in image_troubles(pod):
+            where = f"{pod['metadata']['name']} on {(pod.get('spec') or {}).get('nodeName') or 'no node yet'}"
+            yield _Obstacle(f"{where} is not ready: {trouble}", image=trouble)
+    agents = agents_among(pods)
     waiting = [agent for agent in agents if not agent.ready]
     if waiting:
         first = waiting[0]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.base import Progress
+from pytest_ciliumwg.providers.kind.follow_log import followed
 from pytest_ciliumwg.providers.kind.name_lock import NameLock
 from pytest_ciliumwg.providers.kind.spec import NAMESPACE, RELEASE, KindSpec
 from pytest_ciliumwg.providers.kind.tools import Tools
-from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run
+from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run, scratch_folder
 
 _DELETE_SECONDS = 180.0
 _DELETE_ATTEMPTS = 3
+_STEPS = {"•": "", "✓": ": done", "✗": ": failed"}
 _PROCESS = Path(__file__).with_name("pytest_kind_process.py")
 
 
@@ -53,10 +54,16 @@ class ClusterCreator:
         # -P: the driver's own folder has modules whose names are those of others.
         argv: list[str | Path] = [sys.executable, "-P", _PROCESS, spec.name]
         argv += [self.tools.kind, self.tools.kubectl, name_lock.kubeconfig, config]
-        with TemporaryDirectory(prefix="ciliumwg-kind-") as folder:
-            done = run(argv, timeout=spec.timeout, folder=Path(folder), log=name_lock.log)
+        with scratch_folder("kind") as folder, followed(name_lock.log, self._creating):
+            done = run(argv, timeout=spec.timeout, folder=folder, log=name_lock.log)
         if not done.ok:
             raise ProviderError(self._not_created(done))
+
+    def _creating(self, line: str) -> None:
+        """Tell a step of kind's: ` • Preparing nodes 📦 …` when it begins, with `✓` or `✗` when it has ended."""
+        sign, _, step = line.partition(" ")
+        if sign in _STEPS and step:
+            self.progress(f"kind: creating {self.spec.name}: {step.rstrip(' .…')}{_STEPS[sign]}")
 
     def _not_created(self, done: Done) -> str:
         if "already exist for a cluster with the name" in done.errors:
@@ -69,10 +76,15 @@ class ClusterCreator:
         Raises:
             ProviderError: one could not be loaded.
         """
-        for image in self.spec.load_images:
-            self.progress(f"kind: loading {image} into all nodes")
-            what = "image-archive" if Path(image).is_file() else "docker-image"
-            self._must([self.tools.kind, "load", what, image, "--name", self.spec.name], f"load the image {image}")
+        archives = [image for image in self.spec.load_images if Path(image).is_file()]
+        images = [image for image in self.spec.load_images if image not in archives]
+        # Of archives kind takes one at a time; of images it takes all, and copies layers that they share once.
+        loads = [("docker-image", images)] if images else []
+        for what, names in [*loads, *(("image-archive", [archive]) for archive in archives)]:
+            said = ", ".join(names)
+            self.progress(f"kind: loading {said} into all nodes")
+            argv: list[str | Path] = [self.tools.kind, "load", what, *names, "--name", self.spec.name]
+            self._must(argv, f"load {said} into the nodes")
 
     def install(self) -> None:
         """Install Cilium, or bring it to these values.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -169,7 +169,8 @@ class KindSpec:
         """What a kept cluster must have been made with to be used again."""
         return {
             "kind": self.kind_config(),
-            "values": self.values(),
+            # Images can be loaded into a cluster that stands, and Helm goes over it again in any case.
+            "values": replace(self, load_images=()).values(),
             "chart": self.chart_arguments(),
             "set": list(self.helm_sets),
             "files": [path.read_text("utf-8", "replace") for path in self.helm_values],

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
@@ -16,7 +15,7 @@ from pytest_ciliumwg.providers.existing.operations.context import ContainerConte
 from pytest_ciliumwg.providers.existing.operations.rollout import Rollout, held_back
 from pytest_ciliumwg.providers.existing.operations.upgrade_path import check_versions
 from pytest_ciliumwg.providers.existing.snapshot import RELEASE_ANNOTATION
-from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, check_version, find, reason, run
+from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, check_version, find, reason, run, scratch_folder
 
 _INSTEAD = "give --ciliumwg-upgrade-command, or --ciliumwg-observe"
 
@@ -57,8 +56,8 @@ class HelmUpgrader:
         values = _translated(self._values(), version)
         self.context.progress(f"existing: helm upgrades {release} to Cilium {version}")
         # Values may hold secrets: the folder is ours alone, and goes at once.
-        with TemporaryDirectory(prefix="ciliumwg-helm-") as folder:
-            file = Path(folder, "values.json")
+        with scratch_folder("helm") as folder:
+            file = folder / "values.json"
             file.write_text(json.dumps(values), encoding="utf-8")
             arguments = ["upgrade", release, *chart_arguments(spec.chart, version), "--reset-values"]
             arguments += ["--values", str(file), "--timeout", f"{spec.command_timeout:.0f}s"]
