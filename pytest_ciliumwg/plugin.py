@@ -60,9 +60,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = resolve(config)
     from pytest_ciliumwg.session.hooks import Conformance
     from pytest_ciliumwg.session.single_process import keep_to_one_process
+    from pytest_ciliumwg.session.terminal_end import TerminalEnd
 
     keep_to_one_process(config)
-    config.pluginmanager.register(Conformance(config, settings), "ciliumwg-conformance")
+    conformance = Conformance(config, settings)
+    config.pluginmanager.register(conformance, "ciliumwg-conformance")
+    config.pluginmanager.register(TerminalEnd(conformance), "ciliumwg-terminal-end")
     config.pluginmanager.import_plugin("pytest_ciliumwg.session.fixtures")
 
 

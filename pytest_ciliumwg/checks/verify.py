@@ -68,7 +68,8 @@ class Verify:
         if self.findings and self.of_measurement:
             raise InconclusiveError(f"{heading}\n{_lines([*self.findings, *self.not_measured])}")
         if self.findings:
-            pytest.fail(f"{heading}\n{_lines(self.findings)}", pytrace=False)
+            # The first line is all that pytest's short summary shows.
+            pytest.fail(f"{_places(self.findings)}: {heading}\n{_lines(self.findings)}", pytrace=False)
         if self.not_measured:
             raise InconclusiveError(_lines(self.not_measured))
         if not self.verified:
@@ -91,3 +92,9 @@ def _lines(items: Sequence[Finding | Remark]) -> str:
     shown = [str(item) for item in items[:_SHOWN]]
     more = [f"… and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
     return "\n".join([*shown, *more])
+
+
+def _places(findings: Sequence[Finding]) -> str:
+    """Where it is, in a few words: the first place, and how many more."""
+    places = list(dict.fromkeys(str(finding.place) for finding in findings))
+    return places[0] + (f" and {len(places) - 1} more" if len(places) > 1 else "")

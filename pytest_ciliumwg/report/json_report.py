@@ -15,6 +15,7 @@ from pytest_ciliumwg import __version__
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report import changes
+from pytest_ciliumwg.report.findings import findings
 from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
 from pytest_ciliumwg.report.record import CheckResult, Pair, RunRecord, plain, sighting_fields
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
@@ -70,6 +71,7 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
         "touched": [{"node": change.node, "lost": change.lost, "new": change.new} for change in record.touched],
         "profiles": record.profiles,
         "summary": dict(record.counts()),
+        "findings": [finding.fields() for finding in findings(record)],
         "checks": [_check(result) for result in record.results],
         "pairs": _pairs(record.matrix()),
         "sizes": _pairs(record.sizes()),
@@ -91,7 +93,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "notes": [str(remark) for remark in result.notes],
     }
     fields = asdict(replace(result, findings=(), unmeasured=(), unsupported=(), notes=()))
-    del fields["doubt"], fields["about_a_change"]
+    del fields["doubt"], fields["about_a_change"], fields["nodeid"]
     return fields | said | {"title": result.title}
 
 

@@ -62,6 +62,8 @@ class CheckResult:
     """Why it is inconclusive, without the word; empty for other outcomes. Not in report.json, which has `message`."""
     about_a_change: bool = False
     """See `Check.about_a_change`. Not in report.json."""
+    nodeid: str = ""
+    """Pytest's name of the test. Not in report.json."""
 
     @property
     def identity(self) -> Identity:

@@ -8,32 +8,30 @@ from typing import Any
 
 from pytest_ciliumwg.model.traffic import Flow, Verdict
 from pytest_ciliumwg.report import changes
+from pytest_ciliumwg.report.findings import findings, lines
+from pytest_ciliumwg.report.matrix import rows
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import RunRecord
 
-_CELLS = {
-    Verdict.ENCRYPTED: ("ok", {"green": True}),
-    Verdict.CLEARTEXT: ("CLEAR", {"red": True, "bold": True}),
-    Verdict.BYPASS: ("BYPASS", {"red": True, "bold": True}),
-    Verdict.UNREACHABLE: ("lost", {"red": True}),
-    Verdict.INCONCLUSIVE: ("?", {"yellow": True}),
-}
 _COLOURS = {
     RunOutcome.CONFORMANT: "green",
     RunOutcome.PARTIAL: "yellow",
     RunOutcome.NOT_CONFORMANT: "red",
     RunOutcome.INCONCLUSIVE: "yellow",
 }
-_WIDTH = 8
-_MOST_NODES = 16
+_WIDEST = 120
 
 
 def summarize(writer: Any, record: RunRecord) -> None:
-    """Write what could not be measured, the matrix and the verdict; pytest itself has shown the failures."""
-    _inconclusive(writer, record)
+    """Write the findings, the matrix and what is told beside them; the verdict comes last of all (see `verdict`)."""
+    found = findings(record)
+    if found:
+        writer.section("findings", sep="=", red=True)
+    width = min(writer.config.get_terminal_writer().fullwidth, _WIDEST)
+    for number, finding in enumerate(found, 1):
+        for line in lines(finding, number, width):
+            writer.line(line)
     writer.section("Cilium WireGuard conformance", sep="=")
-    for line in record.description:
-        writer.line(line)
     for change in record.touched:
         was = f"lost {', '.join(change.lost)}" if change.lost else ""
         now = f"got {', '.join(change.new)}" if change.new else ""
@@ -41,12 +39,7 @@ def summarize(writer: Any, record: RunRecord) -> None:
         writer.line(f"changed while our pods came into the cluster: {told}", yellow=True)
     _matrix(writer, record)
     _sizes(writer, record)
-    counts = record.counts()
-    flows = record.promised()
-    writer.line(", ".join(f"{counts[name]} {name}" for name in ("pass", "fail", "inconclusive", "skip")) + " (checks)")
-    if flows:
-        by_verdict = {verdict: sum(judgement.verdict is verdict for judgement in flows) for verdict in Verdict}
-        writer.line(", ".join(f"{count} {verdict.value}" for verdict, count in by_verdict.items()) + " (flows)")
+    _counts(writer, record)
     _by_design(writer, record)
     for result in record.results:
         if result.notes:
@@ -54,8 +47,22 @@ def summarize(writer: Any, record: RunRecord) -> None:
             writer.line(f"{result.title}: {result.notes[0]}{more}", yellow=True)
     for line, fine in changes.lines(record):
         writer.line(line, green=fine, red=not fine)
+
+
+def verdict(writer: Any, record: RunRecord) -> None:
+    """Write the run in one sentence."""
     tally = record.tally()
     writer.line(tally.line(), **{_COLOURS[tally.outcome]: True})
+
+
+def _counts(writer: Any, record: RunRecord) -> None:
+    counts, flows = record.counts(), record.promised()
+    told = ", ".join(f"{counts[name]} {name}" for name in ("pass", "fail", "inconclusive", "skip")) + " (checks)"
+    if flows:
+        by_verdict = Counter(judgement.verdict for judgement in flows)
+        words = ", ".join(f"{by_verdict[word]} {word.value}" for word in Verdict if by_verdict[word])
+        told += f"; {words} (flows)"
+    writer.line(told)
 
 
 def _sizes(writer: Any, record: RunRecord) -> None:
@@ -80,42 +87,22 @@ def _which(flows: Iterable[Flow]) -> str:
 
 
 def _by_design(writer: Any, record: RunRecord) -> None:
-    """Write the verdicts of the paths that are not promised to be encrypted."""
+    """Write the verdicts of the paths that are not promised to be encrypted, in one line."""
     seen: dict[str, Counter[str]] = {}
     for judgement in record.judgements():
         if not judgement.flow.promised:
             seen.setdefault(judgement.flow.path, Counter())[judgement.verdict.value] += 1
-    for path, verdicts in seen.items():
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        writer.line(f"{path}: {counts} (flows; by design not promised to be encrypted)")
-
-
-def _inconclusive(writer: Any, record: RunRecord) -> None:
-    doubtful = [result for result in record.results if result.outcome == "inconclusive"]
-    if doubtful:
-        writer.section("INCONCLUSIVE", sep="=")
-    for result in doubtful:
-        writer.line(f"{result.title}: {result.statement}", yellow=True)
-        for line in result.doubt.splitlines():
-            writer.line(f"  {line}")
+    if seen:
+        told = "; ".join(
+            f"{path} {', '.join(f'{count} {word}' for word, count in words.items())}" for path, words in seen.items()
+        )
+        writer.line(f"by design not promised to be encrypted (flows): {told}")
 
 
 def _matrix(writer: Any, record: RunRecord) -> None:
-    """Rows send, columns receive; the worst verdict of each pair (see `RunRecord.matrix`)."""
-    matrix, nodes = record.matrix(), record.nodes
-    if not matrix:
-        return
-    if len(nodes) > _MOST_NODES:
-        bad = {pair: verdict for pair, verdict in matrix.items() if verdict is not Verdict.ENCRYPTED}
-        writer.line(f"{len(matrix) - len(bad)} of {len(matrix)} directed node pairs encrypted")
-        for (source, destination), verdict in bad.items():
-            writer.line(f"  {source} → {destination}: {verdict.value}", red=True)
-        return
-    name = max(len(node) for node in nodes)
-    writer.line("from \\ to".ljust(name) + "".join(str(column).rjust(_WIDTH) for column in range(1, len(nodes) + 1)))
-    for row, source in enumerate(nodes, 1):
-        writer.write(source.ljust(name))
-        for destination in nodes:
-            text, markup = _CELLS[matrix[source, destination]] if (source, destination) in matrix else ("-", {})
-            writer.write(text.rjust(_WIDTH), **markup)
-        writer.line(f"   {row}")
+    """The worst verdict of each pair (see `RunRecord.matrix`)."""
+    matrix = record.matrix()
+    for row in rows(matrix, record.nodes) if matrix else ():
+        for text, markup in row:
+            writer.write(text, **markup)
+        writer.line("")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -33,6 +33,8 @@ class Conformance:
         self.profiles = _profiles(settings, self.stages)
         self.record = RunRecord(provider=settings.provider, profiles=sorted(self.profiles))
         self.run = ClusterRun(config, settings, self.stages, self.record)
+        self.before_short_summary: Callable[[], object] = lambda: None
+        """What the terminal's part wants done between the run's own summary and pytest's short one."""
         self._collected: list[pytest.Item] = []
         self._ran = False
 
@@ -153,6 +155,7 @@ class Conformance:
             self.record.add(
                 CheckResult(
                     id=check.id,
+                    nodeid=item.nodeid,
                     params=params_of(item),
                     outcome=outcome,
                     message=report.longreprtext if outcome != "pass" else "",
@@ -202,16 +205,20 @@ class Conformance:
             self.run.progress(f"wrote {path}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The matrix, the inconclusive checks and the verdict in one line."""
-        tally = self.record.tally()
+        """The findings, the matrix, and what is told beside them."""
         if self._has_something_to_say():
             terminal.summarize(terminalreporter, self.record)
-        elif self._ran:
-            terminalreporter.write_line(f"ciliumwg: {tally.line()}", red=True)
-        if self._ran and not tally.meets(self._required):
-            terminalreporter.write_line(f"ciliumwg: --ciliumwg-require={self.settings.require} is not met", red=True)
+        self.before_short_summary()
+
+    def tell_verdict(self, reporter: Any) -> None:
+        """Write what the run came to, in its last lines."""
+        if self._ran and not self.settings.plan:
+            reporter.ensure_newline()
+            terminal.verdict(reporter, self.record)
+            if not self.record.tally().meets(self._required):
+                reporter.write_line(f"ciliumwg: --ciliumwg-require={self.settings.require} is not met", red=True)
         if self.run.kept:
-            terminalreporter.write_line(f"ciliumwg: {self.run.kept}")
+            reporter.write_line(f"ciliumwg: {self.run.kept}")
 
     def _has_something_to_say(self) -> bool:
         return bool(self.record.results or self.record.judges or self.record.changes)

@@ -1,0 +1,171 @@
+"""Which statements and symptoms belong together: what is wrong with nodes, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pytest_ciliumwg.diagnosis.statement import MEASUREMENT_AREA, STATE_AREAS, Statement
+from pytest_ciliumwg.diagnosis.symptoms import Kind, Symptom
+
+ENCRYPTION = "config.encryption"
+"""The check without which nothing else means anything."""
+_OF_PAIRS = ("peers", "allowed-ips")
+"""Areas in which what is wrong with a node may show on the nodes that it talks to."""
+_SYMPTOMS_FIRST: Sequence[Kind] = ("cleartext", "bypass", "lost")
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """One cause, as far as it is known, with what it explains."""
+
+    state: list[Statement] = field(default_factory=list)
+    symptoms: list[Symptom] = field(default_factory=list)
+    consequences: list[Statement] = field(default_factory=list)
+    everything: bool = False
+    """Whether it concerns all nodes and explains all that is wrong."""
+
+    @property
+    def homes(self) -> set[str]:
+        """The nodes whose own state is wrong."""
+        return {statement.home for statement in self.state if statement.home}
+
+    @property
+    def named(self) -> set[str]:
+        """All nodes that its state names."""
+        return {name for statement in self.state for name in statement.place.nodes}
+
+    @property
+    def nodes(self) -> set[str]:
+        """The nodes at which it is to be looked for."""
+        return self.homes or self.named or {symptom.pair[0] for symptom in self.symptoms}
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Worst first."""
+        kinds = [_SYMPTOMS_FIRST.index(symptom.kind) for symptom in self.symptoms]
+        if kinds:
+            return min(kinds), -sum(symptom.frames for symptom in self.symptoms)
+        statements = [*self.state, *self.consequences]
+        if any(statement.outcome == "fail" for statement in statements):
+            return len(_SYMPTOMS_FIRST), -len(statements)
+        return len(_SYMPTOMS_FIRST) + 1, -len(statements)
+
+    def explains(self, symptom: Symptom) -> bool:
+        """Whether its state is that of the sender, or of a pair to which the sender belongs."""
+        if self.everything:
+            return True
+        sender, receiver = symptom.pair
+        if symptom.kind == "cleartext":
+            return sender in self.homes or (receiver in self.homes and self._of_pairs)
+        return bool({sender, receiver} & self.homes)
+
+    @property
+    def _of_pairs(self) -> bool:
+        return any(statement.area in _OF_PAIRS for statement in self.state)
+
+    def concerns(self, statement: Statement) -> bool:
+        """Whether a statement may follow from it."""
+        nodes = set(statement.place.nodes)
+        return self.everything or not nodes or bool(nodes & (self.nodes | self._talking))
+
+    @property
+    def _talking(self) -> set[str]:
+        return {name for symptom in self.symptoms for name in symptom.pair}
+
+
+def cases(statements: Sequence[Statement], symptoms: Sequence[Symptom], nodes: Sequence[str]) -> list[Case]:
+    """All cases of a stage, worst first; every statement is in one of them, as the cause or as a consequence."""
+    found = list(_cases_of_state([statement for statement in statements if statement.about_state]))
+    for symptom in symptoms:
+        _home_of(symptom, found).symptoms.append(symptom)
+    found = _joined(found, nodes)
+    found.sort(key=lambda case: case.rank)
+    for statement in statements:
+        if not statement.about_state:
+            _case_for(statement, found).consequences.append(statement)
+    return sorted(found, key=lambda case: case.rank)
+
+
+def _cases_of_state(statements: Sequence[Statement]) -> Iterator[Case]:
+    """What is wrong with nodes, together where it is the same, at the same node, or between the same two."""
+    if any(statement.check == ENCRYPTION for statement in statements):
+        yield Case(state=_sorted(statements), everything=True)
+        return
+    groups: list[list[Statement]] = []
+    for statement in statements:
+        related = [group for group in groups if any(_related(statement, other) for other in group)]
+        groups = [group for group in groups if group not in related]
+        groups.append([*(member for group in related for member in group), statement])
+    for group in groups:
+        yield Case(state=_sorted(group))
+
+
+def _related(one: Statement, other: Statement) -> bool:
+    if one.home and one.home == other.home:
+        return True
+    if one.title == other.title and one.said == other.said:
+        return True
+    both = one.area in _OF_PAIRS and other.area in _OF_PAIRS
+    return both and (one.home in other.place.nodes or other.home in one.place.nodes)
+
+
+def _sorted(statements: Iterable[Statement]) -> list[Statement]:
+    return sorted(statements, key=lambda statement: STATE_AREAS.index(statement.area))
+
+
+def _home_of(symptom: Symptom, found: list[Case]) -> Case:
+    """The case whose state explains it, else one with symptoms of the same sender, else a new one."""
+    sender, receiver = symptom.pair
+    explaining = [case for case in found if case.state and case.explains(symptom)]
+    if explaining:
+        return min(explaining, key=lambda case: (sender not in case.homes, receiver not in case.homes))
+    for case in found:
+        if not case.state and any(_alike(symptom, other) for other in case.symptoms):
+            return case
+    found.append(Case())
+    return found[-1]
+
+
+def _alike(one: Symptom, other: Symptom) -> bool:
+    """Whether two symptoms without a known cause are told together: of one sender, or between the same two nodes."""
+    if one.kind == "cleartext" or other.kind == "cleartext":
+        return one.kind == other.kind and one.pair[0] == other.pair[0]
+    return set(one.pair) == set(other.pair)
+
+
+def _joined(found: list[Case], nodes: Sequence[str]) -> list[Case]:
+    """The same cases, where what is wrong without a known cause at every node, or with one, is one case."""
+    for kind in _SYMPTOMS_FIRST:
+        unexplained = [case for case in found if not case.state and case.symptoms[0].kind == kind]
+        pairs = [set(symptom.pair) for case in unexplained for symptom in case.symptoms]
+        everywhere = {case.symptoms[0].pair[0] for case in unexplained} >= set(nodes)
+        one_node = bool(set.intersection(*pairs)) if pairs else False
+        if len(unexplained) > 1 and (everywhere or (one_node and kind != "cleartext")):
+            first, *others = unexplained
+            first.symptoms += [symptom for case in others for symptom in case.symptoms]
+            found = [case for case in found if case not in others]
+    return found
+
+
+def _case_for(statement: Statement, found: list[Case]) -> Case:
+    """The worst case from which a statement may follow, else a case of its own or of others like it."""
+    of_measurement = statement.area == MEASUREMENT_AREA
+    for case in found:
+        of_cluster = bool(case.state or case.symptoms)
+        if of_cluster and not of_measurement and case.concerns(statement):
+            return case
+    for case in found:
+        alone = not case.state and not case.symptoms
+        if alone and any(_told_together(statement, other) for other in case.consequences):
+            return case
+    found.append(Case())
+    return found[-1]
+
+
+def _told_together(one: Statement, other: Statement) -> bool:
+    if one.check == other.check:
+        return True
+    doubtful = one.outcome == other.outcome == "inconclusive"
+    of_measurement = MEASUREMENT_AREA in (one.area, other.area)
+    return doubtful and (of_measurement or (one.home is not None and one.home == other.home))

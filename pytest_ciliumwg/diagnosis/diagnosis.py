@@ -1,0 +1,167 @@
+"""Few findings with a cause, out of all that the checks of a stage say and what became of its flows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ciliumwg.diagnosis.advisories import fitting
+from pytest_ciliumwg.diagnosis.cases import Case, cases
+from pytest_ciliumwg.diagnosis.statement import MEASUREMENT_AREA, Statement
+from pytest_ciliumwg.diagnosis.symptoms import Symptom
+from pytest_ciliumwg.diagnosis.words import in_short, look
+
+_MANY = 3
+_LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One cause of what is wrong in a stage, with all that follows from it."""
+
+    stage: str
+    headline: str
+    nodes: tuple[str, ...]
+    """Where to look for it."""
+    symptoms: tuple[Symptom, ...]
+    state: tuple[Statement, ...]
+    """What explains it; empty where nothing of the nodes' state does."""
+    consequences: tuple[Statement, ...]
+    """What else the checks say because of it."""
+    meaning: str
+    look: str
+    advisories: tuple[str, ...] = ()
+
+    @property
+    def leading(self) -> str:
+        """The title of the test that says it best."""
+        return self._statements[0].title
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The titles of the tests that failed because of it."""
+        return self._titles("fail")
+
+    @property
+    def inconclusive(self) -> tuple[str, ...]:
+        """The titles of the tests that could not be measured because of it."""
+        return self._titles("inconclusive")
+
+    @property
+    def _statements(self) -> tuple[Statement, ...]:
+        return (*self.state, *self.consequences)
+
+    def _titles(self, outcome: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(said.title for said in self._statements if said.outcome == outcome))
+
+    def fields(self) -> dict[str, Any]:
+        """For reports: in plain values."""
+        return {
+            "stage": self.stage,
+            "headline": self.headline,
+            "nodes": list(self.nodes),
+            "named": sorted({name for said in self._statements for name in said.place.nodes} | set(self.nodes)),
+            "traffic": [str(symptom) for symptom in self.symptoms],
+            "state": [{"check": said.title, "where": str(said.place), "said": said.said} for said in self.state],
+            "failed": list(self.failed),
+            "inconclusive": list(self.inconclusive),
+            "meaning": self.meaning,
+            "look": self.look,
+            "advisories": list(self.advisories),
+        }
+
+
+def diagnose(
+    statements: Sequence[Statement], symptoms: Sequence[Symptom], nodes: Sequence[str], stage: str, version: str
+) -> tuple[Diagnosis, ...]:
+    """The findings of one stage, worst first; every statement is in one of them.
+
+    Args:
+        statements: What the stage's checks found broken or could not measure.
+        symptoms: What is wrong with its flows.
+        nodes: All nodes under test.
+        stage: Its name; that of a change stands for the change as well.
+        version: The version of Cilium that is expected.
+    """
+    return tuple(_diagnosis(case, nodes, stage, version) for case in cases(statements, symptoms, nodes))
+
+
+def _diagnosis(case: Case, nodes: Sequence[str], stage: str, version: str) -> Diagnosis:
+    consequences = sorted(case.consequences, key=lambda said: said.outcome != "fail")
+    leaks = [symptom for symptom in case.symptoms if symptom.kind == "cleartext"]
+    where = tuple(node for node in nodes if node in case.nodes) or tuple(sorted(case.nodes))
+    return Diagnosis(
+        stage=stage,
+        headline=_headline(case, consequences, nodes),
+        nodes=where,
+        symptoms=tuple(case.symptoms),
+        state=tuple(case.state),
+        consequences=tuple(consequences),
+        meaning=_LEAK if leaks else next((said.meaning for said in (*case.state, *consequences) if said.meaning), ""),
+        look=_look(case, consequences),
+        advisories=tuple(f"{found.id}: {found.text}" for found in fitting(version, [stage])) if leaks else (),
+    )
+
+
+def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str]) -> str:
+    why = in_short(case.state[0].check, case.state[0].said) if case.state else ""
+    traffic = _traffic(case, nodes)
+    if traffic:
+        return f"{traffic}: {why or 'nothing in the state of the nodes explains it'}"
+    where = names(case.nodes, nodes) or "the cluster"
+    if why:
+        return f"{where}: {why}"
+    first = consequences[0]
+    place = names(first.place.nodes, nodes) or str(first.place)
+    doubt = "not measured: " if first.outcome == "inconclusive" else ""
+    return f"{place}: {doubt}{first.said}"
+
+
+def _traffic(case: Case, nodes: Sequence[str]) -> str:
+    """What is wrong with traffic, in one sentence; empty where nothing is."""
+    if not case.symptoms:
+        return ""
+    kind = min((symptom for symptom in case.symptoms), key=lambda symptom: _ORDER.index(symptom.kind)).kind
+    pairs = [symptom.pair for symptom in case.symptoms if symptom.kind == kind]
+    senders, receivers = {sender for sender, _ in pairs}, {receiver for _, receiver in pairs}
+    if kind == "cleartext":
+        if case.homes and not senders & case.homes:
+            return f"{names(senders, nodes)} {_verb(senders, 'send')} to {names(receivers, nodes)} in cleartext"
+        to = "" if len(receivers) > 1 else f" to {names(receivers, nodes)}"
+        return f"{names(senders, nodes)} {_verb(senders, 'send')} pods' traffic{to} in cleartext"
+    between = " → ".join(pairs[0]) if len(pairs) == 1 else names(senders | receivers, nodes)
+    return f"{between}: traffic goes past the tunnel" if kind == "bypass" else f"{between}: traffic is lost"
+
+
+_ORDER = ("cleartext", "bypass", "lost")
+
+
+def _verb(subjects: Iterable[str], verb: str) -> str:
+    return verb if len(set(subjects)) > 1 else f"{verb}s"
+
+
+def names(chosen: Iterable[str], nodes: Sequence[str]) -> str:
+    """Nodes in words, in their order: all of them, few by name, many by number."""
+    wanted = set(chosen)
+    inside = [node for node in nodes if node in wanted] + sorted(wanted - set(nodes))
+    if len(inside) > _MANY and wanted >= set(nodes):
+        return f"all {len(nodes)} nodes"
+    if len(inside) > _MANY:
+        return f"{', '.join(inside[:_MANY])} and {len(inside) - _MANY} more nodes"
+    return " and ".join(filter(None, (", ".join(inside[:-1]), *inside[-1:])))
+
+
+def _look(case: Case, consequences: Sequence[Statement]) -> str:
+    if case.state:
+        return look(case.state[0].check, "")
+    if case.symptoms:
+        return look(None, case.symptoms[0].kind)
+    return look(consequences[0].check, "") if consequences[0].area == MEASUREMENT_AREA else ""
+
+
+def counted(titles: Iterable[str]) -> Iterator[str]:
+    """Titles of tests by check: its id, and how many tests of it where there are several."""
+    ids = Counter(title.partition("[")[0] for title in titles)
+    yield from (check if count == 1 else f"{check} ×{count}" for check, count in ids.items())

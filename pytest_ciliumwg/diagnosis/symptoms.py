@@ -1,0 +1,113 @@
+"""What is wrong with traffic: which node sends in cleartext, which pairs go another way or cannot talk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.timeline import Timeline
+from pytest_ciliumwg.model.traffic import Direction, Flow, Sighting, Verdict
+from pytest_ciliumwg.verdict.judge import Judgement
+from pytest_ciliumwg.verdict.timeline import clock
+
+Kind = Literal["cleartext", "bypass", "lost"]
+Pair = tuple[str, str]
+_KINDS: dict[Verdict, Kind] = {Verdict.BYPASS: "bypass", Verdict.UNREACHABLE: "lost"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symptom:
+    """What is wrong with the packets from one node to another."""
+
+    kind: Kind
+    pair: Pair
+    """Who sends these packets, and who should get them: of a flow's replies the reverse of the flow's pair."""
+    protocols: tuple[str, ...]
+    families: tuple[IPFamily, ...]
+    flows: int
+    frames: int = 0
+    """In cleartext, as they left; as they arrived where nobody saw them leave."""
+    seen_at: tuple[str, ...] = ()
+    """Node and device where frames were seen."""
+    layers: str = ""
+    first_at: float = 0.0
+    last_at: float = 0.0
+
+    def __str__(self) -> str:
+        what = [*(name.upper() for name in self.protocols), *(family.value for family in self.families)]
+        told = f"{' → '.join(self.pair)}: {' '.join(what)}, {self.flows} {'flow' if self.flows == 1 else 'flows'}"
+        if not self.frames:
+            return told
+        when = " to ".join(dict.fromkeys((clock(self.first_at), clock(self.last_at))))
+        return f"{told}, {self.frames} frames at {', '.join(self.seen_at)}, {when} ({self.layers})"
+
+
+def symptoms(judgements: Iterable[Judgement]) -> tuple[Symptom, ...]:
+    """All that is wrong with promised flows of one watch: cleartext first, then most frames first."""
+    found: dict[tuple[Kind, Pair], list[tuple[Flow, list[Sighting]]]] = {}
+    for judgement in judgements:
+        flow = judgement.flow
+        if not flow.promised:
+            continue
+        if judgement.verdict is Verdict.CLEARTEXT:
+            _add(found, flow, judgement.sightings)
+        elif judgement.verdict in _KINDS and not (judgement.verdict is Verdict.UNREACHABLE and flow.dropped_by_design):
+            found.setdefault((_KINDS[judgement.verdict], flow.pair), []).append((flow, []))
+    return _sorted(found)
+
+
+def symptoms_of_change(timeline: Timeline) -> tuple[Symptom, ...]:
+    """What was in cleartext while something changed, likewise."""
+    found: dict[tuple[Kind, Pair], list[tuple[Flow, list[Sighting]]]] = {}
+    for seen in timeline.clear:
+        if seen.flow in timeline.flows:
+            _add(found, timeline.flows[seen.flow], [seen])
+    return _sorted(found)
+
+
+def _add(
+    found: dict[tuple[Kind, Pair], list[tuple[Flow, list[Sighting]]]], flow: Flow, sightings: Iterable[Sighting]
+) -> None:
+    for direction, seen in _by_direction(sightings).items():
+        found.setdefault(("cleartext", _sender_first(flow, direction)), []).append((flow, seen))
+
+
+def _sorted(found: dict[tuple[Kind, Pair], list[tuple[Flow, list[Sighting]]]]) -> tuple[Symptom, ...]:
+    made = [_symptom(kind, pair, seen) for (kind, pair), seen in found.items()]
+    return tuple(sorted(made, key=lambda symptom: (symptom.kind != "cleartext", symptom.kind, -symptom.frames)))
+
+
+def _by_direction(sightings: Iterable[Sighting]) -> dict[Direction, list[Sighting]]:
+    directions: dict[Direction, list[Sighting]] = {}
+    for seen in sightings:
+        directions.setdefault(seen.direction, []).append(seen)
+    return directions
+
+
+def _sender_first(flow: Flow, direction: Direction) -> Pair:
+    return flow.pair if direction == "request" else (flow.destination_node, flow.source_node)
+
+
+def _symptom(kind: Kind, pair: Pair, seen: list[tuple[Flow, list[Sighting]]]) -> Symptom:
+    flows = [flow for flow, _ in seen]
+    sightings = [sighting for _, several in seen for sighting in several]
+    counted = [sighting for sighting in sightings if sighting.outgoing] or sightings
+    shown = counted or sightings
+    return Symptom(
+        kind=kind,
+        pair=pair,
+        protocols=tuple(_in_order(flow.protocol.value for flow in flows)),
+        families=tuple(sorted({flow.family for flow in flows}, key=lambda family: family.value)),
+        flows=len({flow.id for flow in flows}),
+        frames=sum(sighting.frames for sighting in counted),
+        seen_at=tuple(_in_order(f"{sighting.node} {sighting.device}" for sighting in shown)),
+        layers=shown[0].layers if shown else "",
+        first_at=min((sighting.first_at for sighting in shown), default=0.0),
+        last_at=max((sighting.last_at for sighting in shown), default=0.0),
+    )
+
+
+def _in_order(words: Iterable[str]) -> Iterator[str]:
+    yield from sorted(set(words))

@@ -1,0 +1,74 @@
+"""How causes are said in a headline, and what to look at next, by check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+IN_SHORT: Mapping[str, str] = {
+    "config.encryption": "WireGuard encryption is not enabled",
+    "config.node-encryption": "node encryption does not hold as declared",
+    "config.nodes": "a node that runs pods has no Cilium",
+    "config.version": "another version of Cilium runs than was declared",
+    "config.declared": "Cilium is not configured as declared",
+    "device.present": "the device cilium_wg0 is missing",
+    "device.kind": "cilium_wg0 is no WireGuard device",
+    "device.up": "cilium_wg0 is down",
+    "device.mtu": "cilium_wg0 has a wrong MTU",
+    "device.fwmark": "WireGuard's own packets carry a wrong mark",
+    "device.listen-port": "WireGuard listens on a wrong port",
+    "device.rp-filter": "the kernel's reverse path filter drops decrypted packets",
+    "steering.rule": "the ip rule that leads packets to WireGuard is missing or wrong",
+    "steering.table": "routing table 201 does not lead into cilium_wg0",
+    "steering.redirect": "no program redirects packets into cilium_wg0",
+    "steering.main-table": "a route leads packets past cilium_wg0",
+    "steering.other-ways": "another route leads to pods of other nodes",
+    "steering.no-loop": "encrypted packets are led into cilium_wg0 again",
+    "peers.published": "a node publishes no WireGuard key",
+    "peers.own-key": "a node publishes another key than its device has",
+    "peers.unique-published": "two nodes publish the same key",
+    "peers.weak-keys": "a private key is known or shared",
+    "peers.count": "WireGuard's peers are not the other nodes",
+    "peers.keys": "a peer has a key that no node publishes",
+    "peers.no-dummy": "a peer with an all-zero key stays",
+    "peers.not-self": "the node is its own peer",
+    "peers.unique-endpoints": "two peers have one endpoint",
+    "peers.endpoint": "a peer has the endpoint of somebody else",
+    "allowed-ips.pods": "pods are missing among a peer's allowed IPs",
+    "allowed-ips.nodes": "node addresses are missing among a peer's allowed IPs",
+    "allowed-ips.disjoint": "two peers claim the same addresses",
+    "allowed-ips.not-own": "the node's own addresses are bound to a peer",
+    "allowed-ips.foreign": "a peer's allowed IPs hold what is not its node's",
+    "allowed-ips.known": "a peer's allowed IPs hold addresses that nobody has",
+    "state.steady": "the state changed while the flows ran",
+}
+"""Check → what is so when it fails, in few words."""
+
+_AGENT = "kubectl -n kube-system exec {pod} -c cilium-agent --"
+_LOOK: Mapping[str, str] = {
+    "config": "cilium config view | grep -E 'wireguard|encrypt'",
+    "device": f"{_AGENT} ip -d link show cilium_wg0",
+    "steering.rule": f"{_AGENT} sh -c 'ip rule; ip -6 rule; ip route show table 201'",
+    "steering.table": f"{_AGENT} ip route show table 201",
+    "steering.redirect": f"{_AGENT} bpftool net show",
+    "steering": f"{_AGENT} ip route show table all",
+    "peers": f"{_AGENT} cilium-dbg encrypt status; kubectl get ciliumnodes -o yaml | grep wg-pub-key",
+    "allowed-ips": f"{_AGENT} cilium-dbg debuginfo | grep -A9 -i wireguard; kubectl get ciliumendpoints -A -o wide",
+    "state": "kubectl -n kube-system get events; kubectl -n kube-system logs {pod} --since=10m",
+    "capture": "run again when the machine has less to do; docs/limits.md says what a watch needs",
+}
+_LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes pcaps), then `ip route get` and `bpftool net show` there"
+_LOOK_AT_LOSS = "cilium-dbg monitor --type drop on both nodes; does the network carry UDP 51871 between them?"
+
+
+def in_short(check: str, said: str) -> str:
+    """A check's failure in few words; what it says itself where there are none."""
+    return IN_SHORT.get(check, said)
+
+
+def look(check: str | None, kind: str) -> str:
+    """What to look at next, for a state that explains it, or for traffic that nothing explains."""
+    if check is not None:
+        area = check.partition(".")[0]
+        if found := _LOOK.get(check) or _LOOK.get(area):
+            return found.format(pod="CILIUM-POD-OF-THE-NODE")
+    return _LOOK_AT_TRAFFIC if kind in ("cleartext", "bypass") else _LOOK_AT_LOSS

@@ -1,0 +1,94 @@
+"""The findings of a run: from the results of its checks and the verdicts of its flows, stage by stage."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis, counted, diagnose
+from pytest_ciliumwg.diagnosis.statement import Statement
+from pytest_ciliumwg.diagnosis.symptoms import Symptom, symptoms, symptoms_of_change
+from pytest_ciliumwg.model.place import Place
+from pytest_ciliumwg.report.record import CheckResult, RunRecord
+
+_MOST_LINES = 4
+"""Of each kind, of one finding."""
+
+
+def findings(record: RunRecord) -> tuple[Diagnosis, ...]:
+    """All findings, in the order of the stages, of each stage the worst first."""
+    stages: dict[str, list[Statement]] = {}
+    for result in record.results:
+        if result.outcome in ("fail", "inconclusive"):
+            stages.setdefault(result.params.get("stage", ""), []).extend(_statements(result))
+    version = record.declared.version if record.declared else "0.0"
+    return tuple(
+        diagnosis
+        for stage, statements in stages.items()
+        for diagnosis in diagnose(statements, tuple(_symptoms(record, stage)), record.nodes, stage, version)
+    )
+
+
+def _symptoms(record: RunRecord, stage: str) -> Iterator[Symptom]:
+    """Of a change, what was in cleartext during it; of a stage, what became of its flows."""
+    for made in record.changes:
+        strict = made.watched and not made.watched.tolerance.clear_reported
+        if made.change.name == stage and made.watched and strict:
+            yield from symptoms_of_change(made.watched.timeline)
+    judged = record.judges.get(stage or "initial")
+    if judged:
+        yield from symptoms(judged.judgements)
+
+
+def _statements(result: CheckResult) -> Iterator[Statement]:
+    said = [
+        (finding.place, f"expected {finding.expected}; seen: {finding.seen}", finding.meaning)
+        for finding in result.findings
+    ]
+    said += [(remark.place, remark.why, "") for remark in result.unmeasured]
+    if not said:
+        said = [(Place.everywhere(""), result.doubt or result.message.strip().rpartition("\n")[2], "")]
+    for place, words, meaning in said:
+        yield Statement(
+            check=result.id,
+            title=result.title_in_any_stage,
+            outcome="fail" if result.outcome == "fail" else "inconclusive",
+            place=place,
+            said=words,
+            meaning=meaning,
+        )
+
+
+def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
+    """One finding for a terminal; at most some 25 lines of 80 columns."""
+    stage = f" [{finding.stage}]" if finding.stage else ""
+    yield from _wrapped(f"{number}. {finding.headline}{stage}", width, "   ")
+    yield from _some([str(symptom) for symptom in finding.symptoms], "pairs of nodes", width)
+    yield from _some([f"{said.place}: {said.said} ({said.title})" for said in finding.state], "places", width)
+    if not finding.state and not finding.symptoms:
+        told = [f"{said.place}: {said.said} ({said.title})".removeprefix(": ") for said in finding.consequences]
+        yield from _some(told, "places", width)
+    if finding.meaning:
+        yield from _wrapped(f"   {finding.meaning}", width, "   ")
+    for titles, verb in ((finding.failed, "failed"), (finding.inconclusive, "not measured")):
+        if titles:
+            yield from _wrapped(f"   {verb}: {', '.join(counted(titles))}", width, "     ")
+    for advisory in finding.advisories:
+        yield from _wrapped(f"   fits {advisory}", width, "     ")
+    if finding.look:
+        yield from _wrapped(f"   look at: {finding.look}", width, "     ")
+
+
+def _some(told: Sequence[str], noun: str, width: int) -> Iterator[str]:
+    for text in told[:_MOST_LINES]:
+        yield from _wrapped(f"   - {_short(text, 3 * width)}", width, "     ")
+    if len(told) > _MOST_LINES:
+        yield f"   - and {len(told) - _MOST_LINES} more {noun}"
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _wrapped(text: str, width: int, indent: str) -> Iterable[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
