@@ -11,7 +11,9 @@ from pytest_ciliumwg.diagnosis.symptoms import Kind, Symptom
 ENCRYPTION = "config.encryption"
 """The check without which nothing else means anything."""
 _OF_PAIRS = ("peers", "allowed-ips")
-"""Areas in which what is wrong with a node may show on the nodes that it talks to."""
+"""Areas in which what is wrong may be wrong with the other node."""
+_SHOWN_ELSEWHERE = ("device", *_OF_PAIRS)
+"""Areas in which what is wrong with a node shows on the nodes that it talks to."""
 _SYMPTOMS_FIRST: Sequence[Kind] = ("cleartext", "bypass", "lost")
 
 
@@ -33,7 +35,7 @@ class Case:
     @property
     def named(self) -> set[str]:
         """All nodes that its state names."""
-        return {name for statement in self.state for name in statement.place.nodes}
+        return {name for statement in self.state for name in statement.nodes}
 
     @property
     def nodes(self) -> set[str]:
@@ -66,7 +68,7 @@ class Case:
 
     def concerns(self, statement: Statement) -> bool:
         """Whether a statement may follow from it."""
-        nodes = set(statement.place.nodes)
+        nodes = statement.nodes
         return self.everything or not nodes or bool(nodes & (self.nodes | self._talking))
 
     @property
@@ -106,8 +108,12 @@ def _related(one: Statement, other: Statement) -> bool:
         return True
     if one.title == other.title and one.said == other.said:
         return True
-    both = one.area in _OF_PAIRS and other.area in _OF_PAIRS
-    return both and (one.home in other.place.nodes or other.home in one.place.nodes)
+    return _shows_at(one, other) or _shows_at(other, one)
+
+
+def _shows_at(cause: Statement, other: Statement) -> bool:
+    """Whether what another node has of this one may be wrong because this one is."""
+    return cause.area in _SHOWN_ELSEWHERE and other.area in _OF_PAIRS and cause.home in other.nodes
 
 
 def _sorted(statements: Iterable[Statement]) -> list[Statement]:

@@ -62,7 +62,7 @@ class Diagnosis:
             "stage": self.stage,
             "headline": self.headline,
             "nodes": list(self.nodes),
-            "named": sorted({name for said in self._statements for name in said.place.nodes} | set(self.nodes)),
+            "named": sorted({name for said in self._statements for name in said.nodes} | set(self.nodes)),
             "traffic": [str(symptom) for symptom in self.symptoms],
             "state": [{"check": said.title, "where": str(said.place), "said": said.said} for said in self.state],
             "failed": list(self.failed),
@@ -114,7 +114,7 @@ def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str
     if why:
         return f"{where}: {why}"
     first = consequences[0]
-    place = names(first.place.nodes, nodes) or str(first.place)
+    place = names(first.nodes, nodes) or str(first.place)
     doubt = "not measured: " if first.outcome == "inconclusive" else ""
     return f"{place}: {doubt}{first.said}"
 

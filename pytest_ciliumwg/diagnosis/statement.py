@@ -26,6 +26,8 @@ class Statement:
     said: str
     """What was expected and seen there, or why it could not be measured."""
     meaning: str = ""
+    owners: tuple[str, ...] = ()
+    """The nodes whose addresses the place names."""
 
     @property
     def area(self) -> str:
@@ -36,6 +38,11 @@ class Statement:
     def about_state(self) -> bool:
         """Whether it tells that something is wrong with what a node is, so that it can explain what traffic does."""
         return self.area in STATE_AREAS and self.outcome == "fail"
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """All nodes that it names, by name or by address."""
+        return frozenset((*self.place.nodes, *self.owners))
 
     @property
     def home(self) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis, counted, diagnose
 from pytest_ciliumwg.diagnosis.statement import Statement
 from pytest_ciliumwg.diagnosis.symptoms import Symptom, symptoms, symptoms_of_change
+from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.report.record import CheckResult, RunRecord
 
@@ -18,9 +19,10 @@ _MOST_LINES = 4
 def findings(record: RunRecord) -> tuple[Diagnosis, ...]:
     """All findings, in the order of the stages, of each stage the worst first."""
     stages: dict[str, list[Statement]] = {}
+    owners = {address: name for judge in record.judges.values() for address, name in judge.homes.items()}
     for result in record.results:
         if result.outcome in ("fail", "inconclusive"):
-            stages.setdefault(result.params.get("stage", ""), []).extend(_statements(result))
+            stages.setdefault(result.params.get("stage", ""), []).extend(_statements(result, owners))
     version = record.declared.version if record.declared else "0.0"
     return tuple(
         diagnosis
@@ -40,7 +42,7 @@ def _symptoms(record: RunRecord, stage: str) -> Iterator[Symptom]:
         yield from symptoms(judged.judgements)
 
 
-def _statements(result: CheckResult) -> Iterator[Statement]:
+def _statements(result: CheckResult, owners: Mapping[IPAddress, str]) -> Iterator[Statement]:
     said = [
         (finding.place, f"expected {finding.expected}; seen: {finding.seen}", finding.meaning)
         for finding in result.findings
@@ -56,6 +58,7 @@ def _statements(result: CheckResult) -> Iterator[Statement]:
             place=place,
             said=words,
             meaning=meaning,
+            owners=tuple(owners[address] for address in place.addresses if address in owners),
         )
 
 

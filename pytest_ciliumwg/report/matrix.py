@@ -31,7 +31,7 @@ _WORD_WIDTH = 7
 _MOST_IN_WORDS = 8
 _ALL_ROWS = 16
 """Beyond so many nodes only rows are shown in which something is not encrypted."""
-_NAME = 14
+_WIDTH = 80
 
 
 def rows(matrix: Mapping[tuple[str, str], Verdict], nodes: Sequence[str]) -> Iterator[list[Cell]]:
@@ -39,7 +39,7 @@ def rows(matrix: Mapping[tuple[str, str], Verdict], nodes: Sequence[str]) -> Ite
     in_words = len(nodes) <= _MOST_IN_WORDS
     cells, width = (_WORDS, _WORD_WIDTH) if in_words else (_SYMBOLS, 2 if len(nodes) <= _ALL_ROWS else 1)
     numbered = {node: number for number, node in enumerate(nodes, 1)}
-    label = max(8, min(max(map(len, nodes)), 80 - width * len(nodes) - 4 if in_words else _NAME))
+    label = max(8, min(max(map(len, nodes)), _WIDTH - width * len(nodes) - 4))
     for line in _header(len(nodes), width):
         yield [(" " * (label + 4) + line, {})]
     for source in nodes:
@@ -50,7 +50,7 @@ def rows(matrix: Mapping[tuple[str, str], Verdict], nodes: Sequence[str]) -> Ite
         yield [(f"{numbered[source]:>2}  {name:<{label}}", {}), *(_cell(verdict, cells, width) for verdict in row)]
     if not in_words:
         good = sum(verdict is Verdict.ENCRYPTED for verdict in matrix.values())
-        left_out = "; rows that are all encrypted are left out" if len(nodes) > _ALL_ROWS else ""
+        left_out = "; rows without others left out" if len(nodes) > _ALL_ROWS else ""
         yield [(f"{good} of {len(matrix)} directed node pairs encrypted{left_out}", {})]
         yield [(_LEGEND, {})]
 

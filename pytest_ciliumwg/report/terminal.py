@@ -22,14 +22,13 @@ _COLOURS = {
 _WIDEST = 120
 
 
-def summarize(writer: Any, record: RunRecord) -> None:
+def summarize(writer: Any, record: RunRecord, width: int) -> None:
     """Write the findings, the matrix and what is told beside them; the verdict comes last of all (see `verdict`)."""
     found = findings(record)
     if found:
         writer.section("findings", sep="=", red=True)
-    width = min(writer.config.get_terminal_writer().fullwidth, _WIDEST)
     for number, finding in enumerate(found, 1):
-        for line in lines(finding, number, width):
+        for line in lines(finding, number, min(width, _WIDEST)):
             writer.line(line)
     writer.section("Cilium WireGuard conformance", sep="=")
     for change in record.touched:

@@ -121,7 +121,11 @@ def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> 
         caught_by=caught,
         also_failed=tuple(row for row in bad if row.outcome == "fail" and row.title not in caught),
         inconclusive=tuple(row for row in bad if row.outcome == "inconclusive"),
-        wrong=(*_wrong_rows(declared, bad), *_wrong_flows(declared, flows)),
+        wrong=(
+            *_wrong_rows(declared, bad),
+            *_wrong_flows(declared, flows),
+            *(() if without else _wrong_finding(declared, report)),
+        ),
         clear_flows=sum(flow["verdict"] == "cleartext" for flow in flows),
         disturbed=any(row.doubts_itself and row not in catchers and not _may(declared, row) for row in bad),
     )
@@ -198,6 +202,19 @@ def _wrong_flows(declared: Declared, flows: Sequence[Mapping[str, Any]]) -> Iter
         ends = {flow["source_node"], flow["destination_node"]}
         if declared.names != "cluster" and not any(ends >= set(nodes) for nodes in declared.nodes):
             yield f"the flow {where} is called {flow['verdict']}, though the fault is not there"
+
+
+def _wrong_finding(declared: Declared, report: Report) -> Iterator[str]:
+    """What is wrong with a run's first finding: it has to name the fault's nodes, and the check that catches it."""
+    if not report["findings"]:
+        return
+    first = report["findings"][0]
+    named = set(first["named"])
+    if declared.names != "cluster" and not any(set(nodes) & named for nodes in declared.nodes):
+        yield f"the first finding, `{first['headline']}`, names no node of the fault"
+    ids = {title.partition("[")[0] for title in (*first["failed"], *first["inconclusive"])}
+    if declared.check_id not in ids:
+        yield f"the first finding, `{first['headline']}`, is not that of {declared.check_id}"
 
 
 def _is_right(declared: Declared, blame: Blame) -> bool:

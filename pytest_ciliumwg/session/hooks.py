@@ -207,14 +207,18 @@ class Conformance:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The findings, the matrix, and what is told beside them."""
         if self._has_something_to_say():
-            terminal.summarize(terminalreporter, self.record)
+            width = terminalreporter.config.get_terminal_writer().fullwidth
+            terminal.summarize(terminalreporter, self.record, width)
         self.before_short_summary()
 
     def tell_verdict(self, reporter: Any) -> None:
         """Write what the run came to, in its last lines."""
         if self._ran and not self.settings.plan:
             reporter.ensure_newline()
-            terminal.verdict(reporter, self.record)
+            if self._has_something_to_say():
+                terminal.verdict(reporter, self.record)
+            else:
+                reporter.write_line(f"ciliumwg: {self.record.tally().line()}", red=True)
             if not self.record.tally().meets(self._required):
                 reporter.write_line(f"ciliumwg: --ciliumwg-require={self.settings.require} is not met", red=True)
         if self.run.kept:

@@ -35,7 +35,8 @@ class Judge:
         self.measurement = measurement
         self.custody = Custody(measurement)
         self._nodes = {node.name: node for node in nodes}
-        self._homes = {address: node.name for node in nodes for address in node.tunnel_addresses}
+        self.homes: Mapping[IPAddress, str] = {ip: node.name for node in nodes for ip in node.tunnel_addresses}
+        """Address of a tunnel's end → its node."""
 
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:
@@ -108,7 +109,7 @@ class Judge:
     def _count_data(self, node: str) -> Mapping[tuple[str, str], tuple[int, int]]:
         counted: dict[tuple[str, str], tuple[int, int]] = {}
         for _, messages in self.messages(node):
-            pair = (self._homes.get(messages.source, ""), self._homes.get(messages.destination, ""))
+            pair = (self.homes.get(messages.source, ""), self.homes.get(messages.destination, ""))
             if messages.carries_packets and all(pair):
                 count, size = counted.get(pair, (0, 0))
                 counted[pair] = (count + messages.count, size + messages.bytes)
