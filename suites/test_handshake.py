@@ -13,7 +13,7 @@ from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.watch import MessageKind
-from pytest_ciliumwg.verdict.judge import Judge
+from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 REJECT_AFTER = 180.0
 """Seconds after which WireGuard accepts nothing of a session any more (REJECT_AFTER_TIME)."""
@@ -50,8 +50,14 @@ def test_opened(judge: Judge, verify: Verify) -> None:
                 where=Place.of_flow(judgement.flow),
                 expected="an answer",
                 seen=judgement.delivery.error or "none",
-                meaning="This node cannot begin a handshake with the other: pods wait until the other one sends.",
+                meaning=_no_answer(judgement),
             )
+
+
+def _no_answer(judgement: Judgement) -> str:
+    if judgement.sightings:
+        return "It left in cleartext, so nothing opened a session, and nobody answered."
+    return "No session came of it: pods cannot talk until the other node sends."
 
 
 @pytest.mark.ciliumwg_check("handshake.fresh", source=PROTOCOL)

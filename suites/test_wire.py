@@ -39,7 +39,7 @@ ENCRYPTED = 'documentation, "Which traffic is encrypted": pod to pod on another 
 def test_delivered(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
     """Every message from a pod to a pod on another node is answered, for every directed pair of nodes."""
     for judgement in judged(judge, "pair", family, protocol):
-        assert_delivered(verify, judgement, "The pods cannot talk; whether they would be encrypted cannot be said.")
+        assert_delivered(verify, judgement, "The pods cannot talk.")
 
 
 @pytest.mark.ciliumwg_check("wire.no-cleartext", source=ENCRYPTED)
@@ -248,4 +248,4 @@ def _peers(judge: Judge, names: Mapping[str, str], verify: Verify) -> Iterator[t
             if key in before and key in after:
                 yield state, before[key], after[key], name
             else:
-                verify.unmeasured(Place.between(node, name), f"{name} is no peer of {node} (see the peers checks)")
+                verify.unmeasured(Place.between(node, name), f"{name} was not a peer of {node} all the time")

@@ -163,8 +163,15 @@ def _dropped(expected: Expectations) -> str:
 
 
 def assert_delivered(verify: Verify, judgement: Judgement, meaning: str) -> None:
-    """Verify that every message of a flow was answered; where our own agents are why not, that is not measured."""
+    """Verify that every message of a flow was answered; where our own agents are why not, that is not measured.
+
+    Args:
+        verify: The check's.
+        judgement: The flow's.
+        meaning: What it means for the user; what was in cleartext of it is added.
+    """
     delivery, flow = judgement.delivery, judgement.flow
+    clear = " What they did send was in cleartext." if judgement.verdict is Verdict.CLEARTEXT else ""
     if delivery.received < flow.count and delivery.unmeasured:
         verify.unmeasured(Place.of_flow(flow), delivery.unmeasured)
         return
@@ -173,7 +180,7 @@ def assert_delivered(verify: Verify, judgement: Judgement, meaning: str) -> None
         where=Place.of_flow(flow),
         expected=f"{flow.count} answers",
         seen=f"{delivery.received} ({delivery.error or 'no error'})",
-        meaning=meaning,
+        meaning=f"{meaning}{clear}",
     )
 
 

@@ -14,6 +14,8 @@ _OF_PAIRS = ("peers", "allowed-ips")
 """Areas in which what is wrong may be wrong with the other node."""
 _SHOWN_ELSEWHERE = ("device", *_OF_PAIRS)
 """Areas in which what is wrong with a node shows on the nodes that it talks to."""
+AREAS = (*STATE_AREAS, "wire", "size", "paths", "change", "handshake", MEASUREMENT_AREA)
+"""All areas of the suite, in the order in which they say most of what is wrong."""
 _SYMPTOMS_FIRST: Sequence[Kind] = ("cleartext", "bypass", "lost")
 
 
@@ -43,15 +45,15 @@ class Case:
         return self.homes or self.named or {symptom.pair[0] for symptom in self.symptoms}
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """Worst first."""
+    def rank(self) -> tuple[int, int, int]:
+        """Worst first: what traffic does, then what nodes are, then other failures, then what was not measured."""
         kinds = [_SYMPTOMS_FIRST.index(symptom.kind) for symptom in self.symptoms]
         if kinds:
-            return min(kinds), -sum(symptom.frames for symptom in self.symptoms)
+            return min(kinds), 0, -sum(symptom.frames for symptom in self.symptoms)
         statements = [*self.state, *self.consequences]
-        if any(statement.outcome == "fail" for statement in statements):
-            return len(_SYMPTOMS_FIRST), -len(statements)
-        return len(_SYMPTOMS_FIRST) + 1, -len(statements)
+        failed = [statement for statement in statements if statement.outcome == "fail"]
+        areas = min((AREAS.index(statement.area) for statement in failed if statement.area in AREAS), default=0)
+        return len(_SYMPTOMS_FIRST) + (not failed), areas, -len(statements)
 
     def explains(self, symptom: Symptom) -> bool:
         """Whether its state is that of the sender, or of a pair to which the sender belongs."""
@@ -170,7 +172,7 @@ def _case_for(statement: Statement, found: list[Case]) -> Case:
 
 
 def _told_together(one: Statement, other: Statement) -> bool:
-    if one.check == other.check:
+    if one.check == other.check or (one.outcome == other.outcome == "fail" and one.nodes and one.nodes == other.nodes):
         return True
     doubtful = one.outcome == other.outcome == "inconclusive"
     of_measurement = MEASUREMENT_AREA in (one.area, other.area)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ciliumwg.diagnosis.advisories import fitting
-from pytest_ciliumwg.diagnosis.cases import Case, cases
+from pytest_ciliumwg.diagnosis.cases import AREAS, Case, cases
 from pytest_ciliumwg.diagnosis.statement import MEASUREMENT_AREA, Statement
 from pytest_ciliumwg.diagnosis.symptoms import Symptom
 from pytest_ciliumwg.diagnosis.words import in_short, look
@@ -36,8 +36,8 @@ class Diagnosis:
 
     @property
     def leading(self) -> str:
-        """The title of the test that says it best."""
-        return self._statements[0].title
+        """The title of the test that says it best; empty where no check that ran says it."""
+        return next((said.title for said in self._statements), "")
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def diagnose(
 
 
 def _diagnosis(case: Case, nodes: Sequence[str], stage: str, version: str) -> Diagnosis:
-    consequences = sorted(case.consequences, key=lambda said: said.outcome != "fail")
+    consequences = sorted(case.consequences, key=_telling)
     leaks = [symptom for symptom in case.symptoms if symptom.kind == "cleartext"]
     where = tuple(node for node in nodes if node in case.nodes) or tuple(sorted(case.nodes))
     return Diagnosis(
@@ -103,6 +103,11 @@ def _diagnosis(case: Case, nodes: Sequence[str], stage: str, version: str) -> Di
         look=_look(case, consequences),
         advisories=tuple(f"{found.id}: {found.text}" for found in fitting(version, [stage])) if leaks else (),
     )
+
+
+def _telling(said: Statement) -> tuple[bool, int]:
+    """What says most comes first."""
+    return said.outcome != "fail", AREAS.index(said.area) if said.area in AREAS else len(AREAS)
 
 
 def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.report.record import CheckResult, RunRecord
 
+_UNTOUCHED = "untouched"
 _MOST_LINES = 4
 """Of each kind, of one finding."""
 
@@ -21,14 +22,31 @@ def findings(record: RunRecord) -> tuple[Diagnosis, ...]:
     stages: dict[str, list[Statement]] = {}
     owners = {address: name for judge in record.judges.values() for address, name in judge.homes.items()}
     for result in record.results:
+        stage = stages.setdefault(result.params.get("stage", ""), [])
         if result.outcome in ("fail", "inconclusive"):
-            stages.setdefault(result.params.get("stage", ""), []).extend(_statements(result, owners))
+            stage.extend(_statements(result, owners))
+    _join_untouched(stages)
     version = record.declared.version if record.declared else "0.0"
     return tuple(
         diagnosis
         for stage, statements in stages.items()
         for diagnosis in diagnose(statements, tuple(_symptoms(record, stage)), record.nodes, stage, version)
     )
+
+
+def _join_untouched(stages: dict[str, list[Statement]]) -> None:
+    """Tell what was so before our pods came, and still is, with what is so now: it is one cause."""
+    later = stages.get("", stages.get("initial", []))
+    still = {(said.check, said.place, said.said) for said in later}
+    before = stages.get(_UNTOUCHED, [])
+    for said in [said for said in before if (said.check, said.place, said.said) in still]:
+        before.remove(said)
+        later.append(said)
+
+
+def told_as(result: CheckResult) -> str:
+    """The title by which a finding tells a test: without the stage, unless it may be told in that of another one."""
+    return result.title if result.params.get("stage") == _UNTOUCHED else result.title_in_any_stage
 
 
 def _symptoms(record: RunRecord, stage: str) -> Iterator[Symptom]:
@@ -53,7 +71,7 @@ def _statements(result: CheckResult, owners: Mapping[IPAddress, str]) -> Iterato
     for place, words, meaning in said:
         yield Statement(
             check=result.id,
-            title=result.title_in_any_stage,
+            title=told_as(result),
             outcome="fail" if result.outcome == "fail" else "inconclusive",
             place=place,
             said=words,

@@ -60,8 +60,9 @@ def _counts(writer: Any, record: RunRecord) -> None:
     if flows:
         by_verdict = Counter(judgement.verdict for judgement in flows)
         words = ", ".join(f"{by_verdict[word]} {word.value}" for word in Verdict if by_verdict[word])
-        told += f"; {words} (flows)"
-    writer.line(told)
+        told += f"\n{words} (flows)"
+    for line in told.splitlines():
+        writer.line(line)
 
 
 def _sizes(writer: Any, record: RunRecord) -> None:
@@ -69,13 +70,16 @@ def _sizes(writer: Any, record: RunRecord) -> None:
     judged = [judgement for judgement in record.promised() if judgement.flow.purpose == "size"]
     if not judged:
         return
-    verdicts = Counter(judgement.verdict for judgement in judged)
-    counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict])
-    writer.line(f"sizes: {counts} (flows)")
     unreachable = [judgement.flow for judgement in judged if judgement.verdict is Verdict.UNREACHABLE]
-    for known, words in ((False, "not delivered"), (True, "known to be dropped by this version, in fragments")):
-        if flows := [flow for flow in unreachable if flow.dropped_by_design is known]:
-            writer.line(f"  {words}: {_which(flows)}", red=not known)
+    lost = [flow for flow in unreachable if not flow.dropped_by_design]
+    known = len(unreachable) - len(lost)
+    verdicts = Counter(judgement.verdict for judgement in judged)
+    verdicts[Verdict.UNREACHABLE] -= known
+    counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict] > 0)
+    dropped = f"; {known} in fragments that this version is known to drop" if known else ""
+    writer.line(f"sizes (flows): {counts or 'none'}{dropped}")
+    if lost:
+        writer.line(f"  not delivered: {_which(lost)}", red=True)
 
 
 def _which(flows: Iterable[Flow]) -> str:
@@ -95,7 +99,7 @@ def _by_design(writer: Any, record: RunRecord) -> None:
         told = "; ".join(
             f"{path} {', '.join(f'{count} {word}' for word, count in words.items())}" for path, words in seen.items()
         )
-        writer.line(f"by design not promised to be encrypted (flows): {told}")
+        writer.line(f"not promised by design (flows): {told}")
 
 
 def _matrix(writer: Any, record: RunRecord) -> None:

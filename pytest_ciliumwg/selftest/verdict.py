@@ -208,12 +208,13 @@ def _wrong_finding(declared: Declared, report: Report) -> Iterator[str]:
     """What is wrong with a run's first finding: it has to name the fault's nodes, and the check that catches it."""
     if not report["findings"]:
         return
-    first = report["findings"][0]
-    named = set(first["named"])
-    if declared.names != "cluster" and not any(set(nodes) & named for nodes in declared.nodes):
+    first, *others = report["findings"]
+    if declared.names != "cluster" and not any(set(nodes) & set(first["named"]) for nodes in declared.nodes):
         yield f"the first finding, `{first['headline']}`, names no node of the fault"
-    ids = {title.partition("[")[0] for title in (*first["failed"], *first["inconclusive"])}
-    if declared.check_id not in ids:
+    # What is wrong with the measurement comes after all that is wrong with the cluster.
+    where = [first, *others] if declared.check_id.startswith("capture.") else [first]
+    titles = [title for finding in where for title in (*finding["failed"], *finding["inconclusive"])]
+    if declared.check_id not in {title.partition("[")[0] for title in titles}:
         yield f"the first finding, `{first['headline']}`, is not that of {declared.check_id}"
 
 

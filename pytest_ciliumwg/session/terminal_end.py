@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.report.findings import findings
+from pytest_ciliumwg.report.findings import findings, told_as
 from pytest_ciliumwg.session.hooks import Conformance
 
 
@@ -41,7 +41,7 @@ class TerminalEnd:
         titles = {(finding.stage, finding.leading) for finding in findings(self._conformance.record)}
         results = self._conformance.record.results
         return frozenset(
-            result.nodeid for result in results if (result.params.get("stage", ""), result.title_in_any_stage) in titles
+            result.nodeid for result in results if (result.params.get("stage", ""), told_as(result)) in titles
         )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

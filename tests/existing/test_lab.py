@@ -92,7 +92,7 @@ def test_a_fault_is_found(
     families = {IPFamily.V4, IPFamily.V6} if fault.endswith("v6") else {IPFamily.V4}
     double = lab_double(version, nodes=2, families=frozenset(families), faults=(fault,))
     monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
-    done = run_suite(pytester, f"--ciliumwg-report={tmp_path / 'report'}")
+    done = run_suite(pytester, "-v", f"--ciliumwg-report={tmp_path / 'report'}")
     assert done.ret == 1
     assert said in done.stdout.str()
     flows = json.loads(tmp_path.joinpath("report", "report.json").read_text(encoding="utf-8"))["flows"]

@@ -47,7 +47,7 @@ def test_a_size_that_is_lost_has_a_line_of_its_own() -> None:
     made = record(judged(FLOW, Verdict.ENCRYPTED), judged(SIZE, Verdict.UNREACHABLE))
     assert made.matrix() == {PAIR: Verdict.ENCRYPTED}
     lines = shown(made)
-    at = lines.index("sizes: 1 unreachable (flows)")
+    at = lines.index("sizes (flows): 1 unreachable")
     assert lines[at + 1] == "  not delivered: udp v4: 1421 bytes"
     assert not any("lost" in line for line in lines)
     report = json.loads(json.dumps(document(made, 1)))
@@ -59,17 +59,17 @@ def test_what_this_version_drops_is_said_apart() -> None:
     known = replace(SIZE, id=2, payload_size=2800, dropped_by_design=True)
     lines = shown(record(judged(SIZE, Verdict.UNREACHABLE), judged(known, Verdict.UNREACHABLE)))
     assert "  not delivered: udp v4: 1421 bytes" in lines
-    assert "  known to be dropped by this version, in fragments: udp v4: 2800 bytes" in lines
+    assert "sizes (flows): 1 unreachable; 1 in fragments that this version is known to drop" in lines
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CLEARTEXT, Verdict.BYPASS])
 def test_a_size_outside_the_tunnel_is_in_the_matrix(verdict: Verdict) -> None:
     made = record(judged(FLOW, Verdict.ENCRYPTED), judged(SIZE, verdict))
     assert made.matrix() == made.sizes() == {PAIR: verdict}
-    assert f"sizes: 1 {verdict.value} (flows)" in shown(made)
+    assert f"sizes (flows): 1 {verdict.value}" in shown(made)
 
 
 def test_without_sizes_there_is_no_line() -> None:
     made = record(judged(FLOW, Verdict.UNREACHABLE))
     assert made.matrix() == {PAIR: Verdict.UNREACHABLE}
-    assert not any(line.startswith("sizes:") for line in shown(made))
+    assert not any(line.startswith("sizes") for line in shown(made))

@@ -52,7 +52,7 @@ def flow(verdict: str, source: str = "lab-worker", destination: str = "lab-worke
 
 
 def report(*rows: dict[str, Any], flows: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
-    return {"checks": [*rows, row("device.up", "pass")], "flows": list(flows)}
+    return {"checks": [*rows, row("device.up", "pass")], "flows": list(flows), "findings": []}
 
 
 def test_caught() -> None:
@@ -189,4 +189,19 @@ def test_healthy() -> None:
 
 def test_a_report_of_something_else() -> None:
     with pytest.raises(CiliumwgError, match=r"cannot be read"):
-        judge(declared(), {"checks": [{"id": "x"}], "flows": []})
+        judge(declared(), {"checks": [{"id": "x"}], "flows": [], "findings": []})
+
+
+@pytest.mark.parametrize(
+    ("first", "wrong"),
+    [
+        ({"named": ["lab-worker"], "failed": ["device.mtu"]}, []),
+        ({"named": ["lab-worker2"], "failed": ["device.mtu"]}, ["names no node of the fault"]),
+        ({"named": ["lab-worker"], "failed": ["device.up"]}, ["is not that of device.mtu"]),
+    ],
+)
+def test_the_first_finding_names_the_fault(first: dict[str, Any], wrong: list[str]) -> None:
+    finding = {"headline": "told", "inconclusive": []} | first
+    seen = report(row("device.mtu", "fail", blame("lab-worker"))) | {"findings": [finding]}
+    outcome = judge(declared(), seen)
+    assert [sentence.partition("`, ")[2] for sentence in outcome.wrong] == wrong

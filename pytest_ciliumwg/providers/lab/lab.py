@@ -94,7 +94,6 @@ class Lab:
         """The configuration that the lab's Cilium would show."""
         progress(f"lab: {len(self.layout)} nodes as network namespaces")
         self.sandbox.run(topology_script(self.spec, self.layout, self.pod_mtu(self.expected)))
-        progress(f"lab: WireGuard ({self.wireguard}), steering by {self.expected.steering}")
         self.keys: dict[str, str] = read_keys(self.sandbox.run(self._devices_script()))
         """The public key that each node publishes; a node without an entry publishes none."""
         names = {node.name for node in self.layout}
@@ -105,7 +104,6 @@ class Lab:
             }
         )
         places = [node.name for node in self.layout] + [node.test_pod.netns for node in self.layout]
-        progress(f"lab: {len(places)} agents")
         self._launcher = Launcher(self.sandbox)
         self._ports: dict[str, AgentTransport] = {}
         self.start_agents(places)
