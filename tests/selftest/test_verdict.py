@@ -195,13 +195,13 @@ def test_a_report_of_something_else() -> None:
 @pytest.mark.parametrize(
     ("first", "wrong"),
     [
-        ({"named": ["lab-worker"], "failed": ["device.mtu"]}, []),
-        ({"named": ["lab-worker2"], "failed": ["device.mtu"]}, ["names no node of the fault"]),
-        ({"named": ["lab-worker"], "failed": ["device.up"]}, ["is not that of device.mtu"]),
+        ({"named": ["lab-worker"], "failed": ["peers.count"]}, []),
+        ({"named": ["lab-worker2"], "failed": ["peers.count"]}, ["names no node of the fault"]),
+        ({"named": ["lab-worker"], "failed": ["device.up"]}, ["is not that of peers.count"]),
     ],
 )
 def test_the_first_finding_names_the_fault(first: dict[str, Any], wrong: list[str]) -> None:
     finding = {"headline": "told", "inconclusive": []} | first
-    seen = report(row("device.mtu", "fail", blame("lab-worker"))) | {"findings": [finding]}
+    seen = report(row("peers.count", "fail", FAULTY)) | {"findings": [finding]}
     outcome = judge(declared(), seen)
     assert [sentence.partition("`, ")[2] for sentence in outcome.wrong] == wrong
