@@ -8,6 +8,7 @@ from typing import Literal
 
 from pytest_ciliumwg.changes import actions
 from pytest_ciliumwg.changes.actions import Action
+from pytest_ciliumwg.expect import older
 
 Kind = Literal[
     "restart", "churn", "rekey", "outage", "node-restart", "node-gone", "node-back", "drain", "upgrade", "none"
@@ -162,12 +163,13 @@ DISRUPTIONS: tuple[Change, ...] = (
 CHANGE_NAMES = tuple(change.name for change in DISRUPTIONS)
 
 
-def upgrade(version: str, *, back: bool = False) -> Change:
-    """The change to another version of Cilium."""
+def upgrade(before: str, version: str) -> Change:
+    """The change from one version of Cilium to another, which may be an older one."""
+    back = older(version, before)
     return Change(
         name=f"{'downgraded' if back else 'upgraded'}-to-{version}",
         kind="upgrade",
-        does=f"brings Cilium to {version} on all nodes",
+        does=f"{'takes Cilium back' if back else 'brings Cilium'} to {version} on all nodes",
         source="recordings: 92 frames in cleartext within 9.4 s of an upgrade from 1.13 to 1.15",
         act=actions.upgrade_to(version),
         everywhere=True,

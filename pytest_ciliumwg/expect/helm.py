@@ -146,9 +146,12 @@ def renamed() -> tuple[Renamed, ...]:
 
 
 def chart_version(version: str) -> str:
-    """What `helm --version` needs to get this version: itself, or the newest patch of a minor version."""
+    """What `helm --version` needs to get this version: itself, or the newest patch of a minor version.
+
+    `-0` lets in pre-releases, which are all that the newest minor version may have; a release is newer than those.
+    """
     known = known_version(version)
-    return f"~{known}.0" if known.patch == NEWEST_PATCH else version.strip().removeprefix("v")
+    return f"~{known}.0-0" if known.patch == NEWEST_PATCH else version.strip().removeprefix("v")
 
 
 def chart_arguments(chart: str | None, version: str) -> list[str]:

@@ -45,6 +45,15 @@ def parse_version(text: str) -> Version:
     return Version(int(major), int(minor), NEWEST_PATCH if patch is None else int(patch))
 
 
+def older(one: str, other: str) -> bool:
+    """Whether a version is older than another; a minor version stands for its newest patch.
+
+    Raises:
+        ValueError: one of them is no version.
+    """
+    return parse_version(one) < parse_version(other)
+
+
 def same_version(found: str, wanted: str) -> bool:
     """Whether a version is the one that is wanted, which may be any patch of a minor version.
 

@@ -35,10 +35,12 @@ KIND = (
     ),
     Option(
         "ciliumwg-chart",
-        "Cilium's chart: a folder, an archive or oci://… (default: from Cilium's Helm repository)",
-        values.word,
-        None,
-        "CHART",
+        "Repeatable: Cilium's chart, of any version or of one: a folder, an archive or oci://… (default: from Cilium's "
+        "Helm repository)",
+        values.charts,
+        "",
+        "[VERSION=]CHART",
+        repeatable=True,
         providers=CLUSTERS,
     ),
     Option(

@@ -39,7 +39,8 @@ class Settings:
     nodes: int | None = None
     cluster_name: str = DEFAULT_CLUSTER
     node_image: str | None = None
-    chart: str | None = None
+    charts: Mapping[str, str] = field(default_factory=dict)
+    """Version → Cilium's chart of it; an empty version stands for any."""
     helm_sets: tuple[str, ...] = ()
     helm_values: tuple[Path, ...] = ()
     load_images: tuple[str, ...] = ()
@@ -72,7 +73,7 @@ class Settings:
 
     def contradiction(self) -> str:
         """What of this does not go together, in a sentence; empty when all does."""
-        if self.chart is not None and self.cilium_version is None and not self.upgrade:
+        if "" in self.charts and self.cilium_version is None and not self.upgrade:
             return "--ciliumwg-chart: say with --ciliumwg-cilium-version which version it installs"
         if self.upgrade and self.cilium_version not in (None, self.upgrade[0]):
             return f"--ciliumwg-cilium-version={self.cilium_version}: the upgrade begins with {self.upgrade[0]}"
@@ -95,7 +96,13 @@ class Settings:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
         """From the options' values by name: what can be said several times has a plural here."""
-        plural = {"profile": "profiles", "fault": "faults", "load_image": "load_images", "change": "changes"}
+        plural = {
+            "profile": "profiles",
+            "fault": "faults",
+            "load_image": "load_images",
+            "change": "changes",
+            "chart": "charts",
+        }
         renamed = plural | {"set": "helm_sets", "values": "helm_values"}
         given = {renamed.get(name, name): value for name, value in values.items()}
         labels = {name: given[name] or {} for name in ("node_selector", "cilium_labels")}

@@ -10,6 +10,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 # Not compiled here: every run of pytest loads this module, and hardly any needs them.
 _CLUSTER_NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _LABEL = r"[A-Za-z0-9./_-]+=[A-Za-z0-9._-]*"
+_OF_VERSION = r"(v?[0-9]+\.[0-9]+[^=/\\]*)=(.+)"
 _LABEL_OR_KEY = r"[A-Za-z0-9./_-]+(?:=[A-Za-z0-9._-]*)?"
 
 
@@ -89,6 +90,20 @@ def assignments(text: str) -> tuple[str, ...]:
     found = lines(text)
     if wrong := [line for line in found if not line.partition("=")[0] or "=" not in line]:
         raise ValueError(f"accepted is KEY=VALUE, as Helm's --set has it, which {wrong[0]!r} is not")
+    return found
+
+
+def charts(text: str) -> Mapping[str, str]:
+    """Lines of the form VERSION=CHART, or CHART for any version; `~` in a path is the user's home."""
+    found: dict[str, str] = {}
+    for line in lines(text):
+        matched = re.fullmatch(_OF_VERSION, line)
+        version, chart = (matched[1], matched[2]) if matched else ("", line)
+        if version:
+            cilium_version(version)
+        if version in found:
+            raise ValueError(f"accepted is one chart for {version or 'any version'}, not {found[version]} and {chart}")
+        found[version] = str(Path(chart).expanduser()) if chart.startswith("~") else chart
     return found
 
 

@@ -10,6 +10,7 @@ from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, IPFamily
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, Progress
+from pytest_ciliumwg.providers.charts import Charts
 
 if TYPE_CHECKING:
     from pytest_ciliumwg.providers.existing import Declared, ExistingSpec
@@ -103,7 +104,7 @@ def kind_spec(settings: Settings) -> KindSpec:
         cilium_version=version_of(settings),
         families=families_of(settings),
         node_image=settings.node_image,
-        chart=_chart(settings),
+        charts=Charts(settings.charts),
         upgrade_path=settings.upgrade[1:],
         helm_sets=settings.helm_sets,
         helm_values=settings.helm_values,
@@ -134,7 +135,7 @@ def existing_spec(settings: Settings) -> ExistingSpec:
             config=settings.cilium_config,
         ),
         image_pull_secret=settings.image_pull_secret,
-        chart=_chart(settings),
+        charts=Charts(settings.charts),
         upgrade_command=settings.upgrade_command,
         observe_seconds=settings.observe if settings.upgrade else None,
         **_said(asked),
@@ -169,10 +170,6 @@ def _opt_out(settings: Settings) -> tuple[str, ...]:
 
 def _said(asked: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def _chart(settings: Settings) -> str | None:
-    return settings.chart if settings.chart is None or "://" in settings.chart else _expanded(settings.chart)
 
 
 def _expanded(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -58,9 +59,8 @@ def left_out(change: Change, settings: Settings) -> str:
 
 def upgrades(versions: Sequence[str], *, downgrade: bool) -> Iterator[Change]:
     """From the first version to each following one, and the same way back."""
-    yield from (upgrade(version) for version in versions[1:])
-    if downgrade:
-        yield from (upgrade(version, back=True) for version in reversed(versions[:-1]))
+    way = (*versions, *(reversed(versions[:-1]) if downgrade else ()))
+    yield from itertools.starmap(upgrade, itertools.pairwise(way))
 
 
 def version_path(settings: Settings) -> tuple[str, ...]:

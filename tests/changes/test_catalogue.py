@@ -9,7 +9,7 @@ STAYS = {"node-drained", "node-removed"}
 
 def test_all_but_two_disruptions_undo_themselves() -> None:
     assert {change.name for change in DISRUPTIONS if not change.undoes_itself} == STAYS
-    assert not upgrade("1.18").undoes_itself
+    assert not upgrade("1.17", "1.18").undoes_itself
     assert not observation(5.0).undoes_itself
 
 
@@ -22,4 +22,12 @@ def test_what_stays_is_undone_by_a_later_change_that_is_compared_with_it() -> No
 
 def test_only_upgrades_bring_a_version() -> None:
     assert not [change.name for change in DISRUPTIONS if change.version]
-    assert upgrade("1.18").version == upgrade("1.18", back=True).version == "1.18"
+    assert upgrade("1.17", "1.18").version == upgrade("1.19", "1.18").version == "1.18"
+
+
+def test_a_way_back_says_so_whoever_asked_for_it() -> None:
+    assert upgrade("1.17", "1.18").name == "upgraded-to-1.18"
+    for before, after in (("1.18", "1.17"), ("1.18", "1.18.3"), ("1.18.14", "1.18.12")):
+        change = upgrade(before, after)
+        assert change.name == f"downgraded-to-{after}"
+        assert change.does == f"takes Cilium back to {after} on all nodes"

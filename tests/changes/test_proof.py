@@ -15,7 +15,7 @@ from pytest_ciliumwg.changes.tolerance import Tolerance
 from pytest_ciliumwg.model.timeline import AgentPod, ChangeStep, Event, Snapshot
 from tests.watch.made import clear, event, outage, timeline
 
-CHANGES = {change.name: change for change in (*DISRUPTIONS, upgrade("1.18"), observation(5.0))}
+CHANGES = {change.name: change for change in (*DISRUPTIONS, upgrade("1.17", "1.18"), observation(5.0))}
 
 
 def agents(first: str, two: str, *, ready: bool = True) -> dict[str, AgentPod]:

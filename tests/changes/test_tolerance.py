@@ -14,7 +14,7 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
 from pytest_ciliumwg.model.traffic import Protocol
 from tests.watch.made import flows, kernel, timeline
 
-BY_NAME = {change.name: change for change in (*DISRUPTIONS, upgrade("1.18"), observation(5.0))}
+BY_NAME = {change.name: change for change in (*DISRUPTIONS, upgrade("1.17", "1.18"), observation(5.0))}
 
 
 def of(name: str, version: str, *, events: Any = (), **config: Any) -> Tolerance:

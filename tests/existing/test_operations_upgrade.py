@@ -71,7 +71,7 @@ def test_helm_upgrades_with_the_user_s_values_in_the_words_of_the_version(
     assert {"--reset-values", "--namespace", "kube-system"} <= set(upgrade["argv"])
     assert upgrade["--values"] == [{"routingMode": "native", "debug": {"enabled": True}}]
     assert not Path(upgrade["argv"][upgrade["argv"].index("--values") + 1]).exists(), "values may hold secrets"
-    assert f"existing: helm upgrades cilium to Cilium {TO}" in said
+    assert f"existing: helm brings cilium to Cilium {TO}" in said
 
 
 def test_a_declared_version_follows(recorded: MakeDouble, connect: Connect, helm: Path) -> None:

@@ -102,7 +102,7 @@ def test_what_a_version_cannot_do_is_refused(version: str, how: dict[str, object
 
 
 def test_chart_versions() -> None:
-    assert chart_version("1.15") == "~1.15.0"
+    assert chart_version("1.15") == "~1.15.0-0"
     assert chart_version("v1.15.0-pre.3") == "1.15.0-pre.3"
 
 

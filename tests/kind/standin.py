@@ -174,8 +174,8 @@ def helm(arguments: list[str]) -> None:
             "Error: chart \"cilium\" matching 9.9.9 not found in https://helm.cilium.io index. (try 'helm repo update')"
         )
     else:
-        if "double" in SCENARIO:
-            roll_out(options(arguments, "--version")[0])
+        for version in options(arguments, "--version") if "double" in SCENARIO else []:
+            roll_out(version)
         say('Release "cilium" does not exist. Installing it now.\nNAME: cilium\nSTATUS: deployed')
 
 

@@ -14,9 +14,11 @@ import pytest
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.expect.helm import default_node_image_for, oldest_kind
+from pytest_ciliumwg.providers.charts import Charts
 from pytest_ciliumwg.providers.existing import ExistingSpec
 from pytest_ciliumwg.providers.kind import KindSpec, create_kind
 
+from .charts_made import chart_archive
 from .conftest import Machine
 
 EXPECTED = Path(__file__).with_name("expected")
@@ -48,7 +50,7 @@ def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) ->
     mine, archive, chart = tmp_path / "mine.json", tmp_path / "images.tar", tmp_path / "cilium-1.15.3.tgz"
     mine.write_text('{"debug": {"enabled": true}}')
     archive.touch()
-    chart.touch()
+    chart_archive(chart, "1.15.3")
     stubbed.create(
         name="other",
         nodes=5,
@@ -59,7 +61,7 @@ def test_every_option_reaches_kind_and_helm(stubbed: Machine, tmp_path: Path) ->
         strict_egress=True,
         userspace_fallback=True,
         node_image="kindest/node:v1.28.0",
-        chart=str(chart),
+        charts=Charts({"": str(chart)}),
         helm_sets=("bpf.masquerade=true", "extraArgs={a,b}"),
         helm_values=(mine,),
         load_images=(str(archive), "local/agent:1", "local/cilium:2"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.providers.charts import Charts
 from pytest_ciliumwg.providers.kind import KindSpec, cluster_state
 from pytest_ciliumwg.providers.kind.name_lock import home
 
@@ -76,7 +77,7 @@ def test_a_newer_node_image_needs_a_newer_kind(stubbed: Machine) -> None:
         ({"userspace_fallback": True}, "the userspace fallback exists in Cilium 1.11 to 1.16 only"),
         ({"load_images": ("gone.tar",)}, "the image archive gone.tar does not exist"),
         ({"load_images": ("no/such:1",)}, "--ciliumwg-load-image: there is no local image no/such:1"),
-        ({"chart": "./gone"}, "the chart ./gone does not exist"),
+        ({"charts": Charts({"": "./gone"})}, "the chart ./gone does not exist"),
     ],
 )
 def test_a_combination_that_cannot_be_is_refused_before_anything_is_made(
@@ -223,6 +224,7 @@ def test_a_cluster_that_cannot_be_removed_is_told(stubbed: Machine) -> None:
 SCRIPT = """
 import sys
 from pytest_ciliumwg.providers.existing import ExistingSpec
+from pytest_ciliumwg.providers.charts import Charts
 from pytest_ciliumwg.providers.kind import KindSpec, create_kind
 create_kind(KindSpec(), ExistingSpec(), print)
 """

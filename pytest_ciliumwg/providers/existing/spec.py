@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.providers.charts import Charts
 from pytest_ciliumwg.providers.existing.names import Hints
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
 
@@ -77,8 +78,8 @@ class ExistingSpec:
     timeout: float = 180.0
     """Seconds until all agents must be ready."""
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
-    chart: str | None = None
-    """For upgrades with Helm: a folder, an archive or `oci://…`; None: from Cilium's Helm repository."""
+    charts: Charts = field(default_factory=Charts)
+    """For upgrades with Helm."""
     upgrade_command: str | None = None
     """A shell command of the user's own that upgrades Cilium, with {from} and {to} for the versions; None: Helm."""
     observe_seconds: float | None = None

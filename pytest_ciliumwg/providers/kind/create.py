@@ -93,7 +93,7 @@ class ClusterCreator:
             ProviderError: Helm refused.
         """
         spec, name_lock = self.spec, self.name_lock
-        chart = spec.chart or "Cilium's Helm repository"
+        chart = spec.charts.chart(spec.cilium_version) or "Cilium's Helm repository"
         self.progress(f"kind: installing Cilium {spec.cilium_version} ({spec.routing_mode}) from {chart}")
         argv: list[str | Path] = [self.tools.helm, "upgrade", "--install", RELEASE, *spec.chart_arguments()]
         argv += ["--namespace", NAMESPACE, "--kubeconfig", name_lock.kubeconfig]

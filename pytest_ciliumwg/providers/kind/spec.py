@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,6 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION, contradictions
 from pytest_ciliumwg.expect.helm import (
     HelmRequest,
-    chart_arguments,
     default_node_image_for,
     helm_values,
     kubernetes_for,
@@ -18,6 +17,7 @@ from pytest_ciliumwg.expect.helm import (
     oldest_kind,
 )
 from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.providers.charts import Charts
 
 KubeProxy = Literal["iptables", "ipvs", "none"]
 DUAL = frozenset(IPFamily)
@@ -49,8 +49,7 @@ class KindSpec:
     userspace_fallback: bool = False
     node_image: str | None = None
     """None: the pinned one with the newest Kubernetes that the Cilium versions were tested with."""
-    chart: str | None = None
-    """A folder, an archive or `oci://…`; None: from Cilium's Helm repository."""
+    charts: Charts = field(default_factory=Charts)
     helm_sets: tuple[str, ...] = ()
     helm_values: tuple[Path, ...] = ()
     load_images: tuple[str, ...] = ()
@@ -119,8 +118,7 @@ class KindSpec:
             )
         archives = [image for image in self.load_images if _looks_like_a_file(image) and not Path(image).is_file()]
         found += [f"the image archive {archive} does not exist" for archive in archives]
-        if self.chart is not None and not self.chart.startswith("oci://") and not Path(self.chart).exists():
-            found.append(f"the chart {self.chart} does not exist: give a folder, an archive or oci://…")
+        found += self.charts.refusals((self.cilium_version, *self.upgrade_path))
         return found
 
     def kind_config(self) -> dict[str, Any]:
@@ -163,7 +161,7 @@ class KindSpec:
 
     def chart_arguments(self) -> list[str]:
         """Which chart, for `helm`."""
-        return chart_arguments(self.chart, self.cilium_version)
+        return self.charts.arguments(self.cilium_version)
 
     def identity(self) -> dict[str, Any]:
         """What a kept cluster must have been made with to be used again."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.expect.helm import chart_arguments, oldest_helm
+from pytest_ciliumwg.expect.helm import oldest_helm
 from pytest_ciliumwg.expect.translation import translated
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
 from pytest_ciliumwg.providers.existing.operations.rollout import Rollout, held_back
@@ -38,6 +38,8 @@ class HelmUpgrader:
         check_version(helm, ["version", "--short"], oldest_helm(), "Cilium's chart")
         if why := held_back(self.context):
             raise ProviderError(f"Cilium cannot be upgraded with Helm alone{why}, or {_INSTEAD}")
+        if refused := self.context.spec.charts.refusals(versions[1:]):
+            raise ProviderError("; ".join(refused))
         values = self._values()
         for version in versions[1:]:
             values = _translated(values, version)
@@ -54,12 +56,12 @@ class HelmUpgrader:
     def _upgrade(self, version: str) -> None:
         release, spec = self._release(), self.context.spec
         values = _translated(self._values(), version)
-        self.context.progress(f"existing: helm upgrades {release} to Cilium {version}")
+        self.context.progress(f"existing: helm brings {release} to Cilium {version}")
         # Values may hold secrets: the folder is ours alone, and goes at once.
         with scratch_folder("helm") as folder:
             file = folder / "values.json"
             file.write_text(json.dumps(values), encoding="utf-8")
-            arguments = ["upgrade", release, *chart_arguments(spec.chart, version), "--reset-values"]
+            arguments = ["upgrade", release, *spec.charts.arguments(version), "--reset-values"]
             arguments += ["--values", str(file), "--timeout", f"{spec.command_timeout:.0f}s"]
             done = self._run(arguments, spec.command_timeout)
         if not done.ok:

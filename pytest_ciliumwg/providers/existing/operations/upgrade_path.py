@@ -28,6 +28,11 @@ def check_versions(context: ContainerContext, versions: Sequence[str]) -> None:
     for before, after in itertools.pairwise(known):
         if before == after:
             raise ProviderError(f"the upgrade from Cilium {before} to {after} would change nothing")
+        if after < before:
+            context.progress(
+                f"WARNING: {before} to {after} is a downgrade, for which Cilium itself may need more than its chart: "
+                "read its notes"
+            )
         if before.major != after.major or abs(before.minor - after.minor) > 1:
             context.progress(
                 f"WARNING: Cilium is only tested from one minor version to the next, and {before} to {after} is more"
