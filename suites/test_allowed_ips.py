@@ -102,20 +102,9 @@ def test_nothing_of_another_node(
     observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify, expected: Expectations
 ) -> None:
     """A peer's allowed IPs hold no address of a third node or its pods, and no network but its own node's pod CIDRs."""
+    owners_of = _Owners(nodes, pods)
     for state, peer, node in _peers(observed, nodes):
-        foreign = {
-            ip: (pod.node, f"pod {pod.key} on {pod.node}")
-            for pod in pods
-            if pod.node != node.name
-            for ip in pod.addresses
-        }
-        foreign |= {
-            ip: (third.name, f"node {third.name}")
-            for third in nodes
-            if third is not node
-            for ip in (*third.addresses, *third.cilium_addresses)
-        }
-        wrong = {ip: owner for ip, owner in foreign.items() if _covers(peer, ip)}
+        wrong = owners_of.others(peer, node)
         right = node.pod_cidrs if expected.pod_cidrs_in_allowed_ips else ()
         wide = [net for net in peer.allowed_ips if net.num_addresses > 1 and not _within(net, right)]
         owners = [third.name for third in nodes if any(net.overlaps(cidr) for net in wide for cidr in third.pod_cidrs)]
@@ -168,6 +157,36 @@ def _list(networks: Sequence[IPNetwork]) -> str:
 
 def _covers(peer: Peer, address: IPAddress) -> bool:
     return any(address in network for network in peer.allowed_ips if network.version == address.version)
+
+
+class _Owners:
+    """Whose the addresses of pods and nodes are."""
+
+    def __init__(self, nodes: Sequence[Node], pods: Sequence[Pod]) -> None:
+        self._by_address: dict[IPAddress, dict[str, str]] = {}
+        self._within: dict[IPNetwork, tuple[IPAddress, ...]] = {}
+        for pod in pods:
+            for ip in pod.addresses:
+                self._by_address.setdefault(ip, {})[pod.node] = f"pod {pod.key} on {pod.node}"
+        for node in nodes:
+            for ip in (*node.addresses, *node.cilium_addresses):
+                self._by_address.setdefault(ip, {})[node.name] = f"node {node.name}"
+
+    def others(self, peer: Peer, node: Node) -> dict[IPAddress, tuple[str, str]]:
+        """The addresses among a peer's allowed IPs that are another node's: each with that node, and whose in words."""
+        covered = {ip for network in peer.allowed_ips for ip in self._covered(network)}
+        found = {
+            ip: (owner, told) for ip in covered for owner, told in self._by_address[ip].items() if owner != node.name
+        }
+        return dict(sorted(found.items(), key=lambda item: str(item[0])))
+
+    def _covered(self, network: IPNetwork) -> tuple[IPAddress, ...]:
+        if network.num_addresses == 1:
+            return (network.network_address,) if network.network_address in self._by_address else ()
+        if network not in self._within:
+            alike = (ip for ip in self._by_address if ip.version == network.version)
+            self._within[network] = tuple(ip for ip in alike if ip in network)
+        return self._within[network]
 
 
 Row = tuple[IPNetwork, str]

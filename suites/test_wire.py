@@ -125,12 +125,8 @@ def test_other_pods(judge: Judge, settings: Settings, expected: Expectations, ve
 def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
     """Both nodes of a directed pair see WireGuard data messages from the one to the other."""
     for source, destination in permutations(judge.measurement.watches, 2):
-        between = [
-            judgement
-            for judgement in judge.judgements
-            if set(judgement.flow.pair) == {source, destination} and judgement.flow.promised
-        ]
-        if not any(judgement.delivery.received for judgement in between):
+        between = judge.between.get(frozenset((source, destination)), ())
+        if not any(judgement.delivery.received for judgement in between if judgement.flow.promised):
             verify.unmeasured(Place.of_pair(source, destination), "nothing was delivered (see wire.delivered)")
             continue
         for watcher in (source, destination):
@@ -203,15 +199,15 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """The byte counters of every peer grew at least by the payload that was sent and received in the tunnel."""
     names = peer_names(nodes)
     for state, before, after, peer in _peers(judge, names, verify):
-        sent, received = _payload(judge, state.node, peer), _payload(judge, peer, state.node)
-        if not sent and not received:
+        least = _payload(judge, state.node, peer)
+        if not least:
             verify.unmeasured(
                 Place.between(state.node, peer), "no flow of this pair was encrypted (see wire.no-cleartext)"
             )
             continue
-        for what, least, grew in (
-            ("tx", sent, after.tx_bytes - before.tx_bytes),
-            ("rx", received, after.rx_bytes - before.rx_bytes),
+        for what, grew in (
+            ("tx", after.tx_bytes - before.tx_bytes),
+            ("rx", after.rx_bytes - before.rx_bytes),
         ):
             verify(
                 grew >= least,
@@ -222,18 +218,14 @@ def test_counters(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
             )
 
 
-def _payload(judge: Judge, source: str, destination: str) -> int:
-    """Payload bytes that went at least from one node to the other in the tunnel, as requests or as replies."""
-    total = 0
-    for judgement in judge.judgements:
-        if judgement.verdict is Verdict.ENCRYPTED and judgement.flow.path == "pod-to-pod":
-            # Every message was answered, so each passed at least once in both directions; repeats may have been lost.
-            total += (
-                judgement.flow.count * judgement.flow.payload_size
-                if set(judgement.flow.pair) == {source, destination}
-                else 0
-            )
-    return total
+def _payload(judge: Judge, node: str, peer: str) -> int:
+    """Payload bytes that passed between two nodes in the tunnel at least, in each of the two directions."""
+    # Every message was answered, so each passed at least once in both directions; repeats may have been lost.
+    return sum(
+        judgement.flow.count * judgement.flow.payload_size
+        for judgement in judge.between.get(frozenset((node, peer)), ())
+        if judgement.verdict is Verdict.ENCRYPTED and judgement.flow.path == "pod-to-pod"
+    )
 
 
 def _peers(judge: Judge, names: Mapping[str, str], verify: Verify) -> Iterator[tuple[NodeState, Peer, Peer, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
+from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Node
 from pytest_ciliumwg.model.traffic import Flow, Protocol
@@ -115,17 +116,15 @@ class Agent:
         reply = self.ask("mtu", destinations=list(destinations))
         return {address: int(mtu) for address, mtu in reply["mtus"].items()}
 
-    def start_watch(
-        self, run: Run, node: Node, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int
-    ) -> None:
+    def start_watch(self, run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wireguard_port: int) -> None:
         """Begin to watch a node; a repeated call changes nothing."""
-        self.ask("watch-start", **_watch(run, node, devices, flows, wireguard_port))
+        self.ask("watch-start", **_watch(run, node, devices, wanted, wireguard_port))
 
     def start_continuous_watch(
-        self, run: Run, node: Node, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int, pulse: Heartbeat
+        self, run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wireguard_port: int, pulse: Heartbeat
     ) -> None:
         """Begin to watch until it is stopped, with control canaries all the time; a repeated call changes nothing."""
-        self.ask("watch-start", **_watch(run, node, devices, flows, wireguard_port), pulse=asdict(pulse))
+        self.ask("watch-start", **_watch(run, node, devices, wanted, wireguard_port), pulse=asdict(pulse))
 
     def send_pulse_by(self, run: Run, ways: Sequence[str]) -> None:
         """Let the control canaries of a continuous watch go to the other nodes by these ways from now on."""
@@ -254,21 +253,16 @@ def _sent(run: Run, flow: Flow) -> dict[str, Any]:
     }
 
 
-def _watch(run: Run, node: Node, devices: Sequence[str], flows: Sequence[Flow], wireguard_port: int) -> dict[str, Any]:
-    """The fields that begin a watch.
-
-    The addresses of test pods are used by our flows alone, so a frame that has one is ours even without a canary;
-    a node's addresses carry other traffic too.
-    """
-    ours = {str(ip) for f in flows if f.path == "pod-to-pod" for ip in (f.source, f.destination)}
+def _watch(run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wireguard_port: int) -> dict[str, Any]:
+    """The fields that begin a watch."""
     return {
         "job": run.job,
         "secret": run.secret,
         "devices": list(devices),
-        "flows": [[f.id, f.protocol.value, str(f.source), str(f.destination), f.port] for f in flows],
-        "exclusive": sorted(ours),
+        "flows": wanted.rows(node.name),
+        "exclusive": wanted.exclusive,
         "ring": RING,
-        "inside": {"device": DEVICE, "headers": any(f.payload_size < canary.WHOLE_WITHIN for f in flows)},
+        "inside": {"device": DEVICE, "headers": wanted.headers},
         "wireguard_port": wireguard_port,
         "pods": [str(network) for network in run.pod_networks],
         "machines": run.machines,

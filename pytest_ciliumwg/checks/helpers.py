@@ -35,7 +35,7 @@ class Observed:
     """
 
     def __init__(self, readings: Readings, verify: Verify) -> None:
-        self._states = (*readings.first.states.values(), *readings.judged_again())
+        self._states = (*readings.first.states.values(), *readings.judged_again)
         self._verify = verify
 
     def states(self, *fields: str) -> Iterator[NodeState]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pytest_ciliumwg.changes.fingerprint import state_lines
 from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
@@ -22,7 +23,7 @@ class NodeChange:
     """Other nodes that it names."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Readings:
     """Two readings; without the second one where no flows could be sent."""
 
@@ -47,12 +48,13 @@ class Readings:
             return ()
         return tuple(sorted({node.name for node in self.first.nodes} ^ {node.name for node in self.last.nodes}))
 
-    def judged_again(self) -> Iterator[NodeState]:
+    @cached_property
+    def judged_again(self) -> tuple[NodeState, ...]:
         """The states after the flows that are not as before; none where the cluster got or lost a node meanwhile."""
-        if self.last is not None and not self.came_or_went:
-            for name, state in self.last.states.items():
-                if _comparable(state) != _comparable(self.first.states[name]):
-                    yield state
+        if self.last is None or self.came_or_went:
+            return ()
+        first = self.first.states
+        return tuple(s for name, s in self.last.states.items() if _comparable(s) != _comparable(first[name]))
 
     def changes(self) -> Iterator[NodeChange]:
         """What changed on each node, apart from what comes and goes with pods."""

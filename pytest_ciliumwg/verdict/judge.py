@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,6 +45,14 @@ class Judge:
         return tuple(self._judge(flow) for flow in self.measurement.flows)
 
     @cached_property
+    def between(self) -> Mapping[frozenset[str], tuple[Judgement, ...]]:
+        """Two nodes → the judgements of the flows between them, in both directions."""
+        found: dict[frozenset[str], list[Judgement]] = {}
+        for judgement in self.judgements:
+            found.setdefault(frozenset(judgement.flow.pair), []).append(judgement)
+        return {pair: tuple(judgements) for pair, judgements in found.items()}
+
+    @cached_property
     def unattributed(self) -> tuple[Sighting, ...]:
         """Frames in cleartext that are ours for certain, though of which flow cannot be told."""
         known = {flow.id for flow in self.measurement.flows}
@@ -57,19 +66,28 @@ class Judge:
 
     def unheard(self, receiver: str, sender: str) -> str | None:
         """Why it is not proven that one node's watch sees what another node sends; None when it is."""
-        controls = self.measurement.watches[receiver].controls
-        arrived = {seen.phase for seen in controls if not seen.outgoing and seen.sender == sender}
         for phase, when in PHASES.items():
-            if phase not in arrived:
+            if (sender, phase) not in self._heard[receiver]:
                 return f"the watch on {receiver} did not see the control canary of {sender} {when}"
         return None
 
+    @cached_property
+    def _heard(self) -> Mapping[str, AbstractSet[tuple[str, int]]]:
+        """Watching node → each node and phase whose control canary arrived there."""
+        return {
+            watch.node: {(seen.sender, seen.phase) for seen in watch.controls if not seen.outgoing}
+            for watch in self._watches
+        }
+
     def ends(self, seen: Sighting) -> tuple[IPAddress, ...]:
         """The test pods' addresses that the first frame of a sighting holds."""
-        addresses = {address for flow in self.measurement.flows for address in (flow.source, flow.destination)}
         first = seen.evidence[0].data if seen.evidence else b""
-        found = sorted((first.find(address.packed), str(address), address) for address in addresses)
+        found = sorted((first.find(address.packed), str(address), address) for address in self._addresses)
         return tuple(address for at, _, address in found if at >= 0)
+
+    @cached_property
+    def _addresses(self) -> AbstractSet[IPAddress]:
+        return {address for flow in self.measurement.flows for address in (flow.source, flow.destination)}
 
     def uncovered(self, flow: Flow) -> str | None:
         """Why the flow's packets may have passed before or after the watches; None when they were covered."""

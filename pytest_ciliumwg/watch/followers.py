@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_ciliumwg.agent_client.client import Agent, Heartbeat, JobGoneError, Run
+from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError, ProviderError
 from pytest_ciliumwg.flows.continuous import interval
 from pytest_ciliumwg.model.cluster import Node, Pod
@@ -64,8 +65,8 @@ class WatchFollower:
             targets=self.targets,
             ways=self.ways.used,
         )
-        flows = list(self.flows.values())
-        self._agent().start_continuous_watch(self.run, self.node, self.devices, flows, self.port, pulse)
+        wanted = Wanted.of(list(self.flows.values()))
+        self._agent().start_continuous_watch(self.run, self.node, self.devices, wanted, self.port, pulse)
         self._acknowledged = 0
         self._first_pulse += _PULSES_SKIPPED + int(time.time() - self._seen_alive if self._seen_alive else 0)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, watch_report
+from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import host_key
 from pytest_ciliumwg.flows.pod_networks import pod_networks
@@ -77,9 +78,9 @@ class _Watching:
         return dict(zip(agents, self._pool.map(ask_one, agents.items()), strict=True))
 
     def start_watches(self, flows: Sequence[Flow], port: int) -> None:
-        by_name = {node.name: node for node in self.nodes}
+        by_name, wanted = {node.name: node for node in self.nodes}, Wanted.of(flows)
         started = self.each(
-            self.watchers, lambda name, it: it.start_watch(self.run, by_name[name], self.devices[name], flows, port)
+            self.watchers, lambda name, it: it.start_watch(self.run, by_name[name], self.devices[name], wanted, port)
         )
         for name, answer in started.items():
             if isinstance(answer, AgentError):

@@ -61,11 +61,11 @@ def index() -> FlowIndex:
     return FlowIndex(
         CANARIES,
         [
-            (ICMP_FLOW, 1, _packed(A4), _packed(B4), 20001),
-            (TCP_FLOW, 6, _packed(A4), _packed(B4), 20002),
-            (UDP_FLOW, 17, _packed(A4), _packed(B4), 20003),
-            (ICMP6_FLOW, 58, _packed(A6), _packed(B6), 20004),
-            (TCP6_FLOW, 6, _packed(A6), _packed(B6), 20005),
+            (ICMP_FLOW, 1, packed(A4), packed(B4), 20001),
+            (TCP_FLOW, 6, packed(A4), packed(B4), 20002),
+            (UDP_FLOW, 17, packed(A4), packed(B4), 20003),
+            (ICMP6_FLOW, 58, packed(A6), packed(B6), 20004),
+            (TCP6_FLOW, 6, packed(A6), packed(B6), 20005),
         ],
     )
 
@@ -90,5 +90,5 @@ def wire(packet: Any) -> bytes:
     return bytes(ETHERNET / packet)
 
 
-def _packed(address: str) -> bytes:
+def packed(address: str) -> bytes:
     return ip_address(address).packed

@@ -63,12 +63,12 @@ def without(address: str) -> NodeState:
 def test_counters_and_handshakes_are_no_change() -> None:
     later = with_peer(latest_handshake=9.0, rx_bytes=900, tx_bytes=900)
     assert changes(later) == []
-    assert [*readings(later).judged_again()] == []
+    assert [*readings(later).judged_again] == []
 
 
 def test_the_address_of_a_pod_that_went_goes_too() -> None:
     assert changes(without("10.0.2.11")) == []
-    assert len([*readings(without("10.0.2.11")).judged_again()]) == 1, "it is another state, which checks judge"
+    assert len([*readings(without("10.0.2.11")).judged_again]) == 1, "it is another state, which checks judge"
 
 
 def test_the_address_of_a_pod_that_stays_does_not_go() -> None:
@@ -101,7 +101,7 @@ def test_what_else_changes_on_a_node() -> None:
     for lost, how in other.items():
         found = changes(replace(STATE, **how))
         assert lost in found[0][0], lost
-        assert len([*readings(replace(STATE, **how)).judged_again()]) == 1
+        assert len([*readings(replace(STATE, **how)).judged_again]) == 1
 
 
 def test_the_route_to_a_single_pod_is_no_change() -> None:
@@ -117,5 +117,5 @@ def test_a_key_that_is_published_anew() -> None:
 def test_where_a_node_joined_or_left_the_later_states_are_not_judged_by_the_earlier_nodes() -> None:
     found = readings(replace(STATE, peers=()), nodes=NODES[:1])
     assert found.came_or_went == ("two",)
-    assert [*found.judged_again()] == []
+    assert [*found.judged_again] == []
     assert [*Readings(found.first, None).changes()] == []

@@ -55,8 +55,8 @@ class FlowIndex:
     """The flows of a watch, prepared for searching.
 
     `flows` are rows of (id, IP protocol number, source, destination, port), addresses packed, port being the server's
-    port or the ICMP identifier. `exclusive` are the addresses that nobody but the flows uses (None: all of them); only
-    these are looked for in frames without a canary.
+    port or the ICMP identifier. `exclusive` are the addresses that nobody but our flows uses, also those of which no
+    row tells (None: all addresses of the rows); only these are looked for in frames without a canary.
     """
 
     def __init__(
@@ -69,8 +69,9 @@ class FlowIndex:
         self._by_port: dict[tuple[int, int], list[tuple[int, bytes, bytes]]] = {}
         self._pairs: dict[tuple[bytes, bytes, int], int] = {}
         self._fragments: dict[tuple[bytes, bytes, bytes], Hit] = {}
-        self._ends = used = {address for _, _, source, destination, _ in flows for address in (source, destination)}
+        used = {address for _, _, source, destination, _ in flows for address in (source, destination)}
         self._addresses = frozenset(used if exclusive is None else exclusive)
+        self._ends = used | self._addresses
         for flow, protocol, source, destination, port in flows:
             self._by_port.setdefault((protocol, port), []).append((flow, source, destination))
             if source in self._addresses and destination in self._addresses:

@@ -120,7 +120,7 @@ def _links(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
     for node in nodes:
         # One segment for one frame, as on a real wire: what is captured shall have the size of what is sent.
         commands += [
-            f"link add {device} netns {node.name} mtu {spec.mtu} gso_max_segs 1 "
+            f"link add {device} netns {node.name} address {_mac(spec, node, device)} mtu {spec.mtu} gso_max_segs 1 "
             f"type veth peer name {port_of(node, device)} netns {UNDERLAY} mtu {spec.mtu}"
             for device in spec.devices
         ]
@@ -139,6 +139,10 @@ def _pod_link(spec: LabSpec, node: LabNode, pod: LabPod) -> str:
 def port_of(node: LabNode, device: str) -> str:
     """The underlay's end of a node's native device."""
     return f"n{node.index}-{device}"
+
+
+def _mac(spec: LabSpec, node: LabNode, device: str) -> str:
+    return f"02:00:00:{node.index:02x}:ff:{spec.devices.index(device):02x}"
 
 
 def _bridge(device: str) -> str:
@@ -184,14 +188,18 @@ def _to_pod(pod: LabPod) -> list[str]:
 
 
 def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[str]:
-    """The routes to other nodes' pods, and in a tunnel the addresses behind it."""
-    commands = []
+    """The other nodes' Ethernet addresses, the routes to their pods, and in a tunnel the addresses behind it.
+
+    Neighbours are permanent: what is resolved counts in one table of the host, which 33 nodes would overflow.
+    """
+    commands, first = [], spec.devices[0]
     for peer in peers:
         for family in sorted_families(spec.families):
             if peer.name == node.name:
                 continue
+            gateway = peer.device_address(first, family)
+            commands.append(f"neigh replace {gateway} lladdr {_mac(spec, peer, first)} dev {first} nud permanent")
             if not spec.tunnel:
-                gateway = peer.device_address(spec.devices[0], family)
                 commands.append(f"route replace {peer.pod_cidr(family)} via {gateway}")
                 continue
             inside = peer.cilium_address(family)

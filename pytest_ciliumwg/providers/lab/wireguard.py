@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from ipaddress import ip_network
 
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
@@ -147,11 +146,8 @@ def peers_script(
 
 def peer_arguments(peer: LabNode, key: str, expected: Expectations) -> str:
     """The words of `wg set` that add a node as a peer."""
-    networks = [
-        *map(ip_network, allowed_ips(peer, expected)),
-        *(peer.pod_cidrs if expected.pod_cidrs_in_allowed_ips else ()),
-    ]
-    ips = ",".join(map(str, networks))
+    single = [f"{ip}/{ip.max_prefixlen}" for ip in allowed_ips(peer, expected)]
+    ips = ",".join([*single, *(map(str, peer.pod_cidrs) if expected.pod_cidrs_in_allowed_ips else ())])
     return f"peer {key} endpoint {endpoint(peer, expected)} allowed-ips {ips}"
 
 

@@ -1,0 +1,48 @@
+"""What the watches of a run look for: on each node its own flows, everywhere all canaries and test pods' addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.model.cluster import IPAddress
+from pytest_ciliumwg.model.traffic import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The flows of a run, by the nodes at their ends.
+
+    A watch finds other nodes' flows too: a canary tells whose it is, and headers between two test pods are ours,
+    though of which flow the watch does not tell. So a request is as long as there are nodes, not pairs of nodes.
+    """
+
+    by_node: Mapping[str, Sequence[Flow]]
+    exclusive: Sequence[str]
+    """The addresses of test pods. Our flows alone use them, so a frame that has one is ours even without a canary; a
+    node's addresses carry other traffic too."""
+    headers: bool
+    """Whether some messages are too short for a canary."""
+
+    @classmethod
+    def of(cls, flows: Iterable[Flow]) -> Wanted:
+        """What is to be looked for with these flows."""
+        by_node: dict[str, list[Flow]] = {}
+        ours: set[IPAddress] = set()
+        headers = False
+        for flow in flows:
+            for node in dict.fromkeys(flow.pair):
+                by_node.setdefault(node, []).append(flow)
+            if flow.path == "pod-to-pod":
+                ours.update((flow.source, flow.destination))
+            headers = headers or flow.payload_size < canary.WHOLE_WITHIN
+        return cls(by_node, sorted(map(str, ours)), headers)
+
+    def rows(self, node: str) -> list[list[Any]]:
+        """A node's flows, as its agent is told of them."""
+        return [
+            [flow.id, flow.protocol.value, str(flow.source), str(flow.destination), flow.port]
+            for flow in self.by_node.get(node, ())
+        ]
