@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from itertools import pairwise
 
 from pytest_ciliumwg.model.cluster import IPNetwork, Node, Pod
 
@@ -24,17 +25,13 @@ def _few(networks: Iterable[IPNetwork]) -> list[IPNetwork]:
     few = sorted(networks, key=lambda network: network.network_address.packed)
     while len(few) > MOST:
         # Of neighbours, the two whose common network is the smallest.
-        pairs = [(_common(few[at], few[at + 1]), at) for at in range(len(few) - 1)]
-        common, at = max(pairs, key=lambda pair: pair[0].prefixlen)
-        few[at : at + 2] = [common]
+        lengths = [_common_length(*neighbours) for neighbours in pairwise(few)]
+        at = lengths.index(max(lengths))
+        few[at : at + 2] = [few[at].supernet(new_prefix=lengths[at])]
     return few
 
 
-def _common(one: IPNetwork, other: IPNetwork) -> IPNetwork:
-    while not _covers(one, other):
-        one = one.supernet()
-    return one
-
-
-def _covers(one: IPNetwork, other: IPNetwork) -> bool:
-    return one.network_address <= other.network_address and other.broadcast_address <= one.broadcast_address  # type: ignore[operator]
+def _common_length(one: IPNetwork, other: IPNetwork) -> int:
+    """The prefix length of the smallest network that holds both."""
+    different = int(one.network_address) ^ int(other.network_address)
+    return min(one.prefixlen, other.prefixlen, one.max_prefixlen - different.bit_length())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ciliumwg.agent.canary import CONTROL, REPLY, REQUEST, SIZE, WHOLE_WITHIN, Canaries, fill
@@ -20,6 +20,7 @@ def test_a_canary_is_read_back(mark: int, public: bool) -> None:
     assert OTHERS.read(token) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200))
 def test_any_cut_that_is_long_enough_holds_a_whole_one(at: int) -> None:
     cut = fill(OURS.make(5, REQUEST), 400)[at : at + WHOLE_WITHIN]
@@ -40,6 +41,7 @@ def test_another_number_or_mark_needs_the_key() -> None:
     assert OURS.read(OURS.prefix + control[8:]) is None, "a control is no flow, whatever prefix it is given"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=20))
 def test_any_bytes_are_a_canary_or_none(data: bytes) -> None:
     assert OURS.read(data) is None

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ciliumwg.agent.capture.machines import Machines
@@ -125,6 +125,7 @@ def test_endless_addresses_are_counted_and_take_no_endless_memory(monkeypatch: p
     assert (len(report["conversations"]), report["missed"]) == (10, 10)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=160))
 def test_any_bytes_are_a_conversation_or_none(data: bytes) -> None:
     found = conversation(data)
@@ -132,6 +133,7 @@ def test_any_bytes_are_a_conversation_or_none(data: bytes) -> None:
         assert ip_address(found[0]).version == ip_address(found[1]).version
 
 
+@settings(deadline=None)
 @given(st.integers(0, 120), st.sampled_from([bytes(frame) for frame, _ in CASES.values()]))
 def test_a_frame_cut_anywhere_is_a_conversation_or_none(size: int, frame: bytes) -> None:
     conversation(frame[:size])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_ciliumwg.flows.pod_networks import MOST, pod_networks
@@ -33,6 +33,7 @@ def test_without_pods_there_is_none() -> None:
     assert pod_networks([node()], []) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=60))
 def test_many_are_covered_by_few(numbers: list[int]) -> None:
     addresses = [ip_address(number) for number in numbers]
