@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from pytest_ciliumwg.changes.apply import ChangeResult
@@ -98,9 +97,9 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
     return {
         "started": timeline.started,
         "stopped": timeline.stopped,
-        "events": [plain(asdict(event)) for event in timeline.events],
+        "events": [plain(event) for event in timeline.events],
         "leaks": [sighting_fields(leak.seen) | {"told": leak.told} for leak in leaks(timeline)],
-        "blind": [asdict(blind) for blind in timeline.blind],
+        "blind": [plain(blind) for blind in timeline.blind],
         "unsound": list(timeline.unsound),
         "clock_offsets": dict(timeline.offsets),
         "clock_uncertainty": dict(timeline.uncertainty),
@@ -110,10 +109,10 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
 
 def _flow(timeline: Timeline, number: int) -> dict[str, Any]:
     flow, totals = timeline.flows[number], timeline.totals.get(number)
-    fields: dict[str, Any] = plain(asdict(flow))
+    fields: dict[str, Any] = plain(flow)
     return fields | {
         "purpose": _PURPOSES.get(flow.purpose, flow.purpose),
-        "totals": asdict(totals) if totals else None,
+        "totals": plain(totals) if totals else None,
         "spans": [[span.kind, span.first_at, span.last_at] for span in spans(timeline, number)],
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -215,19 +215,21 @@ def _worst_of_pairs(judgements: Iterable[Judgement]) -> dict[Pair, Verdict]:
 
 def sighting_fields(seen: Sighting) -> dict[str, Any]:
     """A sighting as JSON has it; its frames are in the pcaps."""
-    fields: dict[str, Any] = plain(asdict(replace(seen, evidence=())))
-    del fields["evidence"]
-    return fields
+    row: dict[str, Any] = plain(replace(seen, evidence=()))
+    del row["evidence"]
+    return row
 
 
 def plain(value: Any) -> Any:
     """A value of the model as JSON has it: addresses and enums as text, sets sorted."""
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if is_dataclass(value):
+        return {member.name: plain(getattr(value, member.name)) for member in fields(value)}
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
         return sorted(plain(item) for item in value)
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, (str, int, float, bool)) or value is None:
-        return value
     return str(getattr(value, "value", value))
