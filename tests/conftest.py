@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -16,9 +17,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        rest = [item for item in items if not item.get_closest_marker("slow")]
-        items[:] = [item for first in range(workers) for part in (slow, rest) for item in part[first::workers]]
+        parts: list[list[pytest.Item]] = [[], [], []]
+        for item in items:
+            parts[_slowness(item)].append(item)
+        items[:] = [item for first in range(workers) for part in parts for item in part[first::workers]]
+
+
+def _slowness(item: pytest.Item) -> int:
+    """0 for the slowest tests, 1 for other slow ones, 2 for all others."""
+    slow = item.get_closest_marker("slow")
+    return 2 if slow is None else 1 - bool(slow.kwargs.get("first"))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what lasts as long as the process: all modules and all tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,7 +19,7 @@ from pytest_ciliumwg.providers.lab.lab import Lab
 from tests.apidouble import ApiDouble, LabBackend
 from tests.existing.conftest import MakeDouble
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(first=True)
 
 CHANGES = {
     "agent-restart": "1.13.18",

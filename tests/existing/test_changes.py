@@ -17,9 +17,16 @@ from tests.apidouble import ApiDouble
 from tests.existing.conftest import MakeDouble, scenario
 from tests.existing.test_operations_upgrade import rolls_out
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(first=True)
 
 FROM, TO = "1.13.18", "1.14.10"
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every flow meets a shorter outage too, and every node more than one pod that goes."""
+    monkeypatch.setattr(actions, "OUT_SECONDS", 1.5)
+    monkeypatch.setattr(actions, "CHURN_ROUNDS", 4)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pytest_ciliumwg.providers.lab.operations import LabOperations, agents, node
 from tests.lab.conftest import Raise
 from tests.lab.tools import reach_each_other, shape
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(first=True)
 
 WORKER = "lab-worker"
 RULE, REDIRECT = "1.13.18", "1.20.3"
@@ -56,7 +56,7 @@ def leaves(operations: LabOperations) -> None:
 
 
 PULLS: dict[str, Callable[[LabOperations], object]] = {
-    "restart": lambda operations: operations.restart_agents([WORKER, "lab-worker2"]),
+    "restart": lambda operations: operations.restart_agents([WORKER, "lab-control-plane"]),
     "key": lambda operations: operations.replace_key(WORKER),
     "restart node": lambda operations: operations.restart_node(WORKER),
     "pods": pods,
@@ -77,8 +77,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ("spec", "to", "names"),
     [
         ({"version": RULE}, "1.15.10", ["pods", "leaves", "restart node"]),
-        ({"version": REDIRECT}, RULE, ["key", "device", "upgrade"]),
-        ({"version": "1.15.10", "fallback": True}, RULE, ["restart", "upgrade"]),
+        ({"version": REDIRECT, "nodes": 2}, RULE, ["key", "device", "upgrade"]),
+        ({"version": "1.15.10", "fallback": True, "nodes": 2}, RULE, ["restart", "upgrade"]),
     ],
 )
 def test_whatever_is_interrupted_wherever(raise_lab: Raise, spec: dict[str, Any], to: str, names: list[str]) -> None:

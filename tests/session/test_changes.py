@@ -7,15 +7,23 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_ciliumwg.changes import actions
 from pytest_ciliumwg.faults import FAULTS
 
 from .conftest import SuiteRun
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(first=True)
 
 RunLab = Callable[..., SuiteRun]
 DISRUPTIVE = "--ciliumwg-profile=disruptive"
 ONLY_CHANGES = ("-k", "test_change")
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every flow meets a shorter outage too, and every node more than one pod that goes."""
+    monkeypatch.setattr(actions, "OUT_SECONDS", 1.5)
+    monkeypatch.setattr(actions, "CHURN_ROUNDS", 6)
 
 
 def failed(run: SuiteRun) -> set[str]:
