@@ -114,6 +114,7 @@ def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str
     why = in_short(case.state[0].check, case.state[0].said) if case.state else ""
     traffic = _traffic(case, nodes)
     if traffic:
+        why = why or next((symptom.because for symptom in case.symptoms if symptom.because), "")
         return f"{traffic}: {why or 'nothing in the state of the nodes explains it'}"
     where = names(case.nodes, nodes) or "the cluster"
     if why:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from pytest_ciliumwg.diagnosis.causes import Cause, Causes
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Direction, Flow, Sighting, Verdict
@@ -34,6 +35,8 @@ class Symptom:
     layers: str = ""
     first_at: float = 0.0
     last_at: float = 0.0
+    because: str = ""
+    """What was so all the while, or happened just before; only while something changes."""
 
     def __str__(self) -> str:
         what = [*(name.upper() for name in self.protocols), *(family.value for family in self.families)]
@@ -59,12 +62,21 @@ def symptoms(judgements: Iterable[Judgement]) -> tuple[Symptom, ...]:
 
 
 def symptoms_of_change(timeline: Timeline) -> tuple[Symptom, ...]:
-    """What was in cleartext while something changed, likewise."""
+    """What was in cleartext while something changed, likewise, with what caused it."""
     found: dict[tuple[Kind, Pair], list[tuple[Flow, list[Sighting]]]] = {}
+    why: dict[Pair, dict[str, None]] = {}
+    causes = Causes(timeline)
     for seen in timeline.clear:
-        if seen.flow in timeline.flows:
-            _add(found, timeline.flows[seen.flow], [seen])
-    return _sorted(found)
+        if flow := timeline.flows.get(seen.flow):
+            _add(found, flow, [seen])
+            why.setdefault(_sender_first(flow, seen.direction), {})[_because(causes.of(seen))] = None
+    return tuple(replace(symptom, because=next(iter(why[symptom.pair]))) for symptom in _sorted(found))
+
+
+def _because(cause: Cause) -> str:
+    if cause.absence is not None:
+        return f"all of it while {cause.absence.what} on {cause.absence.node}"
+    return " and ".join(f"after {event}" for event in (cause.change, cause.event) if event is not None)
 
 
 def _add(

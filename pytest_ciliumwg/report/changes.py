@@ -19,13 +19,15 @@ _PURPOSES = {"continuous": "lasting"}
 
 
 def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
-    """(Line, whether it is good news) for each change: what it was, what it cost, what leaked."""
+    """(Line, whether it is good news) for each change: what it was, what it cost, what leaked and is allowed."""
     for made in record.changes:
-        pairs = list(leaks_by_pair(made.watched.timeline)) if made.watched else []
-        yield _summary(record, made), not made.error and not pairs
-        yield from ((f"  {pair}: {told}", False) for pair, told in pairs[:_PAIRS_SHOWN])
-        if len(pairs) > _PAIRS_SHOWN:
-            yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in cleartext", False
+        leaked = bool(made.watched and made.watched.timeline.clear)
+        yield _summary(record, made), not made.error and not leaked
+        if made.watched and made.watched.tolerance.clear_reported:  # the others are findings
+            pairs = list(leaks_by_pair(made.watched.timeline))
+            yield from ((f"  {pair}: {told}", False) for pair, told in pairs[:_PAIRS_SHOWN])
+            if len(pairs) > _PAIRS_SHOWN:
+                yield f"  … and {len(pairs) - _PAIRS_SHOWN} more pairs in cleartext", False
 
 
 def _summary(record: RunRecord, made: ChangeResult) -> str:

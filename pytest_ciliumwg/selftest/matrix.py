@@ -113,6 +113,7 @@ def document(summary: Summary) -> dict[str, Any]:
                 "clear_flows": ran.outcome.clear_flows,
                 "reason": ran.outcome.reason,
                 "seconds": round(ran.seconds, 1),
+                "lines": ran.lines,
                 "again": ran.again,
             }
             for ran in sorted(summary.ran, key=lambda ran: (ran.run.version, ran.run.name))

@@ -21,6 +21,7 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabSpec, plan_nodes
 from pytest_ciliumwg.selftest.verdict import Declared, Outcome, broken, judge, judge_healthy
 
+COLUMNS = 80
 RUN_SECONDS = 90.0
 """Seconds after which a run is given up; a fault adds the time that its injection takes."""
 LABS_PER_CPU = 6
@@ -51,6 +52,8 @@ class Ran:
     run: Run
     outcome: Outcome
     seconds: float
+    lines: int = 0
+    """What the run wrote to a terminal of 80 columns."""
     again: bool = False
     """Whether it was run a second time, alone, because the machine had disturbed the first measurement."""
 
@@ -171,7 +174,8 @@ class Runner:
         directory.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         output = self._pytest(run, directory)
-        return Ran(run=run, outcome=_outcome(run, directory, output), seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return Ran(run=run, outcome=_outcome(run, directory, output), seconds=seconds, lines=_lines(output))
 
     def _pytest(self, run: Run, directory: Path) -> str:
         ini = directory / "pytest.ini"
@@ -242,7 +246,11 @@ def _environment(cache: Path | None) -> dict[str, str]:
     if cache is not None:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         kept["PYTHONPYCACHEPREFIX"] = str(cache)
-    return kept | {"PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return kept | {"COLUMNS": str(COLUMNS), "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
+def _lines(output: str) -> int:
+    return sum(max(1, -(-len(line) // COLUMNS)) for line in output.splitlines())
 
 
 def _outcome(run: Run, directory: Path, output: str) -> Outcome:

@@ -11,10 +11,11 @@ import pytest
 from pytest_ciliumwg.diagnosis.advisories import fitting
 from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis, counted, diagnose, names
 from pytest_ciliumwg.diagnosis.statement import Statement
-from pytest_ciliumwg.diagnosis.symptoms import symptoms
+from pytest_ciliumwg.diagnosis.symptoms import symptoms, symptoms_of_change
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Delivery, Direction, Flow, Protocol, Sighting, Verdict
 from pytest_ciliumwg.verdict.judge import Judgement
+from tests.watch.made import clear, kernel, timeline
 
 NODES = ("a", "b", "c")
 
@@ -159,3 +160,20 @@ def test_words() -> None:
     assert names(many, many) == "all 6 nodes"
     assert names("abcde", many) == "a, b, c and 2 more nodes"
     assert list(counted(["wire.x[a]", "wire.x[b]", "size.y"])) == ["wire.x ×2", "size.y"]
+
+
+def test_a_leak_during_a_change_is_told_with_what_was_missing() -> None:
+    events = (kernel(149.9, "cilium_wg0", "removed"), kernel(151.2, "cilium_wg0", "created"))
+    seen = symptoms_of_change(timeline(events=events, clear=(clear(),)))
+    rows = [failed("change.no-cleartext", Place.of_change("agent-restart"))]
+    (only,) = diagnose(rows, seen, ("one", "two"), "agent-restart", "1.13")
+    assert only.headline == (
+        "one sends pods' traffic to two in cleartext: all of it while cilium_wg0 was missing on one"
+    )
+    assert only.symptoms[0].frames == 20
+
+
+def test_a_leak_of_pods_that_end_fits_its_advisory() -> None:
+    seen = symptoms_of_change(timeline(clear=(clear(),)))
+    (only,) = diagnose([], seen, ("one", "two"), "pod-churn", "1.15.1")
+    assert only.advisories[0].startswith("CVE-2025-32793: ")
