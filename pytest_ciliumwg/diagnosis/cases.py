@@ -42,7 +42,8 @@ class Case:
     @property
     def nodes(self) -> set[str]:
         """The nodes at which it is to be looked for."""
-        return self.homes or self.named or {symptom.pair[0] for symptom in self.symptoms}
+        senders = {symptom.pair[0] for symptom in self.symptoms}
+        return self.homes or self.named or senders or {name for said in self.consequences for name in said.nodes}
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -68,6 +69,12 @@ class Case:
     def _of_pairs(self) -> bool:
         return any(statement.area in _OF_PAIRS for statement in self.state)
 
+    def may_cause(self, outcome: str) -> bool:
+        """Whether something of this outcome may follow: from failures without a known cause only doubt does."""
+        if self.state or self.symptoms:
+            return True
+        return outcome == "inconclusive" and any(said.outcome == "fail" for said in self.consequences)
+
     def concerns(self, statement: Statement) -> bool:
         """Whether a statement may follow from it."""
         nodes = statement.nodes
@@ -85,7 +92,8 @@ def cases(statements: Sequence[Statement], symptoms: Sequence[Symptom], nodes: S
         _home_of(symptom, found).symptoms.append(symptom)
     found = _joined(found, nodes)
     found.sort(key=lambda case: case.rank)
-    for statement in statements:
+    # Failures first: what could not be measured may follow from them.
+    for statement in sorted(statements, key=lambda statement: statement.outcome != "fail"):
         if not statement.about_state:
             _case_for(statement, found).consequences.append(statement)
     return sorted(found, key=lambda case: case.rank)
@@ -149,7 +157,8 @@ def _joined(found: list[Case], nodes: Sequence[str]) -> list[Case]:
         pairs = [set(symptom.pair) for case in unexplained for symptom in case.symptoms]
         everywhere = {case.symptoms[0].pair[0] for case in unexplained} >= set(nodes)
         one_node = bool(set.intersection(*pairs)) if pairs else False
-        if len(unexplained) > 1 and (everywhere or (one_node and kind != "cleartext")):
+        all_pairs = 2 * len(set(map(frozenset, pairs))) == len(nodes) * (len(nodes) - 1)
+        if len(unexplained) > 1 and (everywhere or ((one_node or all_pairs) and kind != "cleartext")):
             first, *others = unexplained
             first.symptoms += [symptom for case in others for symptom in case.symptoms]
             found = [case for case in found if case not in others]
@@ -160,8 +169,7 @@ def _case_for(statement: Statement, found: list[Case]) -> Case:
     """The worst case from which a statement may follow, else a case of its own or of others like it."""
     of_measurement = statement.area == MEASUREMENT_AREA
     for case in found:
-        of_cluster = bool(case.state or case.symptoms)
-        if of_cluster and not of_measurement and case.concerns(statement):
+        if case.everything or (not of_measurement and case.may_cause(statement.outcome) and case.concerns(statement)):
             return case
     for case in found:
         alone = not case.state and not case.symptoms

@@ -14,6 +14,7 @@ from pytest_ciliumwg.diagnosis.symptoms import Symptom
 from pytest_ciliumwg.diagnosis.words import in_short, look
 
 _MANY = 3
+_MANY_CHECKS = 8
 _LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
 
 
@@ -168,6 +169,9 @@ def _look(case: Case, consequences: Sequence[Statement]) -> str:
 
 
 def counted(titles: Iterable[str]) -> Iterator[str]:
-    """Titles of tests by check: its id, and how many tests of it where there are several."""
+    """Titles of tests by check, or by area where they are of many: and how many tests where there are several."""
     ids = Counter(title.partition("[")[0] for title in titles)
+    if len(ids) > _MANY_CHECKS:
+        areas = Counter(check.partition(".")[0] for check in ids.elements())
+        ids = Counter({f"{area}.*": count for area, count in areas.items()})
     yield from (check if count == 1 else f"{check} ×{count}" for check, count in ids.items())

@@ -13,7 +13,7 @@ from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.report.record import CheckResult, RunRecord
 
 _UNTOUCHED = "untouched"
-_MOST_LINES = 4
+_MOST_LINES = 2
 """Of each kind, of one finding."""
 
 
@@ -65,7 +65,7 @@ def _statements(result: CheckResult, owners: Mapping[IPAddress, str]) -> Iterato
         (finding.place, f"expected {finding.expected}; seen: {finding.seen}", finding.meaning)
         for finding in result.findings
     ]
-    said += [(remark.place, remark.why, "") for remark in result.unmeasured]
+    said += [(remark.place, remark.why.removeprefix("inconclusive: "), "") for remark in result.unmeasured]
     if not said:
         said = [(Place.everywhere(""), result.doubt or result.message.strip().rpartition("\n")[2], "")]
     for place, words, meaning in said:
@@ -81,14 +81,13 @@ def _statements(result: CheckResult, owners: Mapping[IPAddress, str]) -> Iterato
 
 
 def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
-    """One finding for a terminal; at most some 25 lines of 80 columns."""
+    """One finding for a terminal; at most some 20 lines of 80 columns."""
     stage = f" [{finding.stage}]" if finding.stage else ""
     yield from _wrapped(f"{number}. {finding.headline}{stage}", width, "   ")
     yield from _some([str(symptom) for symptom in finding.symptoms], "pairs of nodes", width)
-    yield from _some([f"{said.place}: {said.said} ({said.title})" for said in finding.state], "places", width)
+    yield from _some(_places(finding.state), "of this kind", width)
     if not finding.state and not finding.symptoms:
-        told = [f"{said.place}: {said.said} ({said.title})".removeprefix(": ") for said in finding.consequences]
-        yield from _some(told, "places", width)
+        yield from _some(_places(finding.consequences), "of this kind", width)
     if finding.meaning:
         yield from _wrapped(f"   {finding.meaning}", width, "   ")
     for titles, verb in ((finding.failed, "failed"), (finding.inconclusive, "not measured")):
@@ -100,9 +99,22 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
         yield from _wrapped(f"   look at: {finding.look}", width, "     ")
 
 
+def _places(statements: Iterable[Statement]) -> list[str]:
+    """What is said of places, once for all places of which the same check says the same."""
+    places: dict[tuple[str, str], dict[str, None]] = {}
+    for said in statements:
+        places.setdefault((said.check, said.said), {})[str(said.place)] = None
+    return [f"{_listed([*where])}: {said} ({check})".removeprefix(": ") for (check, said), where in places.items()]
+
+
+def _listed(places: Sequence[str]) -> str:
+    more = f" and {len(places) - _MOST_LINES} more" if len(places) > _MOST_LINES else ""
+    return "; ".join(places[:_MOST_LINES]) + more
+
+
 def _some(told: Sequence[str], noun: str, width: int) -> Iterator[str]:
     for text in told[:_MOST_LINES]:
-        yield from _wrapped(f"   - {_short(text, 3 * width)}", width, "     ")
+        yield from _wrapped(f"   - {_short(text, 2 * width)}", width, "     ")
     if len(told) > _MOST_LINES:
         yield f"   - and {len(told) - _MOST_LINES} more {noun}"
 

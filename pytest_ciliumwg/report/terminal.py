@@ -90,16 +90,14 @@ def _which(flows: Iterable[Flow]) -> str:
 
 
 def _by_design(writer: Any, record: RunRecord) -> None:
-    """Write the verdicts of the paths that are not promised to be encrypted, in one line."""
+    """Write the verdicts of the paths that are not promised to be encrypted, a line for each verdict."""
     seen: dict[str, Counter[str]] = {}
     for judgement in record.judgements():
         if not judgement.flow.promised:
-            seen.setdefault(judgement.flow.path, Counter())[judgement.verdict.value] += 1
-    if seen:
-        told = "; ".join(
-            f"{path} {', '.join(f'{count} {word}' for word, count in words.items())}" for path, words in seen.items()
-        )
-        writer.line(f"not promised by design (flows): {told}")
+            seen.setdefault(judgement.verdict.value, Counter())[judgement.flow.path] += 1
+    for word, paths in seen.items():
+        told = ", ".join(f"{path} {count}" for path, count in paths.items())
+        writer.line(f"{word}, and not promised by design (flows): {told}")
 
 
 def _matrix(writer: Any, record: RunRecord) -> None:

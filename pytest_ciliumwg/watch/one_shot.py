@@ -205,7 +205,6 @@ def measure(
     with _workers() as pool:
         pods = cluster.pods() if other_pods else ()
         watching = _Watching(cluster, states, pool, pod_networks(cluster.nodes(), pods) if other_pods else ())
-        progress(f"watching {sum(map(len, watching.devices.values()))} native devices of {len(watching.nodes)} nodes")
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
         # Looked at again now that the watches stand: what differs afterwards has happened while they watched.
@@ -213,7 +212,8 @@ def measure(
         watching.serve(flows)
         first = [flow for flow in flows if flow.purpose == "first"]
         rest = [flow for flow in flows if flow.purpose != "first"]
-        progress(f"opening {len(first)} WireGuard sessions, then sending {len(rest)} flows")
+        devices = sum(map(len, watching.devices.values()))
+        progress(f"watching {devices} native devices; opening {len(first)} WireGuard sessions for {len(rest)} flows")
         patience = patience_for(flows, cluster.crowding)
         sent = watching.send("first", first, FIRST_SECONDS, patience)
         sent += watching.send("rest", rest, FLOW_SECONDS, patience)

@@ -90,7 +90,7 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
         [
             "*nothing is made and nothing is sent*",
             "cluster: provider kind, 4 nodes, IPdual, Cilium *",
-            "check config.encryption: Cilium is configured to encrypt with WireGuard.",
+            "check config.encryption: Cilium is configured to encrypt with WireGuard, *",
             "check wire.no-cleartext (x6): *",
             "flows pair: 12 x tcp over IPv6*",
             "*pod to pod on the same node*",

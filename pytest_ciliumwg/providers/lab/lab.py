@@ -92,7 +92,6 @@ class Lab:
         """The configuration of the healthy lab."""
         self.config = self.declared
         """The configuration that the lab's Cilium would show."""
-        progress(f"lab: {len(self.layout)} nodes as network namespaces")
         self.sandbox.run(topology_script(self.spec, self.layout, self.pod_mtu(self.expected)))
         self.keys: dict[str, str] = read_keys(self.sandbox.run(self._devices_script()))
         """The public key that each node publishes; a node without an entry publishes none."""
@@ -109,7 +108,8 @@ class Lab:
         self.start_agents(places)
         self._wrapped: dict[str, AgentTransport] = {}
         self.agents.update({node.name: new_agent(self.spec.cilium_version) for node in self.layout})
-        progress(f"lab: stands after {time.monotonic() - began:.1f} s")
+        nodes, seconds = len(self.layout), time.monotonic() - began
+        progress(f"lab: {nodes} nodes as network namespaces, standing after {seconds:.1f} s")
 
     def _devices_script(self) -> str:
         return "\n".join(
