@@ -68,6 +68,7 @@ class Settings:
     rate: int = 20
     """Messages a second of each continuous flow."""
 
+    wireguard: Literal["kernel", "userspace"] | None = None
     faults: tuple[str, ...] = ()
     selftest: bool = False
 

@@ -154,6 +154,15 @@ _DECLARED = (
 )
 _LAB = (
     Option(
+        "ciliumwg-wireguard",
+        "Whose WireGuard the lab has: kernel or userspace, which is wireguard-go (default: the kernel's where there is "
+        "one)",
+        values.one_of("kernel", "userspace"),
+        None,
+        "kernel|userspace",
+        providers=("lab",),
+    ),
+    Option(
         "ciliumwg-fault",
         "Lab only, repeatable: inject a fault, to see the suite find it",
         values.names,

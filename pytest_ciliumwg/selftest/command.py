@@ -51,7 +51,8 @@ def selftest(settings: Settings, say: Say, extra: Sequence[str] = ()) -> Summary
         directory = settings.report / "runs" if settings.report else scratch
         # Where Python keeps no compiled modules, all runs together keep them for this time.
         cache = None if Path(cache_from_source(__file__)).exists() else scratch / "cache"
-        ran = Runner(directory, nodes, families, extra, cache).run_all(runs, done)
+        whose = [f"--ciliumwg-wireguard={settings.wireguard}"] if settings.wireguard else []
+        ran = Runner(directory, nodes, families, [*whose, *extra], cache).run_all(runs, done)
     summary = Summary(tuple(ran), time.monotonic() - began)
     if settings.report:
         for path in write(summary, settings.report):

@@ -59,6 +59,7 @@ def _lab(settings: Settings, progress: Progress) -> Cluster:
         node_encryption=bool(settings.node_encryption),
         node_encryption_opt_out=_opt_out(settings),
         fallback=bool(settings.userspace_fallback),
+        wireguard=settings.wireguard,
     )
     return create_faulty_lab(spec, settings.faults, progress)
 

@@ -85,9 +85,9 @@ class Lab:
 
     def _raise(self, progress: Progress) -> None:
         began = time.monotonic()
-        self.kernel_wireguard = self.sandbox.kernel_wireguard and not self.spec.userspace
+        self.kernel_wireguard = self.sandbox.kernel_wireguard and self.spec.wireguard != "userspace"
         if not self.kernel_wireguard:
-            require_userspace_wireguard()
+            require_userspace_wireguard(instead=self.spec.wireguard != "kernel")
         self.declared = self.spec.config(userspace=not self.kernel_wireguard)
         """The configuration of the healthy lab."""
         self.config = self.declared

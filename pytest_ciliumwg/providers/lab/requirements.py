@@ -48,18 +48,25 @@ def require_programs(packages: dict[str, str] = PACKAGES, *, purpose: str = "the
         )
 
 
-def require_userspace_wireguard() -> None:
-    """Insist on what stands in for a kernel without WireGuard.
+def require_userspace_wireguard(*, instead: bool = True) -> None:
+    """Insist on what stands in for the kernel's WireGuard.
 
     Raises:
-        ProviderError: wireguard-go or the tun device is missing.
+        ProviderError: it may not stand in, wireguard-go is missing, or the tun device is or is not for this user.
     """
-    require_programs({"wireguard-go": "wireguard-go"}, purpose="the lab, on a kernel without WireGuard,")
-    if not os.access(TUN, os.R_OK | os.W_OK):
+    if not instead:
         raise ProviderError(
-            f"this kernel has no WireGuard, and wireguard-go cannot open {TUN}: load the module with `modprobe tun`, "
-            f"or in a container add `--device {TUN}`"
+            "this kernel has no WireGuard: load the module with `modprobe wireguard`, or leave out "
+            "--ciliumwg-wireguard=kernel for wireguard-go"
         )
+    require_programs({"wireguard-go": "wireguard-go"}, purpose="the lab, without the kernel's WireGuard,")
+    if os.access(TUN, os.R_OK | os.W_OK):
+        return
+    if TUN.exists():
+        advice = f"let this user open it with `chmod 666 {TUN}`, as usual systems do, or run as root"
+    else:
+        advice = f"load the module with `modprobe tun`, or in a container add `--device {TUN}`"
+    raise ProviderError(f"without the kernel's WireGuard the lab needs wireguard-go, which cannot open {TUN}: {advice}")
 
 
 def require_families(families: Iterable[IPFamily]) -> None:

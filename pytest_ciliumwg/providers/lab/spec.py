@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
@@ -31,6 +32,9 @@ UNDERLAY = "underlay"
 """The network namespace that holds the bridges between the nodes: the wire."""
 
 
+WireGuard = Literal["kernel", "userspace"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabSpec:
     """What the lab shall imitate."""
@@ -45,8 +49,8 @@ class LabSpec:
     """The MTU of the native devices."""
     routing_mode: RoutingMode = "native"
     """`vxlan` for a tunnel; the lab has no other."""
-    userspace: bool = False
-    """Use wireguard-go even where the kernel has WireGuard."""
+    wireguard: WireGuard | None = None
+    """Whose WireGuard; None: the kernel's where it has one, else wireguard-go."""
     node_encryption: bool = False
     node_encryption_opt_out: tuple[str, ...] = OPT_OUT_LABELS
     fallback: bool = False

@@ -21,8 +21,6 @@ FILTER_PREFERENCE = 10
 """The lowest preference of the redirecting tc filters; a fault's come before them."""
 NODE_PREFERENCE = 30000
 """Beyond those of all pods: the preferences of what node encryption redirects."""
-ACTION = 51
-"""The tc action that all redirecting filters share: to change it changes them all at once."""
 
 
 def steering_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations) -> str:
@@ -123,8 +121,8 @@ def redirect_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expe
     lines = [f"{pref} {match}" for pref, (_, match) in wanted.items()]
     return "\n".join(
         [
-            f"tc actions replace action mirred egress redirect dev {expected.device_name} index {ACTION}",
-            *(_FILTERS.format(device=device, wanted="\n".join(lines), least=FILTER_PREFERENCE, action=ACTION)
+            f"to='action mirred egress redirect dev {expected.device_name}'",
+            *(_FILTERS.format(device=device, wanted="\n".join(lines), least=FILTER_PREFERENCE)
               for device in spec.devices),
             *(f"tc filter replace dev {device} egress {passing} flowid 1:1"
               for device in spec.devices for passing in outer),
@@ -153,22 +151,31 @@ def _outer_packets(spec: LabSpec, expected: Expectations) -> list[str]:
     return found
 
 
-# Adds what is not there, then removes what shall not be; nothing that stays is touched.
+# Adds what is not there, leads what stays to a device that was made anew, removes what shall not be; nothing else is
+# touched. Each filter has an action of its own: one that all share would need rights in the first user namespace.
 _FILTERS = """
 tc qdisc replace dev {device} clsact
 wanted=$(cat <<'END'
 {wanted}
 END
 )
-have=$(tc filter show dev {device} egress | while read -r _ _ protocol _ pref _; do
-    case $pref in [0-9]*) [ "$pref" -lt {least} ] || echo "$pref $protocol";; esac
+shown=$(tc filter show dev {device} egress | while read -r word _ protocol _ pref _ _ _ last handle _; do
+    case $word in
+    filter) at=
+        case $pref in [0-9]*) [ "$pref" -lt {least} ] || {{ echo "has $pref $protocol"; at="$pref $handle"; }};; esac;;
+    action) [ "$last" != '*)' ] || [ -z "$at" ] || echo "gone $at";;
+    esac
 done)
+have=$(echo "$shown" | sed -n 's/^has //p')
+gone=$(echo "$shown" | sed -n 's/^gone //p')
 {{
     echo "$wanted" | while read -r pref filter; do
         [ -n "$pref" ] || continue
+        handle=$(echo "$gone" | sed -n "s/^$pref //p")
         case "
 $have" in *"
-$pref "*) ;; *) echo "filter add dev {device} egress pref $pref $filter action mirred index {action}";; esac
+$pref "*) verb=replace; [ -n "$handle" ] || continue;; *) verb=add;; esac
+        echo "filter $verb dev {device} egress pref $pref ${{handle:+handle $handle}} $filter $to"
     done
     echo "$have" | uniq | while read -r pref protocol; do
         [ -n "$pref" ] || continue
@@ -233,10 +240,7 @@ def _preference(pod: LabPod, family: IPFamily) -> int:
 
 def no_redirects_script(spec: LabSpec) -> str:
     """Remove all redirects of a node."""
-    lines = [
-        _FILTERS.format(device=device, wanted="", least=FILTER_PREFERENCE, action=ACTION) for device in spec.devices
-    ]
-    return "\n".join([*lines, f"tc actions del action mirred index {ACTION} 2>/dev/null || :"])
+    return "\n".join(_FILTERS.format(device=device, wanted="", least=FILTER_PREFERENCE) for device in spec.devices)
 
 
 def _others(nodes: Sequence[LabNode], node: LabNode) -> list[LabNode]:
