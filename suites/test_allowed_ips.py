@@ -81,19 +81,29 @@ def test_no_address_of_the_own_node(
 
 @pytest.mark.ciliumwg_check("allowed-ips.nodes", source=NODES)
 def test_node_addresses(observed: Observed, nodes: Sequence[Node], verify: Verify, expected: Expectations) -> None:
-    """A peer's allowed IPs hold its node's InternalIPs where this version needs them, and not where it must not."""
+    """A peer's allowed IPs hold its node's address of each family where this version needs it, or no such address."""
+    families = expected.config.families
     for state, peer, node in _peers(observed, nodes):
         opted_out = expected.config.node_encryption and not node.encryption_key
         policy = expected.node_addresses(opted_out=opted_out)
-        for address in node.addresses if policy != "optional" else ():
-            verify(
-                _covers(peer, address) == (policy == "required"),
-                where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
-                expected=f"the node address {address} {policy} among the allowed IPs",
-                seen="not there" if policy == "required" else "there",
-                meaning="Node traffic is dropped by WireGuard." if policy == "required" else "",
-            )
-        if policy == "optional":
+        if policy == "required":
+            for address in node.taken_addresses(families):
+                verify(
+                    _covers(peer, address),
+                    where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
+                    expected=f"the node address {address} among the allowed IPs",
+                    seen="not there",
+                    meaning="Node traffic is dropped by WireGuard.",
+                )
+        elif policy == "forbidden":
+            for address in node.addresses:
+                verify(
+                    not _covers(peer, address),
+                    where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
+                    expected=f"no node address {address} among the allowed IPs",
+                    seen="there",
+                )
+        else:
             verify(True, where=Place.of_node(state.node), expected="node addresses optional", seen="anything")
 
 

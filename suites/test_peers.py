@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -11,7 +11,7 @@ from pytest_ciliumwg.checks.helpers import Observed, peer_names
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import Node
-from pytest_ciliumwg.model.node_state import DUMMY_KEY
+from pytest_ciliumwg.model.node_state import DUMMY_KEY, NodeState
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.weak_keys import KNOWN_PRIVATE_KEYS
 from pytest_ciliumwg.verdict.judge import Judge
@@ -100,34 +100,44 @@ def _verify_unknown(verify: Verify, where: Place, how: str, key: str | None) -> 
 
 
 @pytest.mark.ciliumwg_check("peers.count", source=AGENT)
-def test_count(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
-    """A node has as many peers as other nodes publish keys: N - 1."""
+def test_count(observed: Observed, nodes: Sequence[Node], mesh: Mapping[str, str], verify: Verify) -> None:
+    """A node has as many peers as other nodes publish keys, N - 1, and those of the other clusters of a mesh."""
     names = peer_names(nodes)
     for state, _ in observed.devices():
         others = {key for key, name in names.items() if name != state.node}
-        found = {peer.public_key for peer in state.real_peers()}
-        missing = sorted(names[key] for key in others - found)
-        strangers = [peer.endpoint for peer in state.real_peers() if peer.public_key not in others]
+        peers = [peer for peer in state.real_peers() if peer.public_key not in mesh]
+        missing = sorted(names[key] for key in others - {peer.public_key for peer in peers})
+        strangers = [peer.endpoint for peer in peers if peer.public_key not in others]
         more = sorted(map(str, strangers))
         verify(
-            len(state.real_peers()) == len(others),
+            len(peers) == len(others),
             where=Place.of_node(state.node).concerning(missing, (end.address for end in strangers if end)),
             expected=f"{len(others)} peers",
-            seen=f"{len(state.real_peers())}"
+            seen=f"{len(peers)}"
             + (f", without {', '.join(missing)}" if missing else "")
             + (f", with others at {', '.join(more)}" if more else ""),
             meaning="Traffic to a node that is no peer is dropped or leaves in cleartext before Cilium knows the node.",
         )
+        _tell_of_mesh(verify, state, mesh)
+
+
+def _tell_of_mesh(verify: Verify, state: NodeState, mesh: Mapping[str, str]) -> None:
+    """Note which peers are nodes of other clusters."""
+    found = [peer for peer in state.real_peers() if peer.public_key in mesh]
+    if found:
+        told = ", ".join(sorted(f"{mesh[peer.public_key]} at {peer.endpoint}" for peer in found))
+        ends = [peer.endpoint.address for peer in found if peer.endpoint]
+        verify.note(Place.of_node(state.node).concerning(addresses=ends), f"peers of other clusters: {told}")
 
 
 @pytest.mark.ciliumwg_check("peers.keys", source=KEYS)
-def test_keys(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
-    """The keys of a node's peers are the keys that the other nodes publish."""
-    names = peer_names(nodes)
+def test_keys(observed: Observed, nodes: Sequence[Node], mesh: Mapping[str, str], verify: Verify) -> None:
+    """The keys of a node's peers are those that the other nodes publish; in a mesh, or peers of another cluster."""
+    known = {*peer_names(nodes), *mesh}
     for state, _ in observed.devices():
         for peer in state.real_peers():
             verify(
-                peer.public_key in names,
+                peer.public_key in known,
                 where=Place.of_node(state.node).concerning(addresses=[peer.endpoint.address] if peer.endpoint else []),
                 expected="peers with published keys only",
                 seen=f"the peer {peer.public_key} at {peer.endpoint}",

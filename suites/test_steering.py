@@ -10,14 +10,14 @@ from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
-from pytest_ciliumwg.model.node_state import NodeState, Redirect, Rule
+from pytest_ciliumwg.model.node_state import NodeState, Redirect, Route, Rule
 from pytest_ciliumwg.model.place import Place
 
 TABLE = "201"
 """The routing table that is WireGuard's in Cilium 1.10 to 1.13."""
 CILIUM_DEVICES = ("cilium_", "lxc")
-STALE_MARK = 0xE00
-"""The mark of packets to encrypt up to 1.13; others may use the table for themselves since."""
+CILIUM_MARK = 0xE00
+"""The mark of packets to encrypt up to 1.13. A rule into table 201 without it is somebody else's."""
 STALE = "A rule left behind by a version up to 1.13 sends packets into an empty table, or the tunnel's own into a loop."
 
 
@@ -27,11 +27,11 @@ def test_rule(observed: Observed, verify: Verify, expected: Expectations, family
     for state in observed.states("rules"):
         found = [rule for rule in state.rules if rule.family is family and rule.table == TABLE]
         if expected.rule is None:
-            stale = [rule for rule in found if _takes(rule, {STALE_MARK})]
+            stale = [rule for rule in found if rule.fwmark == CILIUM_MARK]
             verify(
                 not stale,
                 where=Place.of_node(state.node, family=family),
-                expected=f"no rule for mark {STALE_MARK:#x} to table {TABLE}",
+                expected=f"no rule with mark {CILIUM_MARK:#x} to table {TABLE}",
                 seen=_rules(stale),
                 meaning=STALE,
             )
@@ -44,7 +44,7 @@ def test_rule(observed: Observed, verify: Verify, expected: Expectations, family
             fwmask=expected.rule.fwmask,
         )
         verify(
-            found == [wanted],
+            [rule for rule in found if rule.fwmark == CILIUM_MARK] == [wanted],
             where=Place.of_node(state.node, family=family),
             expected=f"exactly `{_rule(wanted)}`",
             seen=_rules(found),
@@ -53,25 +53,40 @@ def test_rule(observed: Observed, verify: Verify, expected: Expectations, family
 
 
 @pytest.mark.ciliumwg_check("steering.table", source=source("rule"))
-def test_table(observed: Observed, verify: Verify, expected: Expectations, family: IPFamily) -> None:
-    """Up to 1.13 table 201 holds just a default route by cilium_wg0; since 1.14 it has none by it."""
+def test_table(
+    observed: Observed,
+    verify: Verify,
+    expected: Expectations,
+    family: IPFamily,
+    nodes: Sequence[Node],
+    pods: Sequence[Pod],
+) -> None:
+    """Up to 1.13 table 201 leads to pods by its default route by cilium_wg0 alone; since 1.14 it has none by it."""
     for state in observed.states("routes"):
         found = [route for route in state.routes if route.family is family and route.table == TABLE]
         shown = ", ".join(f"{route.destination} dev {route.device}" for route in found) or "no route"
         where = Place.of_node(state.node, family=family)
+        ours = [route for route in found if route.device == expected.device_name]
         if expected.rule is None:
-            stale = [route for route in found if route.device == expected.device_name]
             no_route = f"no route by {expected.device_name} in table {TABLE}"
-            verify(not stale, where=where, expected=no_route, seen=shown, meaning=STALE)
+            verify(not ours, where=where, expected=no_route, seen=shown, meaning=STALE)
             continue
-        right = len(found) == 1 and found[0].device == expected.device_name and found[0].destination.prefixlen == 0
+        past = [route for route in found if route not in ours and _leads_to_pods(route, state.node, nodes, pods)]
         verify(
-            right,
-            where=where,
-            expected=f"`default dev {expected.device_name}` alone in table {TABLE}",
+            len(ours) == 1 and ours[0].destination.prefixlen == 0 and not past,
+            where=where.concerning(addresses=(route.destination.network_address for route in past)),
+            expected=f"`default dev {expected.device_name}` in table {TABLE}, and no other way to pods",
             seen=shown,
             meaning="Marked packets find no way into the tunnel here; they fall through and leave in cleartext.",
         )
+
+
+def _leads_to_pods(route: Route, node: str, nodes: Sequence[Node], pods: Sequence[Pod]) -> bool:
+    """Whether a route takes packets for pods of other nodes, those that are there or may come."""
+    version = route.destination.version
+    addresses = [ip for pod in pods if pod.node != node for ip in pod.addresses if ip.version == version]
+    cidrs = [cidr for peer in nodes if peer.name != node for cidr in peer.pod_cidrs if cidr.version == version]
+    return any(ip in route.destination for ip in addresses) or any(map(route.destination.overlaps, cidrs))
 
 
 @pytest.mark.ciliumwg_check("steering.redirect", source=source("redirect_program"))
@@ -203,9 +218,10 @@ def _marks(state: NodeState, expected: Expectations) -> frozenset[int]:
 
 
 def _leads_into_tunnel(rule: Rule, state: NodeState, expected: Expectations) -> bool:
-    return rule.table == TABLE or any(
+    """Whether a rule's table has a default route by Cilium's device, or the rule is Cilium's, which fills its table."""
+    return (rule.table == TABLE and rule.fwmark == CILIUM_MARK) or any(
         route.table == rule.table and route.device == expected.device_name and route.destination.prefixlen == 0
-        for route in state.routes
+        for route in (*state.routes, *state.other_routes)
     )
 
 

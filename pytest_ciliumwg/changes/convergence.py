@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.expect import expectations_for, mesh_peers
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
@@ -75,7 +76,9 @@ def _wrong_inside(cluster: Cluster) -> Iterator[str]:
     try:
         nodes = nodes_under_test(cluster)
         yield from _not_ready(cluster.snapshot(), nodes)
-        yield from _stale_peers(cluster.nodes(), states_of(cluster, nodes))
+        published, states = cluster.nodes(), states_of(cluster, nodes)
+        mesh = mesh_peers(states.values(), published, (), expectations_for(cluster.declared))
+        yield from _stale_peers(published, states, mesh.keys())
     except ProviderError as error:
         yield str(error)
 
@@ -90,17 +93,17 @@ def _not_ready(snapshot: Snapshot, nodes: Iterable[str]) -> Iterator[str]:
             yield f"node {node} is not Ready"
 
 
-def _stale_peers(nodes: Iterable[Node], states: Mapping[str, NodeState]) -> Iterator[str]:
-    """Where a node's peers or own key are not those that the nodes publish, a sentence each."""
+def _stale_peers(nodes: Iterable[Node], states: Mapping[str, NodeState], mesh: Collection[str]) -> Iterator[str]:
+    """Where a node's peers or own key are not those that the nodes publish, or of a mesh, a sentence each."""
     published = {node.name: node.public_key for node in nodes if node.public_key}
     for name, state in states.items():
-        yield from _peers(state, {node: key for node, key in published.items() if node != name})
+        yield from _peers(state, {node: key for node, key in published.items() if node != name}, mesh)
         own = state.wireguard.public_key if state.wireguard else None
         if "wireguard" not in state.unread and own != published.get(name):
             yield f"{name} publishes another key than that of its device"
 
 
-def _peers(state: NodeState, published: Mapping[str, str]) -> Iterator[str]:
+def _peers(state: NodeState, published: Mapping[str, str], mesh: Collection[str]) -> Iterator[str]:
     if "peers" in state.unread:
         yield f"the peers of {state.node} cannot be read: {state.unread['peers']}"
         return
@@ -108,6 +111,6 @@ def _peers(state: NodeState, published: Mapping[str, str]) -> Iterator[str]:
     for node, key in published.items():
         if key not in keys:
             yield f"{state.node} has no peer with the key of {node}"
-    stale = len(keys - set(published.values()))
+    stale = len(keys - {*published.values(), *mesh})
     if stale:
         yield f"{state.node} has {stale} peers whose key no node publishes"

@@ -11,6 +11,7 @@ from pytest_ciliumwg.expect.expectations import (
     expectations_for,
 )
 from pytest_ciliumwg.expect.facts import DEFAULT_VERSION, NEWEST_MINOR, OLDEST_MINOR, known_version, source
+from pytest_ciliumwg.expect.mesh import mesh_peers
 from pytest_ciliumwg.expect.versions import Version, older, parse_version, same_version
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "contradictions",
     "expectations_for",
     "known_version",
+    "mesh_peers",
     "older",
     "parse_version",
     "same_version",

@@ -40,7 +40,7 @@ class Node:
 
     name: str
     addresses: tuple[IPAddress, ...]
-    """The node's InternalIPs: the outer addresses of encrypted traffic."""
+    """The node's InternalIPs, or its ExternalIPs where it has none: the outer addresses of encrypted traffic."""
     public_key: str | None = None
     """The WireGuard public key that the CiliumNode annotation publishes (base64), None without one."""
     pod_cidrs: tuple[IPNetwork, ...] = ()
@@ -55,6 +55,11 @@ class Node:
     def address(self, family: IPFamily) -> IPAddress | None:
         """The node's first address of a family."""
         return first_of(self.addresses, family)
+
+    def taken_addresses(self, families: Iterable[IPFamily]) -> tuple[IPAddress, ...]:
+        """Of each family the one that Cilium takes for the node: the first InternalIP, else the first ExternalIP."""
+        found = (first_of((*self.addresses, *self.external_addresses), family) for family in sorted_families(families))
+        return tuple(address for address in found if address is not None)
 
     @property
     def tunnel_addresses(self) -> frozenset[IPAddress]:
@@ -129,6 +134,8 @@ class CiliumConfig:
     strict_ingress: bool = False
     """Whether Cilium drops what comes for pods from other nodes and was not encrypted."""
     kube_proxy_replacement: bool = False
+    cluster_id: int = 0
+    """The number of its cluster in a mesh of clusters; 0 where it is in none."""
     mtu: int = 0
     """The MTU of the network that Cilium is told, from which it makes all others; 0 where it finds one out."""
     route_mtu: int = 0

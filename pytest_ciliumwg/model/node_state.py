@@ -127,6 +127,8 @@ class NodeState:
     """`net.ipv4.conf.cilium_wg0.rp_filter`; None without the device or without IPv4."""
     other_routes: tuple[Route, ...] = ()
     """Routes of all other tables, but for the table local."""
+    known_nodes: Mapping[IPAddress, str] | None = None
+    """Address → name of the nodes that the agent knows, `cluster/node` in a mesh; None where it does not tell."""
     macs: frozenset[str] = frozenset()
     """The Ethernet addresses of all its devices."""
     devices: tuple[Link, ...] = ()

@@ -14,6 +14,7 @@ from pytest_ciliumwg.observe.wireguard import DEVICE, endpoint_of
 
 _STATUS = "the output of the agent's `status`"
 _ENCRYPT_STATUS = "the output of the agent's `encrypt status`"
+_NODE_LIST = "the output of the agent's `node list -o json`"
 _IPCACHE = "the output of the agent's `bpf ipcache list`"
 _MODES = frozenset({"disabled", "ipsec", "wireguard", "ztunnel"})
 _STATUS_LINE = re.compile(r"^Encryption:\s+(?P<mode>\w+)[ \t]*(?:\[(?P<details>[^\]\n]*)\])?[ \t]*$", re.MULTILINE)
@@ -215,6 +216,23 @@ def version_from_agent(text: str) -> str:
         message = f"{place} does not name the daemon's version"
         raise ObservationError(message)
     return line[1]
+
+
+def known_nodes_from_agent(text: str) -> dict[IPAddress, str]:
+    """Read `node list -o json`: address → name of every node that an agent knows, those of other clusters too.
+
+    Raises:
+        ObservationError: the output is not that, or cut off.
+    """
+    found: dict[IPAddress, str] = {}
+    for node in decode(text, _NODE_LIST).items():
+        primary = node.get("primary-address")
+        families = [] if primary is None else [primary.get("ipv4"), primary.get("ipv6")]
+        for value in [*families, *node.each("secondary-addresses")]:
+            ip = None if value is None else value.mapping().get("ip")
+            if value is not None and ip:
+                found[value["ip"].address()] = node["name"].text()
+    return found
 
 
 def ipcache_from_agent(text: str) -> tuple[IpcacheEntry, ...]:

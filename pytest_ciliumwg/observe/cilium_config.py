@@ -55,6 +55,7 @@ def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig
         strict_egress=_flag(data, _STRICT) or _flag(data, f"{_STRICT}-egress"),
         strict_ingress=_flag(data, f"{_STRICT}-ingress"),
         kube_proxy_replacement=_one_of(data, "kube-proxy-replacement", _REPLACES_KUBE_PROXY),
+        cluster_id=_number(data, "cluster-id"),
         mtu=_number(data, "mtu"),
         route_mtu=_number(data, "route-mtu"),
     )

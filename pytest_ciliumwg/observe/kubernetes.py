@@ -73,19 +73,19 @@ def node_from_ciliumnode(raw: Mapping[str, Any]) -> Node:
     """Read one CiliumNode object.
 
     Raises:
-        ObservationError: the object is not understood, or publishes no InternalIP.
+        ObservationError: the object is not understood, or publishes no address of its node.
     """
     root, name = _named(raw, "CiliumNode")
     spec = root["spec"]
     internal, cilium, external = (_addresses(spec, kind) for kind in ("InternalIP", "CiliumInternalIP", "ExternalIP"))
-    if not internal:
-        message = "publishes no InternalIP"
+    if not internal and not external:
+        message = "publishes neither InternalIP nor ExternalIP"
         raise root.wrong(message)
     encryption, ipam = spec.get("encryption"), spec.get("ipam")
     key = encryption.get("key") if encryption is not None else None
     return Node(
         name=name,
-        addresses=internal,
+        addresses=internal or external,
         public_key=_public_key(root["metadata"]),
         pod_cidrs=tuple(cidr.network() for cidr in ipam.each("podCIDRs")) if ipam is not None else (),
         cilium_addresses=cilium + _families(spec.get("health")) + _families(spec.get("ingress")),

@@ -7,11 +7,11 @@ provider: more lines of the script, and readers for what they print.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import IPFamily, sorted_families
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, sorted_families
 from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, Rule, WireGuardDevice
 from pytest_ciliumwg.observe.iproute import ALL_TABLES, links_from_ip, routes_from_ip, rules_from_ip
 from pytest_ciliumwg.observe.json_reader import number
@@ -29,6 +29,7 @@ class NodeParts:
     redirects: Callable[[Reader], tuple[Redirect, ...]]
     native_devices: Callable[[Reader, Sequence[Link], Sequence[Route]], tuple[Link, ...]]
     selected: Callable[[Reader], tuple[str, ...] | None]
+    known_nodes: Callable[[Reader], Mapping[IPAddress, str] | None] = lambda _: None
 
 
 def observation_script(families: Iterable[IPFamily], device: str, more: Sequence[str] = (), before: str = "") -> str:
@@ -73,6 +74,7 @@ def state_from(text: str, node: str, device: str, families: Iterable[IPFamily], 
         redirects=reader.read("redirects", lambda: parts.redirects(reader), ()),
         native_devices=reader.read("native_devices", lambda: parts.native_devices(reader, links, routes), ()),
         devices=links,
+        known_nodes=parts.known_nodes(reader),
         selected=reader.read("selected", lambda: parts.selected(reader), None),
         rp_filter=reader.read("rp_filter", lambda: _rp_filter(reader, device, link, links), None),
         macs=frozenset(link.mac for link in links if link.mac),

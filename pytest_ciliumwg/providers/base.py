@@ -267,18 +267,28 @@ def read(cluster: Cluster, nodes: Iterable[str]) -> Reading:
 
 
 def read_settled(cluster: Cluster, nodes: Iterable[str]) -> Reading:
-    """The same once every node has as many peers as others publish keys, or the time to settle is up.
+    """The same once every node has the peers that others publish, and no others, or the time to settle is up.
+
+    In a mesh of clusters it may have more: those of other clusters.
 
     Raises:
         ProviderError: one of them cannot be observed at all.
     """
     names, found = list(nodes), list[Reading]()
+    meshed = bool(cluster.declared.cluster_id)
 
     def underway() -> str:
         found[:] = [reading := read(cluster, names)]
-        keys = {node.name for node in reading.nodes if node.public_key}
-        states = reading.states.items()
-        return ", ".join(name for name, state in states if len(state.real_peers()) != len(keys - {name}))
+        return ", ".join(
+            name for name, state in reading.states.items() if not _settled(name, state, reading.nodes, meshed)
+        )
 
     wait_for(underway, seconds=cluster.settle_seconds, poll=_POLL_SECONDS)
     return found[0]
+
+
+def _settled(name: str, state: NodeState, nodes: Iterable[Node], meshed: bool) -> bool:
+    """Whether a node has the peers that the others publish, and, out of a mesh of clusters, no more."""
+    published = {node.public_key for node in nodes if node.public_key and node.name != name}
+    peers = {peer.public_key for peer in state.real_peers()}
+    return peers >= published if meshed else peers == published

@@ -15,7 +15,7 @@ from pytest_ciliumwg.checks.mtus import MtuBase, MtuBases, WhatItDoes, measured_
 from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.expect import Expectations, expectations_for
+from pytest_ciliumwg.expect import Expectations, expectations_for, mesh_peers
 from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, Node, Pod
@@ -154,6 +154,16 @@ def judge(
     measurement = measure(cluster, flows, first_reading.states, expected.listen_port, progress, other_pods=other_pods)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
+
+
+@pytest.fixture(scope="session")
+def mesh(readings: Readings, expected: Expectations) -> Mapping[str, str]:
+    """Public key → what the peer is called, of the peers that are nodes of other clusters."""
+    looks = [readings.first, *([readings.last] if readings.last else [])]
+    found: dict[str, str] = {}
+    for look in looks:
+        found |= mesh_peers(look.states.values(), look.nodes, readings.pods_ever, expected)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,9 @@ cilium() {
         status="{\"host-firewall\": {\"mode\": \"Disabled\", \"devices\": [$(selected)]}}"
         echo "{\"cilium-version\": \"$CILIUM_VERSION 0123456789\", \"cilium-status\": $status, \"policy\": {},"
         echo " \"encryption\": $(encryption), \"environment-variables\": $CILIUM_SETTINGS}";;
+    "node list -o json")
+        if [ -z "$CILIUM_NODES" ]; then echo "Error: unknown command $*" >&2; exit 1; fi
+        echo "$CILIUM_NODES";;
     *)
         echo "Error: unknown command $*" >&2; exit 1;;
     esac

@@ -60,6 +60,8 @@ class LabBackend:
             heals: Whether the nodes put right what is wrong of them as soon as a pod comes, as agents often do.
         """
         self.lab = lab
+        self.known_nodes: list[Object] = []
+        """The nodes that agents tell of; none for agents that do not."""
         self._started: dict[str, _Container] = {}
         """Pod → its container."""
         self._lock = threading.Lock()
@@ -265,6 +267,7 @@ class LabBackend:
             "PATH": f"{_ROOT}/{tools}:{self.path}",
             "CILIUM_VERSION": version,
             "CILIUM_SETTINGS": json.dumps([f"{key}:{value}" for key, value in self._settings(node).items()]),
+            "CILIUM_NODES": json.dumps(self.known_nodes) if self.known_nodes else "",
             _MARK: pod["metadata"]["name"],
             "TMPDIR": f"{_ROOT}/agents/{node}/tmp",
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ def suite(tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         version: str,
         edit: Edit = lambda resource, value: None,
         prepare: Callable[[Lab], None] = lambda lab: None,
+        *arguments: str,
         more: Object | None = None,
+        known_nodes: Sequence[Object] = (),
         **spec: Any,
     ) -> pytest.RunResult:
         spec.setdefault("families", V4)
@@ -38,9 +40,11 @@ def suite(tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         try:
             prepare(cluster.lab)
             besides = [(more["kind"].lower() + "s", more)] if more else []
-            with ApiDouble(EditedBackend(cluster.lab, edit, besides)) as double:
+            backend = EditedBackend(cluster.lab, edit, besides)
+            backend.known_nodes = list(known_nodes)
+            with ApiDouble(backend) as double:
                 monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
-                return run_suite(pytester, f"--ciliumwg-report={tmp_path / 'report'}")
+                return run_suite(pytester, f"--ciliumwg-report={tmp_path / 'report'}", *arguments)
         finally:
             cluster.close()
 
@@ -145,3 +149,109 @@ def test_a_node_that_is_left_out_is_named(suite: Suite) -> None:
     assert "lab-worker: expected WireGuard encryption enabled" not in text
     assert "lab-control-plane have WireGuard peers all the same" in text
     assert "does not even try" not in text
+
+
+V6_OF = {"lab-control-plane": "2001:db8:18::2", "lab-worker": "2001:db8:18::3"}
+
+
+def six(resource: str, value: Object) -> None:
+    """Nodes with an IPv6 address besides, which a Cilium without IPv6 has no use for."""
+    address = V6_OF.get(value["metadata"]["name"])
+    if resource == "ciliumnodes":
+        value["spec"]["addresses"].insert(0, {"type": "InternalIP", "ip": address})
+    if resource == "nodes":
+        value["status"]["addresses"].insert(0, {"type": "InternalIP", "address": address})
+
+
+def more_addresses(resource: str, value: Object) -> None:
+    """Nodes with a second InternalIP of the same family, and an ExternalIP: Cilium takes the first InternalIP."""
+    if resource == "ciliumnodes":
+        last = V6_OF[value["metadata"]["name"]][-1]
+        value["spec"]["addresses"] += [
+            {"type": "InternalIP", "ip": f"172.31.0.{last}"},
+            {"type": "ExternalIP", "ip": f"203.0.113.{last}"},
+        ]
+
+
+@pytest.mark.parametrize("edit", [six, more_addresses])
+@pytest.mark.parametrize("routing", ["native", "vxlan"])
+def test_addresses_of_nodes_that_cilium_does_not_take(suite: Suite, routing: str, edit: Edit) -> None:
+    done = suite("1.18.3", edit, routing_mode=routing)
+    assert done.ret == 0, done.stdout.str()
+
+
+def own_routing(lab: Lab) -> None:
+    """A host's own policy routing, in a table that happens to be 201."""
+    for node in lab.layout:
+        # Where the table is Cilium's too, its default route is, and without a mark nothing may come there.
+        shared = lab.expected.rule is not None
+        what = "fwmark 0x1/0x1" if shared else f"from {node.device_address('eth1', IPFamily.V4)}"
+        route = "198.51.100.0/24" if shared else "default"
+        lab.run_in(node, f"ip rule add priority 111 {what} lookup 201")
+        lab.run_in(node, f"ip route add {route} via 172.19.255.254 dev eth1 onlink table 201")
+
+
+@pytest.mark.parametrize("version", ["1.18.3", "1.13.18"])
+def test_table_201_of_somebody_else(suite: Suite, version: str) -> None:
+    done = suite(version, prepare=own_routing, devices=("eth0", "eth1"))
+    assert done.ret == 0, done.stdout.str()
+
+
+ELSEWHERE = "mMXBvEIm4I1cXCmCtXGmdqpkzTRY6kFvP0VL0p1hq0E="
+END = "192.0.2.21:51871"
+
+
+def remote_peer(
+    end: str = END, allowed_ips: str = "192.0.2.21/32,10.12.0.7/32", only: str = ""
+) -> Callable[[Lab], None]:
+    """One more peer of every node, or of one."""
+
+    def prepare(lab: Lab) -> None:
+        for node in lab.layout:
+            if only in ("", node.name):
+                more = f"peer {ELSEWHERE} endpoint {end} allowed-ips {allowed_ips}"
+                lab.run_in(node, f"wg set cilium_wg0 {more}")
+
+    return prepare
+
+
+MESHED = configured(cluster_name="east", cluster_id="1")
+WEST: list[Object] = [
+    {"name": "east/lab-worker", "primary-address": {"ipv4": {"ip": "172.18.0.3", "enabled": True}, "ipv6": {}}},
+    {
+        "name": "west/rack-7",
+        "primary-address": {"ipv4": {"ip": "192.0.2.21", "enabled": True}, "ipv6": {}},
+        "secondary-addresses": [{"ip": "10.12.0.55"}],
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("told", "called"), [([], f"a node of another cluster at {END}"), (WEST, f"west/rack-7 at {END}")]
+)
+def test_peers_of_another_cluster(suite: Suite, told: list[Object], called: str) -> None:
+    done = suite("1.18.3", MESHED, remote_peer(), known_nodes=told)
+    assert done.ret == 0, done.stdout.str()
+    assert f"peers of other clusters: {called}" in done.stdout.str()
+
+
+# Why it is a stranger → (configuration, peer, nodes that the agents know).
+STRANGERS: dict[str, tuple[Edit, Callable[[Lab], None], list[Object]]] = {
+    "no mesh": (configured(), remote_peer(), []),
+    "one node alone has it": (MESHED, remote_peer(only="lab-worker"), []),
+    "another port": (MESHED, remote_peer("192.0.2.21:443"), []),
+    "addresses of this cluster's pods": (MESHED, remote_peer(allowed_ips="192.0.2.21/32,10.244.1.77/32"), []),
+    "everything": (MESHED, remote_peer(allowed_ips="0.0.0.0/0"), []),
+    "not its own address": (MESHED, remote_peer(allowed_ips="10.12.0.7/32"), []),
+    "at a node of this cluster": (MESHED, remote_peer("172.18.0.3:51871", "172.18.0.99/32"), []),
+    "nobody that the agents know": (MESHED, remote_peer("192.0.2.99:51871", "192.0.2.99/32"), WEST),
+}
+
+
+@pytest.mark.parametrize("why", STRANGERS)
+def test_a_stranger_stays_a_stranger(suite: Suite, why: str) -> None:
+    edit, prepare, known = STRANGERS[why]
+    done = suite("1.18.3", edit, prepare, "-k", "peers", known_nodes=known)
+    assert done.ret == 1
+    assert f"expected peers with published keys only; seen: the peer {ELSEWHERE}" in done.stdout.str()
+    assert "peers of other clusters" not in done.stdout.str()

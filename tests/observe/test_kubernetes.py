@@ -96,8 +96,8 @@ def test_the_names_of_the_annotation_are_those_that_are_expected() -> None:
     [
         ({}, "an object of kind CiliumNode has no 'metadata'"),
         ({"metadata": {"name": "one"}}, "the CiliumNode one has no 'spec'"),
-        (cilium_node(addresses=[]), "the CiliumNode one publishes no InternalIP"),
-        (cilium_node(addresses=None), "publishes no InternalIP"),
+        (cilium_node(addresses=[]), "the CiliumNode one publishes neither InternalIP nor ExternalIP"),
+        (cilium_node(addresses=None), "publishes neither InternalIP nor ExternalIP"),
         (cilium_node(addresses="x"), r"holds no list at \.spec\.addresses"),
         (cilium_node(health={"ipv4": 7}), r"holds no text at \.spec\.health\.ipv4"),
         (cilium_node(encryption={"key": "much"}), "which is no number"),

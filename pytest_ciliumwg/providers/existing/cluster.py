@@ -161,7 +161,8 @@ class ExistingCluster:
         try:
             published = self._published(node)
             place = self._cilium.agent(node)
-            done = run_in(self._kube, place, ["sh", "-c", observation_script(families)], timeout=EXEC_SECONDS)
+            script = observation_script(families, in_mesh=bool(self._config.cluster_id))
+            done = run_in(self._kube, place, ["sh", "-c", script], timeout=EXEC_SECONDS)
         except NoProgramError as error:
             return unseen(node, f"{error}, which looking at the node from there needs")
         except ProviderError as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import IPFamily, Node
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, WireGuardDevice
 from pytest_ciliumwg.observe import node_observer
-from pytest_ciliumwg.observe.cilium import wireguard_from_debuginfo
+from pytest_ciliumwg.observe.cilium import known_nodes_from_agent, wireguard_from_debuginfo
 from pytest_ciliumwg.observe.debuginfo import selected_from_debuginfo
 from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, NodeParts, require
 from pytest_ciliumwg.observe.sections import Reader
@@ -43,12 +43,19 @@ filters() {
     done
 }
 """
+_NODES = "show nodes agent node list -o json"
 _SHOWN = ("show bpftool bpftool -j net show", "show tc filters", "show debuginfo agent debuginfo --output json")
 
 
-def observation_script(families: Iterable[IPFamily]) -> str:
-    """The script that prints everything of one node; it changes nothing and leaves nothing."""
-    return node_observer.observation_script(families, DEVICE, _SHOWN, before=AGENT_TOOL + _TC)
+def observation_script(families: Iterable[IPFamily], *, in_mesh: bool = False) -> str:
+    """The script that prints everything of one node; it changes nothing and leaves nothing.
+
+    Args:
+        families: The IP families that the node has.
+        in_mesh: Whether it has to tell which nodes of other clusters it knows.
+    """
+    shown = (*_SHOWN, _NODES) if in_mesh else _SHOWN
+    return node_observer.observation_script(families, DEVICE, shown, before=AGENT_TOOL + _TC)
 
 
 def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable[IPFamily]) -> NodeState:
@@ -64,7 +71,9 @@ def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable
             raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
         return found
 
-    parts = NodeParts(wireguard=_wireguard, redirects=_redirects, native_devices=devices, selected=_selected)
+    parts = NodeParts(
+        wireguard=_wireguard, redirects=_redirects, native_devices=devices, selected=_selected, known_nodes=_known_nodes
+    )
     state = node_observer.state_from(text, node.name, DEVICE, families, parts)
     if state.wireguard is None or state.wireguard.fwmark is None:
         return replace(state, unread={**state.unread, "fwmark": state.unread.get("wireguard", _NO_FWMARK)})
@@ -95,6 +104,13 @@ def _wireguard(reader: Reader, link: Link | None) -> tuple[WireGuardDevice | Non
 
 def _selected(reader: Reader) -> tuple[str, ...] | None:
     return selected_from_debuginfo(reader.section("debuginfo").good())
+
+
+def _known_nodes(reader: Reader) -> Mapping[IPAddress, str] | None:
+    try:
+        return known_nodes_from_agent(reader.section("nodes").good())
+    except ObservationError:
+        return None  # it was not asked, or does not tell: there are other marks of a peer of another cluster
 
 
 def _redirects(reader: Reader) -> tuple[Redirect, ...]:
