@@ -207,16 +207,17 @@ def _pods(row: Row | None) -> PodsReport | None:
 
 
 def _passage(by_kind: Mapping[str, Sequence[Any]]) -> Passage:
-    nothing = (0, 0, None, None)
-    frames, size, *_ = by_kind.get("canary", nothing)
+    nothing = (0, 0, None, None, None)
+    frames, size, _, _, numbers = by_kind.get("canary", nothing)
     short, *_ = by_kind.get("header", nothing)
-    times = [(first, last) for _, _, first, last in by_kind.values()]
+    times = [(first, last) for _, _, first, last, _ in by_kind.values()]
     return Passage(
         frames=frames,
         bytes=size,
         short=short,
         first_at=min(first for first, _ in times),
         last_at=max(last for _, last in times),
+        numbers=numbers,
     )
 
 

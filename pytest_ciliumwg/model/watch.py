@@ -134,6 +134,8 @@ class Passage:
     first_at: float
     last_at: float
     """Seconds since the epoch, on the node's clock."""
+    numbers: int | None = None
+    """How many different messages began in them; None where that is not counted."""
 
     def __add__(self, other: Passage) -> Passage:
         """Both together."""

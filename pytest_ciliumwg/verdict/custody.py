@@ -17,6 +17,7 @@ from pytest_ciliumwg.model.watch import PHASES, Passage, WatchReport
 from pytest_ciliumwg.observe.wireguard import DEVICE
 
 NOTHING = Passage(frames=0, bytes=0, short=0, first_at=0.0, last_at=0.0)
+_PLURAL = {"request": "requests", "reply": "replies"}
 _UNSEEN_TAIL = canary.WHOLE_WITHIN
 """Bytes at the end of a message that may hold no whole canary, and so be in a fragment that is not counted."""
 _UNSEEN_HEAD = 40
@@ -36,7 +37,7 @@ class Point:
     def missing(self) -> str:
         """What is wrong where nothing passed."""
         verb = "entered" if self.outgoing else "came out of"
-        return f"its {'requests' if self.direction == 'request' else 'replies'} never {verb} {DEVICE} on {self.node}"
+        return f"its {_PLURAL[self.direction]} never {verb} {DEVICE} on {self.node}"
 
 
 def points(flow: Flow) -> tuple[Point, ...]:
@@ -131,11 +132,22 @@ def shortage(flow: Flow, point: Point, passage: Passage, messages: int) -> str |
         least = messages * (flow.payload_size - _UNSEEN_TAIL) - passage.frames * _UNSEEN_HEAD
         one_each = flow.protocol is Protocol.TCP or passage.frames >= messages
         seen, enough = passage.frames, one_each and passage.bytes >= least
+    verb = "entered" if point.outgoing else "came out of"
+    if enough and _repeated(flow, passage):
+        return (
+            f"it was delivered, and {passage.frames} packets hold only {passage.numbers} of its {flow.count} different "
+            f"{_PLURAL[point.direction]} where they {verb} {DEVICE} on {point.node}: the others went another way"
+        )
     if enough:
         return None
-    verb = "entered" if point.outgoing else "came out of"
     return (
         f"it was delivered, and only {seen} packets ({passage.bytes} bytes) of its {messages} "
-        f"{'requests' if point.direction == 'request' else 'replies'} of {flow.payload_size} bytes {verb} {DEVICE} on "
+        f"{_PLURAL[point.direction]} of {flow.payload_size} bytes {verb} {DEVICE} on "
         f"{point.node}: the rest went another way"
     )
+
+
+def _repeated(flow: Flow, passage: Passage) -> bool:
+    """Whether messages that passed twice stand for some that did not pass; TCP repeats bytes, not messages."""
+    counted = flow.protocol is not Protocol.TCP and flow.payload_size >= canary.WHOLE_WITHIN
+    return counted and passage.numbers is not None and passage.numbers < flow.count

@@ -20,6 +20,7 @@ from pytest_ciliumwg.agent.capture.inside_log import InsideLog
 from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 from pytest_ciliumwg.agent.log import Log
+from pytest_ciliumwg.agent.traffic.payload import datagram
 
 from . import frames_made as make
 
@@ -76,6 +77,21 @@ def test_a_segment_that_begins_at_the_end_of_a_message_is_counted_by_its_first_w
         os.write(file, udp(0, payload=token[:8] + b"\0\0\0\x40\0\0\0\1" + token * 4))
         result = one.stop()
     assert counts(result) == [(make.UDP_FLOW, False, "canary", 1, 64)]
+
+
+@pytest.mark.parametrize("size", [64, 3000])
+def test_messages_that_pass_twice_and_later_fragments_are_no_other_messages(size: int) -> None:
+    token = make.token(make.UDP_FLOW)
+    with tun() as file:
+        one = watch()
+        for number in (0, 1, 1, 70_000):
+            message = make.IP(src=make.A4, dst=make.B4) / make.UDP(sport=1, dport=20003)
+            for part in make.fragments(message / make.Raw(datagram(number, token, size)), 800):
+                os.write(file, bytes(part))
+        result = one.stop()
+    ((*_, numbers),) = result["inside"]["passages"]
+    assert numbers == 3
+    assert result["inside"]["frames"] >= (16 if size > 800 else 4)
 
 
 def test_what_goes_in_is_told_from_what_comes_out() -> None:

@@ -46,8 +46,8 @@ def seen(mark: int, **fields: Any) -> dict[str, Any]:
 INSIDE = {
     "device": "cilium_wg0", "present": True, "frames": 99, "missed": 3, "controls": [2, 3, 0],
     "passages": [
-        [3, True, "canary", 4, 900, 10.0, 11.0], [3, True, "header", 2, 0, 9.5, 10.5],
-        [4, False, "header", 1, 0, 12.0, 12.0],
+        [3, True, "canary", 4, 900, 10.0, 11.0, 2], [3, True, "header", 2, 0, 9.5, 10.5, 0],
+        [4, False, "header", 1, 0, 12.0, 12.0, 0],
     ],
 }  # fmt: skip
 
@@ -165,7 +165,7 @@ def test_what_passed_inside_by_flow_and_direction() -> None:
     assert (inside.present, inside.missed) == (True, 3)
     assert inside.controls == {0, 1}, "numbers 2 and 3 are those of the second node, 0 is the first node's"
     assert inside.passages == {
-        (3, True): Passage(frames=4, bytes=900, short=2, first_at=9.5, last_at=11.0),
+        (3, True): Passage(frames=4, bytes=900, short=2, first_at=9.5, last_at=11.0, numbers=2),
         (4, False): Passage(frames=0, bytes=0, short=1, first_at=12.0, last_at=12.0),
     }
 

@@ -46,6 +46,9 @@ def test_what_reached_the_server_of_a_udp_flow_came_out_of_the_tunnel() -> None:
         (Protocol.TCP, 4000, {"frames": 9, "bytes": 11_900}, True),
         (Protocol.TCP, 4000, {"frames": 1, "bytes": 11_990}, True),  # segments that the kernel cuts later
         (Protocol.TCP, 4000, {"frames": 8, "bytes": 10_550}, False),  # one segment of nine went another way
+        (Protocol.UDP, 1000, {"frames": 3, "bytes": 2990, "numbers": 3}, True),
+        (Protocol.UDP, 1000, {"frames": 3, "bytes": 2990, "numbers": 2}, False),  # one passed twice, one elsewhere
+        (Protocol.TCP, 4000, {"frames": 9, "bytes": 11_900, "numbers": 1}, True),  # a stream has no numbers to count
         (Protocol.UDP, 1, {"short": 3}, True),
         (Protocol.UDP, 1, {"short": 2}, False),
         (Protocol.TCP, 4000, {"short": 9}, False),  # acknowledgements alone
@@ -62,4 +65,11 @@ def test_what_is_missing_is_said_with_its_node_and_direction() -> None:
     assert shortage(flow(), Point("one", False, "reply"), passage(frames=2, bytes=2000), 3) == (
         "it was delivered, and only 2 packets (2000 bytes) of its 3 replies of 1000 bytes came out of cilium_wg0 "
         "on one: the rest went another way"
+    )
+
+
+def test_a_message_that_passed_twice_does_not_stand_for_another() -> None:
+    assert shortage(flow(), Point("one", False, "reply"), passage(frames=3, bytes=3000, numbers=2), 3) == (
+        "it was delivered, and 3 packets hold only 2 of its 3 different replies where they came out of cilium_wg0 on "
+        "one: the others went another way"
     )

@@ -24,6 +24,8 @@ _MOST_PASSAGES = 1 << 16
 _TOKENS_REMEMBERED = 1 << 14
 _CONTROLS_REMEMBERED = 512
 _AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
+_NUMBER = 4
+"""Bytes of a message's number, which stands before its first canary (see `traffic.payload`)."""
 _PORT = 9
 _FROM, _TO = socket.inet_aton("192.0.2.1"), socket.inet_aton("192.0.2.2")
 """Documentation addresses (RFC 5737): no peer's allowed IPs hold them, so that WireGuard drops such a packet."""
@@ -54,6 +56,8 @@ class _Passage:
 
     def __init__(self, at: float) -> None:
         self.frames = self.bytes = 0
+        self.numbers: set[bytes] = set()
+        """Of the messages that begin in these packets; not kept by a watch that goes on."""
         self.first = self.last = at
 
 
@@ -162,7 +166,7 @@ class Inside:
         while start >= 0:
             found = self._read_token(memory[start : min(start + canary.SIZE, frame.end)])
             if found is not None:
-                self._note(frame, start, *found)
+                self._note(frame, memory, start, *found)
                 return True
             start = memory.find(common, start + 1, frame.end)
         return False
@@ -174,13 +178,17 @@ class Inside:
             self._tokens[token] = self._index.canaries.read(token)
         return self._tokens[token]
 
-    def _note(self, frame: Frame, start: int, number: int, mark: int) -> None:
+    def _note(self, frame: Frame, memory: mmap.mmap, start: int, number: int, mark: int) -> None:
         if mark == canary.CONTROL:
             self._controls[number] = None
             if len(self._controls) > _CONTROLS_REMEMBERED:
                 del self._controls[next(iter(self._controls))]
         else:
-            self._count(_Key(number, frame.outgoing, "canary"), frame, frame.end - start)
+            passage = self._count(_Key(number, frame.outgoing, "canary"), frame, frame.end - start)
+            lead = memory[max(frame.start, start - _NUMBER) : start]
+            # In front of a later fragment's first canary is the end of another one.
+            if passage is not None and self._gap is None and lead != memory[start : start + canary.SIZE][-_NUMBER:]:
+                passage.numbers.add(lead)
 
     def _unmarked(self, frame: Frame, memory: mmap.mmap) -> None:
         if self._index.pattern.search(memory, frame.start, frame.end) is None:
@@ -192,18 +200,19 @@ class Inside:
         if hit is not None and hit.how == "header":
             self._count(_Key(hit.flow, frame.outgoing, "header"), frame, 0)
 
-    def _count(self, key: _Key, frame: Frame, size: int) -> None:
+    def _count(self, key: _Key, frame: Frame, size: int) -> _Passage | None:
         passage = self._passages.get(key)
         if passage is None:
             if len(self._passages) >= _MOST_PASSAGES:
                 self._forgotten += 1
-                return
+                return None
             passage = self._passages[key] = _Passage(frame.seconds)
         if self._gap is not None and frame.seconds - passage.last >= QUIET_SECONDS:
             self._gap(key.flow, key.outgoing, passage.last, frame.seconds)
         passage.frames += 1
         passage.bytes += size
         passage.last = frame.seconds
+        return passage
 
     def drain(self, stopped: float) -> None:
         """Read every packet that the kernel took until now; tell of the gaps that last until `stopped`."""
@@ -222,9 +231,10 @@ class Inside:
         return drops + cut + self._unread + self._forgotten
 
     def report(self) -> dict[str, Any]:
-        """`{device, present, frames, missed, controls, passages: [[flow, outgoing, how, frames, bytes, first, last]]}`.
+        """`{device, present, frames, missed, controls, passages}`.
 
-        `bytes` are those of the packets from their first canary on.
+        Each passage is `[flow, outgoing, how, frames, bytes, first, last, numbers]`: `bytes` are those of the packets
+        from their first canary on, `numbers` how many different messages began in them (None: not counted).
         """
         return {
             "device": self.device,
@@ -232,7 +242,10 @@ class Inside:
             "frames": sum(ring.taken for ring in self.rings),
             "missed": self.missed(),
             "controls": list(self._controls),
-            "passages": [[*key, p.frames, p.bytes, p.first, p.last] for key, p in self._passages.items()],
+            "passages": [
+                [*key, p.frames, p.bytes, p.first, p.last, None if self._gap else len(p.numbers)]
+                for key, p in self._passages.items()
+            ],
         }
 
     def close(self) -> None:
