@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -32,58 +33,48 @@ def pod_ends(lab: Lab, source: Pod, destination: Pod, *families: IPFamily) -> li
     return [(one, other) for one, other in pairs if one and other]
 
 
-def bypass(
-    lab: Lab,
-    node: LabNode,
-    condition: str = "",
-    *,
-    families: Sequence[IPFamily] = (),
-    to: LabNode | None = None,
-    anywhere: bool = False,
-    ends: Sequence[tuple[IPAddress, IPAddress]] = (),
-) -> None:
-    """Lead packets from the node's test pod to another node's past the steering.
+class Chosen(TypedDict, total=False):
+    """Which packets are led past, if not all from the node's test pod to the next node's."""
+
+    families: Sequence[IPFamily]
+    """Those of these families alone."""
+    anywhere: bool
+    """Whether it is every packet of the test pod, whatever its destination."""
+    ends: Sequence[tuple[IPAddress, IPAddress]]
+    """Sources and destinations instead of those of the test pods."""
+
+
+def bypass(lab: Lab, node: LabNode, condition: str = "", **chosen: Unpack[Chosen]) -> None:
+    """Lead packets from the node past the steering.
 
     Args:
         lab: The lab.
         node: The sending node.
         condition: What else a packet must meet, as nftables writes it; it is evaluated once for each packet.
-        families: The families that are led past; all without any.
-        to: The other node; the next one if not given.
-        anywhere: Whether it is every packet of the test pod, whatever its destination.
-        ends: Sources and destinations instead of those of the test pods.
+        chosen: Which packets.
     """
-    script = bypass_script(lab, node, condition, families=families, to=to, anywhere=anywhere, ends=ends)
-    lab.run_in(node, script)
+    lab.run_in(node, bypass_script(lab, node, condition, **chosen))
 
 
-def bypass_script(
-    lab: Lab,
-    node: LabNode,
-    condition: str = "",
-    *,
-    families: Sequence[IPFamily] = (),
-    to: LabNode | None = None,
-    anywhere: bool = False,
-    ends: Sequence[tuple[IPAddress, IPAddress]] = (),
-) -> str:
+def bypass_script(lab: Lab, node: LabNode, condition: str = "", **chosen: Unpack[Chosen]) -> str:
     """The shell text of `bypass`."""
-    of_test_pods = (pod_pair(lab, node, family, to) for family in lab.families if not families or family in families)
-    chosen = [_match(*pair, anywhere=anywhere) for pair in ends or of_test_pods]
+    families = chosen.get("families") or lab.families
+    ends = chosen.get("ends") or [pod_pair(lab, node, family) for family in lab.families if family in families]
+    matches = [_match(*pair, anywhere=chosen.get("anywhere", False)) for pair in ends]
     if lab.expected.steering == "rule":
         # One chain for both families, so that a counting condition counts the packets of both.
         return _nft(f"""
 add chain inet {NFT_TABLE} bypassing
 add rule inet {NFT_TABLE} bypassing {condition} meta mark set meta mark | {MARK:#x}
 {_lines(f"insert rule inet {NFT_TABLE} prerouting meta mark & {MARK:#x} != 0 accept")}
-{_lines(*(f"insert rule inet {NFT_TABLE} prerouting {pair} jump bypassing" for pair in chosen))}
+{_lines(*(f"insert rule inet {NFT_TABLE} prerouting {pair} jump bypassing" for pair in matches))}
 """)
     ruleset = _nft(f"""
 add table inet {LEAK_TABLE}
 add chain inet {LEAK_TABLE} bypassing
 add rule inet {LEAK_TABLE} bypassing {condition} meta mark set meta mark | {MARK:#x}
 add chain inet {LEAK_TABLE} prerouting {{ type filter hook prerouting priority mangle; }}
-{_lines(*(f"add rule inet {LEAK_TABLE} prerouting {pair} jump bypassing" for pair in chosen))}
+{_lines(*(f"add rule inet {LEAK_TABLE} prerouting {pair} jump bypassing" for pair in matches))}
 """)
     return f"{ruleset}\n{pass_marked(lab)}"
 
