@@ -127,11 +127,4 @@ def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterato
 
 def _count(judge: Judge, node: str, peer: str, kind: MessageKind) -> int:
     """Messages of a kind between two nodes, in either direction, that the first one's watch saw."""
-    ends = judge.addresses(node), judge.addresses(peer)
-    return sum(
-        messages.count
-        for _, messages in judge.messages(node)
-        if messages.kind is kind
-        and ((messages.source in ends[0] and messages.destination in ends[1])
-             or (messages.source in ends[1] and messages.destination in ends[0]))
-    )  # fmt: skip
+    return judge.count(node, node, peer, kind) + judge.count(node, peer, node, kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState, Redirect, Route, Rule
 from pytest_ciliumwg.model.place import Place
 
@@ -193,16 +194,23 @@ def _leading_out(state: NodeState, family: IPFamily, addresses: Sequence[IPAddre
     In a tunnel IPv6 leaves in IPv4 packets; and a network card that leads to no other node needs no redirect.
     """
     native = [device.name for device in state.native_devices]
+    values = {version: sorted(int(ip) for ip in addresses if ip.version == version) for version in (4, 6)}
     leading = [
         route
         for route in state.routes
         if route.table == "main"
         and route.device in native
-        and any(ip in route.destination for ip in addresses if ip.version == route.destination.version)
+        and _within(values[route.destination.version], route.destination)
     ]
     of_family = {route.device for route in leading if route.family is family}
     chosen = of_family or {route.device for route in leading}
     return [name for name in native if name in chosen]
+
+
+def _within(values: Sequence[int], network: IPNetwork) -> bool:
+    """Whether a network holds one of these addresses, which are sorted numbers."""
+    first = bisect_left(values, int(network.network_address))
+    return first < len(values) and values[first] <= int(network.broadcast_address)
 
 
 def _is_ours(redirect: Redirect, expected: Expectations) -> bool:

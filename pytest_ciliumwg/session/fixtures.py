@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 
 import pytest
 
@@ -196,7 +196,7 @@ def what_it_does(request: pytest.FixtureRequest, stage: Stage) -> WhatItDoes:
         judge: Judge | None = None if stage.untouched else request.getfixturevalue("judge")
     except CiliumwgError:
         judge = None
-    return partial(measured_with_largest, judge)
+    return cache(partial(measured_with_largest, judge))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from functools import cached_property
 from pytest_ciliumwg.model.cluster import IPAddress, Node
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
-from pytest_ciliumwg.model.watch import PHASES, DeviceReport, WatchReport, WireGuardMessages
+from pytest_ciliumwg.model.watch import PHASES, DeviceReport, MessageKind, WatchReport, WireGuardMessages
 from pytest_ciliumwg.verdict.custody import Custody
 
 LEAST_OVERHEAD = 60
@@ -118,6 +119,21 @@ class Judge:
     def data_messages(self, node: str, source: str, destination: str) -> tuple[int, int]:
         """(count, bytes) of the packets in WireGuard that `node` saw from one node's addresses to another's."""
         return self._data[node].get((source, destination), (0, 0))
+
+    def count(self, node: str, source: str, destination: str, kind: MessageKind) -> int:
+        """Messages of a kind that `node` saw from one node's addresses to another's."""
+        return self._kinds[node][source, destination, kind]
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, Counter[tuple[str, str, MessageKind]]]:
+        """Watching node → (directed node pair, kind) → messages."""
+        counted: dict[str, Counter[tuple[str, str, MessageKind]]] = {}
+        for node in self.measurement.watches:
+            counts = counted[node] = Counter()
+            for _, messages in self.messages(node):
+                ends = (self.homes.get(messages.source, ""), self.homes.get(messages.destination, ""))
+                counts[(*ends, messages.kind)] += messages.count
+        return counted
 
     @cached_property
     def _data(self) -> Mapping[str, Mapping[tuple[str, str], tuple[int, int]]]:
