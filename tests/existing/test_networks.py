@@ -63,6 +63,19 @@ def test_control_canaries_find_a_way(
     assert set(promised) == {"encrypted"}
 
 
+def test_outer_fragments_are_told_as_known_of_node_encryption(
+    lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = {"nodes": 2, "families": frozenset({IPFamily.V4}), "node_encryption_opt_out": ()}
+    double = lab_double("1.18.3", faults=["outer-fragmented"], node_encryption=True, **how)
+    monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
+    wanted = ("--ciliumwg-node-encryption=on", "--ciliumwg-node-encryption-opt-out=none")
+    done = run_suite(pytester, *wanted, f"--ciliumwg-report={tmp_path / 'report'}")
+    assert done.ret == 0, done.stdout.str()
+    told = "packets in fragments: a known property of node encryption, under which nodes send packets of the native"
+    assert told in done.stdout.str()
+
+
 def test_without_any_way_nothing_is_proven(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
