@@ -145,6 +145,24 @@ def test_the_inside_of_the_tunnel_was_watched(judge: Judge, verify: Verify) -> N
         )
 
 
+@pytest.mark.ciliumwg_check(
+    "capture.policies", source="documentation, Network Policy: what none allows is denied", about="measurement"
+)
+def test_no_policy_drops_test_traffic(judge: Judge, verify: Verify) -> None:
+    """No network policy keeps test pods from talking."""
+    dropped, policies = judge.measurement.dropped_by_policies, judge.measurement.policies
+    nodes = sorted(set(dropped.values()))
+    named = f"; these may be why: {', '.join(policies)}" if policies else ""
+    verify(
+        not dropped,
+        where=Place.everywhere(f"{len(judge.measurement.watches)} nodes").concerning(nodes),
+        expected="every flow let through",
+        seen=f"{len(dropped)} flows denied by policy on {', '.join(nodes)}{named}",
+        meaning="Nothing can be said of what a policy drops at its pod. Let the traffic of the test pods pass, as pods "
+        "of a namespace whose name begins with ciliumwg-; `cilium-dbg monitor --type drop` shows each packet.",
+    )
+
+
 @pytest.mark.ciliumwg_check("capture.window", source=DESIGN, about="measurement")
 def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
     """Every flow began after the watches of its two nodes and ended before them."""

@@ -45,6 +45,9 @@ def test_opened(judge: Judge, verify: Verify) -> None:
     """The first packet between two nodes gets a session opened, and is answered."""
     for judgement in judge.judgements:
         if judgement.flow.purpose == "first":
+            if judgement.flow.id in judge.measurement.dropped_by_policies:
+                verify.unmeasured(Place.of_flow(judgement.flow), judgement.reason)
+                continue
             verify(
                 judgement.delivery.received > 0,
                 where=Place.of_flow(judgement.flow),

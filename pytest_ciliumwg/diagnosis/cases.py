@@ -10,6 +10,8 @@ from pytest_ciliumwg.diagnosis.symptoms import Kind, Symptom
 
 ENCRYPTION = "config.encryption"
 """The check without which nothing else means anything."""
+POLICIES = "capture.policies"
+"""The check that explains what could not be measured because policies dropped it."""
 _OF_PAIRS = ("peers", "allowed-ips")
 """Areas in which what is wrong may be wrong with the other node."""
 _SHOWN_ELSEWHERE = ("device", *_OF_PAIRS)
@@ -92,10 +94,14 @@ def cases(statements: Sequence[Statement], symptoms: Sequence[Symptom], nodes: S
         _home_of(symptom, found).symptoms.append(symptom)
     found = _joined(found, nodes)
     found.sort(key=lambda case: case.rank)
+    policies = Case(state=[statement for statement in statements if statement.check == POLICIES])
     # Failures first: what could not be measured may follow from them.
     for statement in sorted(statements, key=lambda statement: statement.outcome != "fail"):
-        if not statement.about_state:
+        if policies.state and (statement.check == POLICIES or statement.follows):
+            policies.consequences += [statement] if statement.check != POLICIES else []
+        elif not statement.about_state:
             _case_for(statement, found).consequences.append(statement)
+    found += [policies] if policies.state else []
     return sorted(found, key=lambda case: case.rank)
 
 

@@ -40,6 +40,11 @@ class Statement:
         return self.area in STATE_AREAS and self.outcome == "fail"
 
     @property
+    def follows(self) -> bool:
+        """Whether it could not be measured because of what another check tells, and says which one."""
+        return self.outcome == "inconclusive" and "(see " in self.said
+
+    @property
     def nodes(self) -> frozenset[str]:
         """All nodes that it names, by name or by address."""
         return frozenset((*self.place.nodes, *self.owners))

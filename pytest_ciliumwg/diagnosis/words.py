@@ -39,6 +39,7 @@ IN_SHORT: Mapping[str, str] = {
     "allowed-ips.not-own": "the node's own addresses are bound to a peer",
     "allowed-ips.foreign": "a peer's allowed IPs hold what is not its node's",
     "allowed-ips.known": "a peer's allowed IPs hold addresses that nobody has",
+    "capture.policies": "a network policy drops the test pods' traffic",
     "state.steady": "the state changed while the flows ran",
 }
 """Check → what is so when it fails, in few words."""
@@ -54,6 +55,7 @@ _LOOK: Mapping[str, str] = {
     "peers": f"{_AGENT} cilium-dbg encrypt status; kubectl get ciliumnodes -o yaml | grep wg-pub-key",
     "allowed-ips": f"{_AGENT} cilium-dbg debuginfo | grep -A9 -i wireguard; kubectl get ciliumendpoints -A -o wide",
     "state": "kubectl -n kube-system get events; kubectl -n kube-system logs {pod} --since=10m",
+    "capture.policies": "cilium-dbg monitor --type drop; kubectl get networkpolicies,ciliumnetworkpolicies -A",
     "capture": "run again when the machine has less to do; docs/limits.md says what a watch needs",
 }
 _LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes pcaps), then `ip route get` and `bpftool net show` there"

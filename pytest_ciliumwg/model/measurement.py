@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.model.node_state import NodeState
@@ -39,6 +39,10 @@ class Measurement:
     last: Reading
     """The cluster once the watches had ended."""
     problems: tuple[Problem, ...]
+    dropped_by_policies: Mapping[int, str] = field(default_factory=dict)
+    """Flow → the node on which a network policy dropped it."""
+    policies: Sequence[str] = ()
+    """The network policies that may have done that."""
     pods: frozenset[Pod] = frozenset()
     """The pods, test pods included, that were there with the same addresses before and after the watch."""
 

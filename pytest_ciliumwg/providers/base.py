@@ -176,6 +176,14 @@ class Cluster(Protocol):
         """All nodes that run Cilium, as they are published now."""
         ...
 
+    def policy_drops(self, node: str) -> int | None:
+        """How many packets network policies have denied on a node since it started; None where nothing tells that."""
+        ...
+
+    def policies(self) -> Sequence[str]:
+        """The network policies that may concern test pods, in words."""
+        ...
+
     def members(self) -> tuple[Member, ...]:
         """All nodes of the cluster as Kubernetes has them now, by name: those under test, and why the others are not.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pytest_ciliumwg.diagnosis.cases import POLICIES
 from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis, counted, diagnose
 from pytest_ciliumwg.diagnosis.statement import Statement
 from pytest_ciliumwg.diagnosis.symptoms import Symptom, symptoms, symptoms_of_change
@@ -91,7 +92,9 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
     if finding.meaning:
         yield from _wrapped(f"   {finding.meaning}", width, "   ")
     for titles, verb in ((finding.failed, "failed"), (finding.inconclusive, "not measured")):
-        if titles:
+        if titles and finding.leading == POLICIES:
+            yield f"   {verb} because of that: {len(titles)} checks"
+        elif titles:
             yield from _wrapped(f"   {verb}: {', '.join(counted(titles))}", width, "     ")
     for advisory in finding.advisories:
         yield from _wrapped(f"   fits {advisory}", width, "     ")

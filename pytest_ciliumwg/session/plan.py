@@ -105,9 +105,9 @@ def _indented(content: Any) -> Iterator[str]:
 def _agents(settings: Settings) -> Iterator[str]:
     spec = existing_spec(settings)
     yield "in the cluster, and removed at the end: a namespace ciliumwg-<id> (privileged Pod Security) with a"
-    yield "  ServiceAccount without rights, a ConfigMap with the agent, a DaemonSet node-agent (host network, NET_RAW)"
-    yield "  and a DaemonSet test-pod, one pod with a Service of its own on each node,"
-    yield f"  image {spec.image} ({spec.image_pull_policy})"
+    yield "  ServiceAccount without rights, a ConfigMap with the agent, a NetworkPolicy that lets test traffic pass,"
+    yield "  a DaemonSet node-agent (host network, NET_RAW) and a DaemonSet test-pod, one pod with a Service of its own"
+    yield f"  on each node, image {spec.image} ({spec.image_pull_policy})"
 
 
 def _flows(writer: Any, nodes: int, families: frozenset[IPFamily]) -> None:

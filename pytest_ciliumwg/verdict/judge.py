@@ -168,7 +168,8 @@ class Judge:
     def _judge(self, flow: Flow) -> Judgement:
         delivery = self.measurement.deliveries[flow.id]
         sightings = self._by_flow.get(flow.id, ())
-        if sightings:
+        cut_short = flow.id in self.measurement.dropped_by_policies and not flow.promised
+        if sightings and not cut_short:
             frames = sum(seen.frames for seen in sightings)
             return Judgement(flow, delivery, Verdict.CLEARTEXT, f"{frames} frames in cleartext", sightings)
         # Nobody expects an answer to what the version drops by design, so a stalled agent is no excuse for it.

@@ -8,9 +8,10 @@ last flow have arrived.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pytest_ciliumwg.agent_client.client import Agent, Run
@@ -27,6 +28,7 @@ from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.providers.base import Cluster, Progress, read
 from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.control_ways import ControlWays
+from pytest_ciliumwg.watch.policies import dropped_by_policies
 
 T = TypeVar("T")
 
@@ -209,6 +211,7 @@ def measure(
         watching.exchange_controls(0)
         # Looked at again now that the watches stand: what differs afterwards has happened while they watched.
         before = dict(zip(states, pool.map(cluster.state, states), strict=True))
+        denied_before = _policy_drops(cluster, states, pool)
         watching.serve(flows)
         first = [flow for flow in flows if flow.purpose == "first"]
         rest = [flow for flow in flows if flow.purpose != "first"]
@@ -221,16 +224,35 @@ def measure(
         served = watching.stop_serving()
         watching.exchange_controls(1)
         reports = watching.reports()
+        denied = {
+            node: count - denied_before[node]
+            for node, count in _policy_drops(cluster, states, pool).items()
+            if node in denied_before
+        }
         last = read(cluster, states)
+    deliveries = watching.deliveries(flows, sent, served)
+    dropped = dropped_by_policies(flows, deliveries, reports, denied)
+    for flow, node in dropped.items():
+        why = f"a network policy dropped it on {node} (see capture.policies)"
+        deliveries[flow] = replace(deliveries[flow], unmeasured=why)
     return Measurement(
         flows=tuple(flows),
-        deliveries=watching.deliveries(flows, sent, served),
+        deliveries=deliveries,
         watches=reports,
+        dropped_by_policies=dropped,
+        policies=tuple(cluster.policies()) if dropped else (),
         pods=last.pods.intersection(pods),
         before=before,
         last=last,
         problems=tuple(dict.fromkeys(watching.problems)),
     )
+
+
+def _policy_drops(cluster: Cluster, nodes: Iterable[str], pool: ThreadPoolExecutor) -> dict[str, int]:
+    """Node → packets that network policies have denied there; nodes that do not tell are missing."""
+    names = list(nodes)
+    counts = zip(names, pool.map(cluster.policy_drops, names), strict=True)
+    return {node: count for node, count in counts if count is not None}
 
 
 @contextmanager

@@ -47,6 +47,10 @@ cilium() {
         one="{\"Version\": \"$CILIUM_VERSION\", \"Revision\": \"0123456789\""
         one="$one, \"GoRuntimeVersion\": \"go1.21.13\", \"Arch\": \"linux/amd64\"}"
         echo "{\"Client\": $one, \"Daemon\": $one}";;
+    "bpf metrics list --output json")
+        drops=$(sh "${0%/*/*}/policy_drops.sh")
+        echo "[{\"reason\": \"Success\", \"direction\": \"egress\", \"packets\": 9, \"bytes\": 900},"
+        echo " {\"reason\": \"Policy denied\", \"direction\": \"egress\", \"packets\": $drops, \"bytes\": 0}]";;
     "debuginfo --output json")
         status="{\"host-firewall\": {\"mode\": \"Disabled\", \"devices\": [$(selected)]}}"
         echo "{\"cilium-version\": \"$CILIUM_VERSION 0123456789\", \"cilium-status\": $status, \"policy\": {},"

@@ -25,6 +25,7 @@ from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
 from pytest_ciliumwg.providers.existing.members import members_of
 from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
+from pytest_ciliumwg.providers.existing.policies import policies, policy_drops
 from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
@@ -179,6 +180,14 @@ class ExistingCluster:
         if node not in self._known:
             raise ProviderError(f"there is no CiliumNode {node}")
         return self._known[node]
+
+    def policy_drops(self, node: str) -> int | None:
+        """How many packets policies have denied on a node since it started; None where its agent does not tell."""
+        return policy_drops(self._kube, self._cilium, node)
+
+    def policies(self) -> Sequence[str]:
+        """The network policies that may concern test pods, as far as they can be read."""
+        return policies(self._kube, self._installation.run.namespace)
 
     def node_agent(self, node: str) -> AgentTransport:
         """The agent in a node's network namespace."""

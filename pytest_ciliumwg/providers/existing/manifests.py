@@ -16,6 +16,7 @@ ROLES: tuple[Role, ...] = ("node-agent", "test-pod")
 CONTAINER = "agent"
 SERVICE_ACCOUNT = "agent"
 CONFIG_MAP = "agent"
+POLICY = "test-traffic"
 PULL_SECRET = "image-pull"  # noqa: S105 - an object's name
 _FILES, _STATE = "/run/pytest-ciliumwg/agent", "/run/pytest-ciliumwg/state"
 SERVE = ["python3", "-I", "-S", f"{_FILES}/agent.pyz", "serve", "--socket", f"{_STATE}/agent.sock"]
@@ -49,6 +50,12 @@ class Manifests:
         files = {"agent.pyz": bundle(), "call.py": caller_script()}
         data = {name: base64.b64encode(content).decode("ascii") for name, content in files.items()}
         return self._object("v1", "ConfigMap", CONFIG_MAP) | {"binaryData": data}
+
+    def policy(self) -> dict[str, Any]:
+        """A network policy that lets everything to and from our pods pass, whatever else selects them."""
+        made = self._object("networking.k8s.io/v1", "NetworkPolicy", POLICY)
+        everything = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{}]}
+        return made | {"spec": everything}
 
     def pull_secret(self, original: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of the user's image pull secret."""

@@ -96,6 +96,14 @@ class KindProvider:
         """One pod with an agent for each node, in node order."""
         return self._inner.test_pods()
 
+    def policy_drops(self, node: str) -> int | None:
+        """How many packets policies have denied on a node since it started; None where its agent does not tell."""
+        return self._inner.policy_drops(node)
+
+    def policies(self) -> Sequence[str]:
+        """The network policies that may concern test pods."""
+        return self._inner.policies()
+
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """Test pod's key → the ClusterIPs of a Service that leads to it alone."""
         return self._inner.services()

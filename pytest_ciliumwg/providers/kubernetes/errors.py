@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
 
-CONFLICT, GONE, NOT_FOUND = 409, 410, 404
+FORBIDDEN, NOT_FOUND, CONFLICT, GONE = 403, 404, 409, 410
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_MESSAGE = 400
 

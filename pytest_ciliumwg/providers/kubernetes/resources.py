@@ -13,6 +13,9 @@ PATHS = {
     "services": "/api/v1",
     "endpointslices": "/apis/discovery.k8s.io/v1",
     "daemonsets": "/apis/apps/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+    "ciliumnetworkpolicies": "/apis/cilium.io/v2",
+    "ciliumclusterwidenetworkpolicies": "/apis/cilium.io/v2",
     "ciliumnodes": "/apis/cilium.io/v2",
     "ciliumendpoints": "/apis/cilium.io/v2",
     "ciliumendpointslices": "/apis/cilium.io/v2alpha1",
@@ -26,6 +29,9 @@ _KINDS = {
     "configmaps": "ConfigMap",
     "endpointslices": "EndpointSlice",
     "services": "Service",
+    "networkpolicies": "NetworkPolicy",
+    "ciliumnetworkpolicies": "CiliumNetworkPolicy",
+    "ciliumclusterwidenetworkpolicies": "CiliumClusterwideNetworkPolicy",
 }
 
 

@@ -9,12 +9,29 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, LeftOut, Memb
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
+from pytest_ciliumwg.providers.lab.fragments import TABLE
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.node_observer import observe_node
 from pytest_ciliumwg.providers.lab.operations import LabOperations
 from pytest_ciliumwg.providers.lab.spec import LabSpec
 
 SETTLE_SECONDS = 1.0
+
+
+POLICY_DROPS = f"""
+nft list ruleset 2>/dev/null | awk -v own={TABLE} '
+    $1 == "table" {{ mine = ($3 == own) }}
+    /"lxc/ && / drop/ && !mine {{
+        if (match($0, /packets [0-9]+/)) counted += substr($0, RSTART + 8, RLENGTH - 8); else all = 1
+    }}
+    END {{ printf "%d %d\\n", counted, all }}' | {{
+    read -r counted all
+    # A rule that counts nothing: all that pods have sent is what it can have dropped.
+    [ "$all" = 0 ] || counted=$(awk '$1 ~ /^lxc/ {{ sum += $3 }} END {{ print sum + 0 }}' /proc/net/dev)
+    echo "$counted"
+}}
+"""
+"""The script that counts what stands in the lab for the drops of network policies."""
 
 
 class LabCluster:
@@ -81,6 +98,14 @@ class LabCluster:
     def test_pods(self) -> tuple[Pod, ...]:
         """One pod with an agent for each node, in node order."""
         return tuple(node.test_pod.pod for node in self.lab.layout)
+
+    def policy_drops(self, node: str) -> int:
+        """How many packets of pods nftables rules for pods' devices have dropped on a node; the lab's own are none."""
+        return int(self.lab.run_in(self.lab.node(node), POLICY_DROPS))
+
+    def policies(self) -> Sequence[str]:
+        """None: a lab has no API that would hold them."""
+        return ()
 
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """None: a lab has no kube-proxy."""
