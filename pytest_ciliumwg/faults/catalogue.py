@@ -24,6 +24,17 @@ ALL = "all"
 """As a node's name: every node."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Checks that a fault may make inconclusive, but that must not fail."""
+
+    pattern: str
+
+
+Consequence = str | Doubt
+"""A pattern of checks that may fail or be inconclusive in consequence of a fault; or only be inconclusive."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One way in which a cluster can be wrong; it acts on the kernel's state or on packets, never on results."""
@@ -38,8 +49,8 @@ class Fault:
     """Which nodes it hits when none is named."""
     catcher: str
     """The check that has to fail: its id, or its id with parameters such as `wire.no-cleartext[v6-udp]`."""
-    also: tuple[str, ...]
-    """Patterns of checks that may fail or be inconclusive in consequence; with `?` in front not fail. No other may."""
+    also: tuple[Consequence, ...]
+    """What other checks may show; no other may."""
     leaks: frozenset[Steering]
     """The steering kinds with which our packets are then in cleartext on a watched wire; with others none may be."""
     names: Names
@@ -109,7 +120,7 @@ def fault(
     shows: str,
     source: str,
     catcher: str,
-    also: Iterable[str] = (),
+    also: Iterable[Consequence] = (),
     leaks: Iterable[Steering] = (),
     names: Names = "node",
     default: Default = "the first worker",

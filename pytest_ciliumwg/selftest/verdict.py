@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.faults.catalogue import Names
+from pytest_ciliumwg.faults.catalogue import Consequence, Doubt, Names
 
 Report = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class Declared:
     """The title of the check that has to fail, or its id for any of its tests."""
     check_id: str
     """The id of that check."""
-    also: tuple[str, ...]
+    also: tuple[Consequence, ...]
     leaks: bool
     names: Names
     suspects: tuple[tuple[frozenset[str], ...], ...]
@@ -187,10 +187,10 @@ def _wrong_rows(declared: Declared, bad: Sequence[Row]) -> Iterator[str]:
 
 
 def _may(declared: Declared, row: Row) -> bool:
-    """Whether a check may be so in consequence of the fault; a pattern after `?` lets it doubt, and not fail."""
-    patterns = [pattern for pattern in declared.also if not pattern.startswith("?")]
+    """Whether a check may be so in consequence of the fault."""
+    patterns = [pattern for pattern in declared.also if isinstance(pattern, str)]
     if row.outcome == "inconclusive":
-        patterns += [pattern.removeprefix("?") for pattern in declared.also]
+        patterns += [doubt.pattern for doubt in declared.also if isinstance(doubt, Doubt)]
     return any(fnmatchcase(row.id, pattern) for pattern in (*patterns, declared.check_id))
 
 

@@ -59,7 +59,10 @@ class _Watching:
         self.devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
         self.watchers = {node.name: Agent(cluster.node_agent(node.name)) for node in self.nodes}
         self.talkers = {pod.key: Agent(cluster.pod_agent(pod)) for pod in self.pods}
-        self.talkers |= {host_key(name): agent for name, agent in self.watchers.items()}
+        hosts = {host_key(name): agent for name, agent in self.watchers.items()}
+        self.hosts = frozenset(hosts)
+        """Of the talkers those in the nodes' own networks."""
+        self.talkers |= hosts
         self.homes = {pod.key: pod.node for pod in self.pods} | {host_key(name): name for name in self.watchers}
         self.problems: list[Problem] = []
         self.not_served: dict[int, str] = {}
@@ -135,7 +138,7 @@ class _Watching:
                 self.problems.append(Problem(self.homes[key], str(answer)))
             else:
                 # A node's port may be somebody else's: then the flow stays unanswered, and nobody has done wrong.
-                refused = answer.items() if not key.startswith("host/") else ()
+                refused = () if key in self.hosts else answer.items()
                 told = {flow: f"test pod {key} cannot serve flow {flow}: {why}" for flow, why in refused}
                 self.not_served |= told
                 self.problems.extend(Problem(self.homes[key], why) for why in told.values())

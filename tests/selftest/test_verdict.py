@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ciliumwg.checks.finding import Finding
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.faults.catalogue import Names
+from pytest_ciliumwg.faults.catalogue import Consequence, Doubt, Names
 from pytest_ciliumwg.model.node_state import Endpoint
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.selftest.verdict import Declared, Result, judge, judge_healthy
@@ -22,7 +22,7 @@ WORKER2 = frozenset({"lab-worker2", "172.18.0.4"})
 def declared(
     *,
     names: Names = "node",
-    also: tuple[str, ...] = (),
+    also: tuple[Consequence, ...] = (),
     leaks: bool = False,
     catcher: str = "peers.count",
     check_id: str = "peers.count",
@@ -111,7 +111,7 @@ def test_a_check_that_was_not_declared_is_a_wrong_blame(outcome: str) -> None:
 
 
 def test_some_may_doubt_and_not_fail() -> None:
-    wanted = declared(also=("?wire.*",))
+    wanted = declared(also=(Doubt("wire.*"),))
     assert judge(wanted, report(row("peers.count", "fail"), row("wire.delivered", "inconclusive"))).good
     assert not judge(wanted, report(row("peers.count", "fail"), row("wire.delivered", "fail"))).good
 

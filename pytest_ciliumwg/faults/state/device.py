@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.faults.catalogue import fault
+from pytest_ciliumwg.faults.catalogue import Doubt, fault
 from pytest_ciliumwg.faults.state.steering import steer_again
 from pytest_ciliumwg.faults.tools.consequences import DEVICE, LOST, SESSION
 from pytest_ciliumwg.providers.lab.lab import Lab
@@ -38,7 +38,7 @@ def device_missing(lab: Lab, node: LabNode) -> None:
     shows="no flag UP; to 1.13 the route of table 201 goes with it and packets leave in cleartext, since 1.14 dropped",
     source="seen live: 75 of 100 packets in cleartext on Cilium 1.13 after `ip link set cilium_wg0 down`, none on 1.14",
     catcher="device.up",
-    also=(*LOST, "steering.table", "wire.nothing-else", "?capture.inside"),
+    also=(*LOST, "steering.table", "wire.nothing-else", Doubt("capture.inside")),
     leaks=["rule"],
 )
 def device_down(lab: Lab, node: LabNode) -> None:

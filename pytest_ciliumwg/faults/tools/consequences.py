@@ -1,9 +1,8 @@
-"""Groups of checks that fail, or cannot be measured, in consequence of a fault that another check has to catch.
-
-A pattern that begins with `?` lets a check be inconclusive and not fail.
-"""
+"""Groups of checks that fail, or cannot be measured, in consequence of a fault that another check has to catch."""
 
 from __future__ import annotations
+
+from pytest_ciliumwg.faults.catalogue import Doubt
 
 CLEAR = (
     "wire.no-cleartext",
@@ -16,12 +15,12 @@ CLEAR = (
 """Flows in cleartext. Of a fragment's short tail none can tell to which flow of a pair it belongs; and where all flows
 of a pair are in cleartext, nothing was encrypted whose bytes could be counted."""
 
-BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*", "steering.other-ways", "?wire.custody")
+BYPASSED = (*CLEAR, "wire.tunnelled", "handshake.*", "steering.other-ways", Doubt("wire.custody"))
 """Flows in cleartext, so that little or nothing went through the tunnel."""
 
 LOST = (
     *BYPASSED,
-    "?wire.ciphertext",
+    Doubt("wire.ciphertext"),
     "wire.delivered",
     "size.delivered",
     "size.dont-fragment",
@@ -34,8 +33,8 @@ SESSION = (*LOST, "peers.endpoint")
 PARTNERS = ("allowed-ips.*", "peers.*", "handshake.*", "wire.counters")
 """A peer that is not what its node publishes: every check that looks that peer up fails or is inconclusive."""
 
-BLIND = ("?wire.*", "?size.no-cleartext", "?handshake.*", "capture.*")
+BLIND = (Doubt("wire.*"), Doubt("size.no-cleartext"), Doubt("handshake.*"), "capture.*")
 """A watch that saw too little: nothing that it did not see counts."""
 
-DEVICE = ("device.*", *PARTNERS, "?capture.inside", "?wire.custody", "?wire.ciphertext")
+DEVICE = ("device.*", *PARTNERS, Doubt("capture.inside"), Doubt("wire.custody"), Doubt("wire.ciphertext"))
 """There is no WireGuard device to ask."""

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 
-from pytest_ciliumwg.faults.catalogue import fault
+from pytest_ciliumwg.faults.catalogue import Doubt, fault
 from pytest_ciliumwg.faults.tools.consequences import LOST
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
@@ -69,7 +69,7 @@ def handshake_one_way(lab: Lab, node: LabNode) -> None:
     shows="no session until the next node sends first; the first packets of the node's own are lost",
     source="stateful firewalls and NAT that let replies in and nothing new; cilium/cilium issue 33863",
     catcher="handshake.opened",
-    also=["wire.first-packet", "wire.tunnelled", "wire.delivered", "wire.no-cleartext", "?wire.custody"],
+    also=["wire.first-packet", "wire.tunnelled", "wire.delivered", "wire.no-cleartext", Doubt("wire.custody")],
     names="pair",
 )
 def handshake_cannot_begin(lab: Lab, node: LabNode) -> None:

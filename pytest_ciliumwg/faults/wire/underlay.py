@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_ciliumwg.faults.catalogue import fault
+from pytest_ciliumwg.faults.catalogue import Doubt, fault
 from pytest_ciliumwg.faults.tools.consequences import BLIND, BYPASSED, CLEAR, LOST
 from pytest_ciliumwg.faults.wire.another_way import SIDE, side_link
 from pytest_ciliumwg.model.cluster import IPFamily
@@ -162,7 +162,7 @@ def path_mtu(lab: Lab, node: LabNode) -> None:
     shows="a session that was made while the watch stood, and no initiation or response on the native devices",
     source="design: what makes a session has to be seen, else there is a device between nodes that nobody watches",
     catcher="handshake.on-wire",
-    also=(*CLEAR, "wire.tunnelled", "?wire.custody"),  # who is reached that way answers that way
+    also=(*CLEAR, "wire.tunnelled", Doubt("wire.custody")),  # who is reached that way answers that way
     names="pair",
 )
 def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
@@ -176,7 +176,7 @@ def handshake_elsewhere(lab: Lab, node: LabNode) -> None:
     shows="all goes into the tunnel and comes out of it, and no WireGuard packet is on the native devices",
     source="a second network between nodes that neither Cilium's `devices` nor the default route names",
     catcher="wire.tunnelled",
-    also=(*CLEAR, "?wire.custody", "handshake.*"),
+    also=(*CLEAR, Doubt("wire.custody"), "handshake.*"),
     names="pair",
 )
 def tunnel_elsewhere(lab: Lab, node: LabNode) -> None:
