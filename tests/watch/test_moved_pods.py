@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,8 @@ from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.watch.continuous import ContinuousWatch
 
 SECONDS = 10.0
+NET = f"127.{os.getpid() % 250 + 1}"
+"""Its own for each process: tests that run side by side would find their ports taken."""
 
 
 class PodAgent:
@@ -65,7 +68,7 @@ class TwoPods:
     settle_seconds = 1.0
 
     def __init__(self) -> None:
-        self.agents = {name: PodAgent(name, f"127.9.{number}.1") for number, name in enumerate(("one", "two"))}
+        self.agents = {name: PodAgent(name, f"{NET}.{number}.1") for number, name in enumerate(("one", "two"))}
         self.shown = {
             name: Pod(name=f"test-{name}", namespace="t", node=name, addresses=(ip_address(agent.address),))
             for name, agent in self.agents.items()
@@ -130,33 +133,33 @@ def all_go_on(watch: ContinuousWatch) -> bool:
 @pytest.mark.parametrize("shown_after", [0.0, 1.0], ids=["at-once", "late"])
 def test_the_same_pod_with_another_address(cluster: TwoPods, watch: ContinuousWatch, shown_after: float) -> None:
     assert all_go_on(watch)
-    cluster.agents["two"].restart("127.9.1.2")
+    cluster.agents["two"].restart(f"{NET}.1.2")
     polled_until(watch, lambda: False, shown_after)
-    cluster.shown["two"] = replace(cluster.shown["two"], addresses=(ip_address("127.9.1.2"),))
+    cluster.shown["two"] = replace(cluster.shown["two"], addresses=(ip_address(f"{NET}.1.2"),))
     assert all_go_on(watch), [stream.trouble for stream in watch._streams.values()]
     ends = {(str(flow.source), str(flow.destination)) for flow in watch.flows.values()}
-    assert ends == {("127.9.0.1", "127.9.1.2"), ("127.9.1.2", "127.9.0.1")}
+    assert ends == {(f"{NET}.0.1", f"{NET}.1.2"), (f"{NET}.1.2", f"{NET}.0.1")}
     assert [error for stream in watch._streams.values() for error in stream.errors] == []
     assert not any(stream.gone or stream.trouble for stream in watch._streams.values())
 
 
 def test_the_same_pod_with_the_same_address(cluster: TwoPods, watch: ContinuousWatch) -> None:
     assert all_go_on(watch)
-    cluster.agents["two"].restart("127.9.1.1")
+    cluster.agents["two"].restart(f"{NET}.1.1")
     assert all_go_on(watch)
     assert [error for stream in watch._streams.values() for error in stream.errors] == []
 
 
 def test_another_pod(cluster: TwoPods, watch: ContinuousWatch) -> None:
     assert all_go_on(watch)
-    cluster.agents["two"].restart("127.9.1.7")
-    cluster.shown["two"] = replace(cluster.shown["two"], name="test-new", addresses=(ip_address("127.9.1.7"),))
+    cluster.agents["two"].restart(f"{NET}.1.7")
+    cluster.shown["two"] = replace(cluster.shown["two"], name="test-new", addresses=(ip_address(f"{NET}.1.7"),))
     assert all_go_on(watch)
     assert {flow.destination_pod for flow in watch.flows.values()} == {"t/test-one", "t/test-new"}
 
 
 def test_an_address_that_never_comes_is_told(cluster: TwoPods, watch: ContinuousWatch) -> None:
     assert all_go_on(watch)
-    cluster.agents["two"].restart("127.9.1.2")
+    cluster.agents["two"].restart(f"{NET}.1.2")
     assert not polled_until(watch, lambda: False, 0.5)
     assert "Cannot assign requested address" in watch._streams["two"].trouble
