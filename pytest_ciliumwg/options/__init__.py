@@ -17,7 +17,7 @@ from pytest_ciliumwg.options.table import ENABLE, GROUPS, OPTIONS
 if TYPE_CHECKING:
     from pytest_ciliumwg.options.settings import Settings
 
-__all__ = ["GROUPS", "OPTIONS", "PROVIDERS", "Option", "add_options", "is_enabled", "resolve"]
+__all__ = ["GROUPS", "OPTIONS", "PROVIDERS", "Option", "add_options", "is_enabled", "resolve", "spoken"]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -58,6 +58,11 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     if refused := settings.contradiction():
         raise pytest.UsageError(refused)
     return settings
+
+
+def spoken(option: Option, config: pytest.Config, environ: Mapping[str, str] = os.environ) -> str | None:
+    """What was said of an option, wherever; None for nothing. A line for each value of what can be repeated."""
+    return _text(option, config, environ)[0]
 
 
 def _these(option: Option) -> str:

@@ -14,8 +14,6 @@ from pytest_ciliumwg.verdict.spans import spans
 from pytest_ciliumwg.verdict.timeline import frames_in_clear, outages
 
 _PAIRS_SHOWN = 8
-_PURPOSES = {"continuous": "lasting"}
-"""Purpose of a flow → how report.json spells it, where that differs: its schema 1 is older than the name."""
 
 
 def lines(record: RunRecord) -> Iterator[tuple[str, bool]]:
@@ -113,7 +111,6 @@ def _flow(timeline: Timeline, number: int) -> dict[str, Any]:
     flow, totals = timeline.flows[number], timeline.totals.get(number)
     fields: dict[str, Any] = plain(flow)
     return fields | {
-        "purpose": _PURPOSES.get(flow.purpose, flow.purpose),
         "totals": plain(totals) if totals else None,
         "spans": [[span.kind, span.first_at, span.last_at] for span in spans(timeline, number)],
     }

@@ -68,7 +68,8 @@ def _statements(result: CheckResult, owners: Mapping[IPAddress, str]) -> Iterato
     ]
     said += [(remark.place, remark.why.removeprefix("inconclusive: "), "") for remark in result.unmeasured]
     if not said:
-        said = [(Place.everywhere(""), result.doubt or result.message.strip().rpartition("\n")[2], "")]
+        words = result.message if result.outcome == "inconclusive" else result.message.strip().partition("\n")[0]
+        said = [(Place.everywhere(""), words, "")]
     for place, words, meaning in said:
         yield Statement(
             check=result.id,

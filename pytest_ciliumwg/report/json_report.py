@@ -1,49 +1,27 @@
-"""report.json: the run as data. The schema is described in docs/report.md; its version is SCHEMA."""
+"""report.json: the run as data. docs/report.md describes it, docs/report.schema.json as a JSON Schema."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pytest_ciliumwg import __version__
-from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.findings import findings
-from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
 from pytest_ciliumwg.report.record import CheckResult, Pair, RunRecord, plain, sighting_fields
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
-SCHEMA = 1
+SCHEMA = 2
 NAME = "report.json"
 
 
-def write(record: RunRecord, directory: Path, exit_status: int) -> Path:
-    """Write the report, and pcaps of leaks, into a directory that is made if need be.
-
-    Raises:
-        CiliumwgError: the directory cannot be written.
-    """
-    path = directory / NAME
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        leaked = [*map(evidence_of, record.judges.values()), changes.evidence(record)]
-        evidence = write_evidence(leaked, directory)
-        fields = document(record, exit_status) | {"evidence": [path.name for path in evidence]}
-        path.write_text(_text(fields), encoding="utf-8")
-    except OSError as error:
-        raise CiliumwgError(f"the report could not be written to {path}: {error.strerror}") from error
-    return path
-
-
-def _text(fields: Mapping[str, Any]) -> str:
-    """The report as text: a line for each row of a list. Indented throughout, it takes five times as long."""
+def text(fields: Mapping[str, Any]) -> str:
+    """A document as text: a line for each row of a list. Indented throughout, it takes five times as long."""
     return "{\n" + ",\n".join(f" {json.dumps(name)}: {_rows(value)}" for name, value in fields.items()) + "\n}\n"
 
 
@@ -51,12 +29,6 @@ def _rows(value: Any) -> str:
     if not isinstance(value, list) or not value:
         return json.dumps(value)
     return "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in value) + "\n ]"
-
-
-def forget(directory: Path) -> None:
-    """Remove an earlier run's report, so that it is not taken for that of a run which does not get to write one."""
-    with contextlib.suppress(OSError):
-        (directory / NAME).unlink()
 
 
 def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
@@ -81,9 +53,14 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
         },
         "touched": [{"node": change.node, "lost": change.lost, "new": change.new} for change in record.touched],
         "profiles": record.profiles,
+        "reproduce": record.command,
         "summary": dict(record.counts()),
         "findings": [finding.fields() for finding in findings(record)],
         "checks": [_check(result) for result in record.results],
+        "not_run": [
+            {"id": check, "params": dict(params), "profile": record.profile_of.get(check, "core")}
+            for check, params in record.not_run()
+        ],
         "pairs": _pairs(record.matrix()),
         "sizes": _pairs(record.sizes()),
         "flows": [
@@ -104,7 +81,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "notes": [str(remark) for remark in result.notes],
     }
     fields = asdict(replace(result, findings=(), unmeasured=(), unsupported=(), notes=()))
-    del fields["doubt"], fields["about_a_change"], fields["nodeid"]
+    del fields["about_a_change"], fields["nodeid"]
     return fields | said | {"title": result.title}
 
 

@@ -58,8 +58,6 @@ class CheckResult:
     waived: str = ""
     """Why it counts as not run: a marker, conftest or plugin skipped it, or expects it to fail; empty when it
     counts."""
-    doubt: str = ""
-    """Why it is inconclusive, without the word; empty for other outcomes. Not in report.json, which has `message`."""
     about_a_change: bool = False
     """See `Check.about_a_change`. Not in report.json."""
     nodeid: str = ""
@@ -91,6 +89,8 @@ class RunRecord:
 
     provider: str
     profiles: list[str]
+    command: str = "pytest --ciliumwg"
+    """How to run it again."""
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     description: list[str] = field(default_factory=list)
     declared: CiliumConfig | None = None
@@ -108,6 +108,8 @@ class RunRecord:
     """The changes between the stages."""
     expected: frozenset[Identity] = frozenset()
     """All checks of the profiles in all stages, selected or not."""
+    profile_of: Mapping[str, str] = field(default_factory=dict)
+    """The profile of each check, by its id."""
     selected: frozenset[Identity] = frozenset()
     """Those that were to run."""
 
@@ -126,6 +128,10 @@ class RunRecord:
             self.results.append(result)
         elif _WORST_FIRST.index(result.outcome) < _WORST_FIRST.index(known.outcome):
             self.results[self.results.index(known)] = result
+
+    def not_run(self) -> list[Identity]:
+        """The checks of the profiles that have no result that counts."""
+        return sorted(self.expected - {result.identity for result in self.results if not result.waived})
 
     def counts(self) -> Counter[str]:
         """How many checks came to each outcome."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +12,15 @@ from pytest_ciliumwg.checks.check import MARKER, Check, needs_one_look, params_o
 from pytest_ciliumwg.checks.verify import InconclusiveError, Outcome, Verify
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
+from pytest_ciliumwg.options.repeat import command
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.report import json_report, terminal
+from pytest_ciliumwg.report import files, terminal
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import CheckResult, Identity, RunRecord, identity
 from pytest_ciliumwg.session.plan import print_plan
 from pytest_ciliumwg.session.run import ClusterRun
 from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
-from pytest_ciliumwg.session.whole_suite import tests_of_the_suite, waived
+from pytest_ciliumwg.session.whole_suite import tests_of_the_suite, waived, why
 
 VERIFY = pytest.StashKey[Verify]()
 _CHECK, _OUTCOME = "ciliumwg_check", "ciliumwg_outcome"
@@ -31,7 +33,7 @@ class Conformance:
         self.settings = settings
         self.stages = stages_of(settings)
         self.profiles = _profiles(settings, self.stages)
-        self.record = RunRecord(provider=settings.provider, profiles=sorted(self.profiles))
+        self.record = RunRecord(provider=settings.provider, profiles=sorted(self.profiles), command=command(config))
         self.run = ClusterRun(config, settings, self.stages, self.record)
         self.before_short_summary: Callable[[], object] = lambda: None
         """What the terminal's part wants done between the run's own summary and pytest's short one."""
@@ -58,7 +60,9 @@ class Conformance:
         self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Leave out checks of profiles that were not asked for; bring what is left into the order of the stages."""
-        self.record.expected = self._identities((*tests_of_the_suite(session), *self._collected))
+        every = (*tests_of_the_suite(session), *self._collected)
+        self.record.expected = self._identities(every)
+        self.record.profile_of = {check.id: check.profile for item in every if (check := Check.of(item))}
         chosen, left_out, seen = [], [], set()
         for item in items:
             check = Check.of(item)
@@ -107,10 +111,10 @@ class Conformance:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Make the cluster before the first check and take it down after the last, also after an error or Ctrl-C."""
         option = session.config.option
+        if self.settings.report is not None and not option.collectonly:
+            _make_ready(self.settings.report)
         self._ran = not option.collectonly
         self.record.selected = self._identities(session.items)
-        if self.settings.report is not None and self._ran:
-            json_report.forget(self.settings.report)
         unreadable = session.testsfailed and not option.continue_on_collection_errors
         if not self.record.selected or unreadable or option.collectonly:
             return (yield)
@@ -141,10 +145,9 @@ class Conformance:
         if check is None:
             return report
         outcome: Outcome = {"passed": "pass", "failed": "fail", "skipped": "skip"}[report.outcome]  # type: ignore[assignment]
-        doubt = ""
         if call.excinfo is not None and isinstance(call.excinfo.value, CiliumwgError):
-            outcome, doubt = "inconclusive", str(call.excinfo.value)
-            report.longrepr = f"INCONCLUSIVE {doubt}"
+            outcome = "inconclusive"
+            report.longrepr = f"INCONCLUSIVE {call.excinfo.value}"
         elif call.excinfo is not None and report.outcome == "passed":
             outcome = "fail"  # somebody calls an error a pass
         if why_not := waived(item, call, report):
@@ -158,7 +161,7 @@ class Conformance:
                     nodeid=item.nodeid,
                     params=params_of(item),
                     outcome=outcome,
-                    message=report.longreprtext if outcome != "pass" else "",
+                    message="" if outcome == "pass" else why(call, report),
                     seconds=report.duration,
                     statement=check.statement,
                     source=check.source,
@@ -169,7 +172,6 @@ class Conformance:
                     unsupported=tuple(verified.not_supported),
                     notes=tuple(verified.notes),
                     waived=why_not,
-                    doubt=doubt,
                     about_a_change=check.about_a_change,
                 )
             )
@@ -201,8 +203,7 @@ class Conformance:
         if self._ran:
             session.exitstatus = self.record.tally().exit_status(int(session.exitstatus), self._required)
         if self.settings.report is not None and not self.settings.plan and self._has_something_to_say():
-            path = json_report.write(self.record, self.settings.report, int(session.exitstatus))
-            self.run.progress(f"wrote {path}")
+            files.write(self.record, self.settings.report, int(session.exitstatus), self.run.progress)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The findings, the matrix, and what is told beside them."""
@@ -230,6 +231,18 @@ class Conformance:
     @property
     def _required(self) -> RunOutcome | None:
         return RunOutcome(self.settings.require) if self.settings.require else None
+
+
+def _make_ready(report: Path) -> None:
+    """See that reports can be written, before anything else begins.
+
+    Raises:
+        pytest.UsageError: they cannot.
+    """
+    try:
+        files.make_ready(report)
+    except CiliumwgError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _profiles(settings: Settings, stages: Sequence[Stage]) -> frozenset[str]:

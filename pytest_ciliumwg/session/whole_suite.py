@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ciliumwg.checks.check import MARKER
+from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.suite_path import PACKAGE, suites_directory
 
 
@@ -39,6 +40,17 @@ def waived(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     if report.outcome == "skipped" and call.excinfo is not None and not _is_our_own(call.excinfo, item):
         return f"it was skipped, and not by the suite: {call.excinfo.value}"
     return ""
+
+
+def why(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
+    """Why a test did not pass, in words: for reports, which are not to depend on how pytest shows failures."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    if call.excinfo is None:
+        return report.longreprtext
+    if isinstance(call.excinfo.value, (CiliumwgError, pytest.skip.Exception, pytest.fail.Exception)):
+        return str(call.excinfo.value)
+    return call.excinfo.exconly()
 
 
 def _is_our_own(skipped: pytest.ExceptionInfo[BaseException], item: pytest.Item) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 import tests.loaded  # noqa: F401 - it is its import that counts
 from pytest_ciliumwg.options import OPTIONS
+from tests.report.schema import problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ def run_lab(pytester: pytest.Pytester) -> Callable[..., SuiteRun]:
             "--ciliumwg", "--ciliumwg-provider=lab", f"--ciliumwg-report={report}", "-p", "no:cacheprovider", *arguments
         )
         path = report / "report.json"
-        return SuiteRun(result, json.loads(path.read_text()) if path.exists() else {})
+        document = json.loads(path.read_text()) if path.exists() else {}
+        assert not (document and problems(document))
+        return SuiteRun(result, document)
 
     return run

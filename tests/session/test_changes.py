@@ -67,7 +67,7 @@ def test_timeline(run_lab: RunLab) -> None:
     assert timeline["clock_offsets"].keys() == {"lab-control-plane", "lab-worker"}
     assert max(timeline["clock_uncertainty"].values()) < 0.1
     for flow in timeline["flows"]:
-        if flow["purpose"] == "lasting":
+        if flow["purpose"] == "continuous":
             assert flow["totals"]["answered"] > 0
             assert flow["spans"][0][1] == timeline["started"]
             assert flow["spans"][-1][2] == timeline["stopped"]

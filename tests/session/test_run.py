@@ -69,7 +69,7 @@ def test_seven_nodes(run_lab: Callable[..., SuiteRun]) -> None:
 def test_report_says_what_ran_and_holds_no_secret(run_lab: Callable[..., SuiteRun], pytester: pytest.Pytester) -> None:
     run = run_lab("--ciliumwg-nodes=2", "--ciliumwg-require=conformant")
     assert run.result.ret == 0
-    assert run.report["schema"] == 1
+    assert run.report["schema"] == 2
     assert run.report["verdict"].startswith("conformant")
     assert run.report["outcome"] == "conformant"
     assert run.report["checks_expected"] == run.report["checks_ran"] == len(run.report["checks"])

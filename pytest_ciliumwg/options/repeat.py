@@ -1,0 +1,29 @@
+"""The command that runs the same again."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from pytest_ciliumwg.options import OPTIONS, spoken
+from pytest_ciliumwg.options.table import ENABLE
+
+_ELSEWHERE = ("ciliumwg-report", "ciliumwg-plan")
+"""What of a run does not change its results."""
+
+
+def command(config: pytest.Config) -> str:
+    """With every option that was given, by command line, environment or ini file, and what selects tests."""
+    words = ["pytest", ENABLE.cli]
+    for option in OPTIONS:
+        text = None if option is ENABLE or option.name in _ELSEWHERE else spoken(option, config)
+        if text is None:
+            continue
+        if option.flag:
+            words += [option.cli] if option.parse(text) else []
+        else:
+            words += [f"{option.cli}={part}" for part in (text.splitlines() if option.repeatable else [text])]
+    words += [f"-k={config.option.keyword}"] if config.option.keyword else []
+    words += [f"-m={config.option.markexpr}"] if config.option.markexpr else []
+    return shlex.join(words)

@@ -1,0 +1,64 @@
+"""The files of a report: each is tried on its own, so that one that fails costs neither the others nor the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.report import changes, json_report
+from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
+from pytest_ciliumwg.report.record import RunRecord
+
+Document = Mapping[str, Any]
+WRITERS: Mapping[str, Callable[[Document], str]] = {
+    json_report.NAME: json_report.text,
+}
+"""Name of a file → what makes its text, from the fields of report.json alone."""
+
+
+def make_ready(directory: Path) -> None:
+    """Make the directory, see that it can be written, and remove an earlier run's files.
+
+    These would be taken for those of a run which does not get to write any.
+
+    Raises:
+        CiliumwgError: it cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise CiliumwgError(f"the report cannot be written into {directory}: {error.strerror}") from None
+    for name in WRITERS:
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+
+
+def write(record: RunRecord, directory: Path, exit_status: int, tell: Callable[[str], object]) -> None:
+    """Write all files, and tell of each that it is written, or in one sentence why not."""
+    evidence: list[Path] = []
+    with _telling("the evidence", directory, tell):
+        evidence = write_evidence([*map(evidence_of, record.judges.values()), changes.evidence(record)], directory)
+    document: Document = {}
+    with _telling("the report", directory, tell):
+        document = json_report.document(record, exit_status) | {"evidence": [path.name for path in evidence]}
+    for name, text in WRITERS.items() if document else ():
+        with _telling(name, directory, tell):
+            (directory / name).write_text(text(document), encoding="utf-8")
+            tell(f"wrote {directory / name}")
+
+
+@contextlib.contextmanager
+def _telling(what: str, directory: Path, tell: Callable[[str], object]) -> Any:
+    try:
+        yield
+    except OSError as error:
+        tell(f"{what} could not be written into {directory}: {error.strerror}")
+    except Exception as error:  # whatever is wrong with a report, the verdict has to be told
+        told = str(error) if isinstance(error, CiliumwgError) else f"{type(error).__name__}: {error}"
+        tell(f"{what} could not be made, which is a defect of pytest-ciliumwg: {told}")

@@ -1,0 +1,84 @@
+"""Writing the report: tried before anything begins; one file that fails costs neither the others nor the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.report import files
+
+from .conftest import SuiteRun
+from .test_verdict import OWN, NoCluster
+
+
+class Untouchable:
+    """A plugin that fails where a cluster is asked for."""
+
+    def pytest_ciliumwg_cluster(self) -> object:
+        raise AssertionError("a cluster was begun")
+
+
+def run(pytester: pytest.Pytester, report: Path, plugin: object) -> pytest.RunResult:
+    pytester.makepyfile(test_mine=OWN)
+    words = ("--ciliumwg", "--ciliumwg-provider=lab", f"--ciliumwg-report={report}", "-p", "no:cacheprovider")
+    return pytester.runpytest_inprocess(*words, "-k", "test_mine", "test_mine.py", plugins=[plugin])
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/report"])
+def test_what_cannot_be_written_is_said_before_a_cluster_is_begun(pytester: pytest.Pytester, place: str) -> None:
+    pytester.path.joinpath("file").touch()
+    report = pytester.path / place
+    result = run(pytester, report, Untouchable())
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    both = result.stdout.str() + result.stderr.str()
+    assert f"ERROR: the report cannot be written into {report}: " in both
+    assert "Traceback" not in both
+
+
+def test_a_writer_that_fails(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(document: Mapping[str, Any]) -> str:
+        raise OSError(28, "No space left on device")
+
+    def stumble(document: Mapping[str, Any]) -> str:
+        raise KeyError("flows")
+
+    monkeypatch.setattr(files, "WRITERS", {"first.txt": refuse, "second.txt": stumble, **files.WRITERS})
+    report = pytester.path / "report"
+    result = run(pytester, report, NoCluster())
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            f"ciliumwg: first.txt could not be written into {report}: No space left on device",
+            "ciliumwg: second.txt could not be made, which is a defect of pytest-ciliumwg: KeyError: 'flows'",
+            f"ciliumwg: wrote {report / 'report.json'}",
+            "partial: 2 of *",
+        ]
+    )
+    assert report.joinpath("report.json").exists()
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_document_that_cannot_be_made(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_ciliumwg.report.json_report.document", lambda *_: 1 / 0)
+    result = run(pytester, pytester.path / "report", NoCluster())
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*the report could not be made, *ZeroDivisionError*", "partial: 2 of *"])
+
+
+def test_messages_are_words(run_lab: Callable[..., SuiteRun]) -> None:
+    """Of a skipped test pytest keeps a tuple with the path of an installation."""
+    run = run_lab("--ciliumwg-nodes=2", "-k", "test_paths or test_mtu or test_node_encryption")
+    skipped = run.outcome("skip")
+    assert skipped
+    for message in skipped.values():
+        assert message
+        assert not message.startswith(("(", "Skipped"))
+        assert ".py" not in message
+    assert {check["profile"] for check in run.report["not_run"]} == {"core"}
+    ran = {(check["id"], str(check["params"])) for check in run.report["checks"]}
+    assert not ran & {(check["id"], str(check["params"])) for check in run.report["not_run"]}
+    assert run.report["reproduce"].startswith("pytest --ciliumwg --ciliumwg-provider=lab --ciliumwg-nodes=2 ")
+    assert "report" not in run.report["reproduce"]
