@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ciliumwg.checks.check import Check
+from pytest_ciliumwg.docs import deploy
 from pytest_ciliumwg.docs.faults_page import faults_page
 from pytest_ciliumwg.options import GROUPS, PROVIDERS, Option
 from pytest_ciliumwg.suite_path import suites_directory
@@ -101,6 +102,7 @@ def main(directory: Path) -> None:
     directory.joinpath("checks.md").write_text(checks_page(items), encoding="utf-8")
     directory.joinpath("faults.md").write_text(faults_page(list(ids)), encoding="utf-8")
     directory.joinpath("options.md").write_text(options_page(), encoding="utf-8")
+    deploy.write(directory.parent / "deploy")
 
 
 if __name__ == "__main__":

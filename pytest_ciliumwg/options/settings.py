@@ -18,6 +18,7 @@ class Settings:
     profiles: frozenset[str] = frozenset({"core"})
     require: str | None = None
     """The outcome that the run has to come to."""
+    verdict_file: Path | None = None
     other_pods: Literal["check", "report", "off"] = "check"
     report: Path | None = None
     plan: bool = False

@@ -61,6 +61,13 @@ _RUN = (
         "conformant",
     ),
     Option(
+        "ciliumwg-verdict-file",
+        "Write the verdict, one sentence, into this file too, such as the termination message of a container",
+        values.path,
+        None,
+        "FILE",
+    ),
+    Option(
         "ciliumwg-other-pods",
         "Traffic of other pods in cleartext, known by its headers: check (default) fails, report only tells, off does "
         "not look",

@@ -204,6 +204,15 @@ class Conformance:
             session.exitstatus = self.record.tally().exit_status(int(session.exitstatus), self._required)
         if self.settings.report is not None and not self.settings.plan and self._has_something_to_say():
             files.write(self.record, self.settings.report, int(session.exitstatus), self.run.progress)
+        if self.settings.verdict_file is not None and self._ran:
+            self._write_verdict(self.settings.verdict_file)
+
+    def _write_verdict(self, path: Path) -> None:
+        """Write the verdict into a file; that it cannot be written is said, and is no reason to lose it."""
+        try:
+            path.write_text(f"{self.record.tally().line()}\n", encoding="utf-8")
+        except OSError as error:
+            self.run.progress(f"the verdict could not be written to {path}: {error.strerror}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """The findings, the matrix, and what is told beside them."""

@@ -17,6 +17,7 @@ from tests.apidouble.backend import Backend
 from tests.apidouble.execution import Execution
 from tests.apidouble.kubelet import Kubelet
 from tests.apidouble.mishaps import Mishap
+from tests.apidouble.rbac import Attributes, Rbac
 from tests.apidouble.store import Object, Refusal, Store, as_list
 from tests.apidouble.trouble import Trouble
 
@@ -35,6 +36,8 @@ class ApiDouble:
         self.troubles: list[Trouble] = []
         self.journal: list[str] = []
         """`METHOD path?query` of every request."""
+        self.rbac: Rbac | None = None
+        """What the client may do; None: everything."""
         self._page = page
         self._protocols = protocols or ("v5.channel.k8s.io", "v4.channel.k8s.io")
         self._tls = tls
@@ -165,6 +168,8 @@ class ApiDouble:
         try:
             if request.headers.get("Authorization") != f"Bearer {TOKEN}":
                 raise Refusal(401, "Unauthorized", "Unauthorized")
+            if self.rbac is not None:
+                self.rbac.check(Attributes.of(request.method, request.path))
             if trouble is not None and trouble.action is not None:
                 return await trouble.action(request, proceed)
             return await proceed()

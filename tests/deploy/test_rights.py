@@ -1,0 +1,80 @@
+"""What a run asks of a cluster is what deploy/ grants: nothing is missing, and nothing is more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.providers.existing import ExistingSpec, connect_existing
+from tests.apidouble.rbac import Attributes, Rbac
+from tests.existing.conftest import HASTY, MakeDouble, lab_double, recorded  # noqa: F401 - fixtures
+from tests.existing.test_lab import run_suite
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BY_ALL_SERVERS = frozenset({"create pods/exec in the cluster", "create pods/exec in kube-system"})
+"""Asked for by Kubernetes from 1.35 on, though the request is a GET."""
+
+# Folders with rights → a run that needs all of them, and what it comes to.
+RUNS = {
+    ("base",): ((), "conformant"),
+    ("base", "disruptive"): (
+        ("--ciliumwg-profile=disruptive", "--ciliumwg-change=pod-churn,key-replaced", "-k", "test_change"),
+        "partial",
+    ),
+}
+
+
+def granted(*folders: str) -> list[dict[str, Any]]:
+    files = [DEPLOY / folder / "rbac.yaml" for folder in folders]
+    return [made for file in files for made in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folders", RUNS, ids="+".join)
+def test_a_run_needs_what_it_is_granted(
+    lab_double: MakeDouble,  # noqa: F811
+    tmp_path: Path,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    folders: tuple[str, ...],
+) -> None:
+    arguments, outcome = RUNS[folders]
+    double = lab_double("1.18.3", nodes=2, families=frozenset({IPFamily.V4}))
+    double.rbac = Rbac(granted(*folders))
+    monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
+    verdict = tmp_path / "verdict"
+    done = run_suite(pytester, *arguments, f"--ciliumwg-verdict-file={verdict}")
+    assert done.ret == 0, done.stdout.str()
+    assert verdict.read_text(encoding="utf-8").startswith(f"{outcome}: ")
+    assert set(double.rbac.unused()) == BY_ALL_SERVERS
+    assert double.ours() == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "verb"), [("ciliumendpoints", "list"), ("pods/exec", "get"), ("daemonsets", "create")]
+)
+def test_a_right_that_is_missing_is_named(recorded: MakeDouble, tmp_path: Path, resource: str, verb: str) -> None:  # noqa: F811
+    roles = granted("base")
+    for rule in (rule for role in roles for rule in role.get("rules", ()) if resource in rule["resources"]):
+        rule["verbs"] = [kept for kept in rule["verbs"] if kept != verb]
+    double = recorded()
+    double.rbac = Rbac(roles)
+    spec = ExistingSpec(kubeconfig=double.kubeconfig(tmp_path / "kubeconfig"), retry_policy=HASTY)
+    with pytest.raises(ProviderError) as caught:
+        connect_existing(spec, lambda _: None).close()
+    assert f'cannot {verb} resource "{resource}"' in str(caught.value)
+    assert "ask the cluster's administrator for this right" in str(caught.value)
+    assert double.ours() == []
+
+
+def test_a_request_is_read_as_kubernetes_reads_it() -> None:
+    exec_path = "/api/v1/namespaces/kube-system/pods/cilium-a/exec"
+    assert Attributes.of("GET", exec_path) == Attributes("get", "", "pods/exec", "kube-system", "cilium-a")
+    assert Attributes.of("POST", "/apis/apps/v1/namespaces/x/daemonsets").verb == "create"
+    assert Attributes.of("GET", "/api/v1/namespaces") == Attributes("list", "", "namespaces", None, None)
+    assert Attributes.of("DELETE", "/api/v1/namespaces/x") == Attributes("delete", "", "namespaces", None, "x")
