@@ -65,6 +65,13 @@ RIGHTS = (
     Right(
         group="discovery.k8s.io", resource="endpointslices", verbs=("create",), scope="runs", why="the Services' pods"
     ),
+    Right(
+        group="networking.k8s.io",
+        resource="networkpolicies",
+        verbs=("create",),
+        scope="runs",
+        why="one policy that lets test traffic pass; a run that may not goes on without",
+    ),
     Right(group="", resource="events", verbs=("list",), scope="runs", why="why a pod does not start"),
     Right(group="", resource="pods/exec", verbs=EXEC, scope="runs", why="speaking with our agents"),
     Right(group="", resource="configmaps", verbs=("get",), scope="cilium", why="Cilium's configuration"),
