@@ -6,6 +6,6 @@ lab:  ## run the conformance suite on a lab
 test:  ## lint, types, layers, tests with coverage
 	./scripts/test
 docs:  ## regenerate the pages that are made from the code
-	.venv/bin/python -m pytest_ciliumwg.docs docs
+	.venv/bin/python -m pytest_ciliumwg.docs docs deploy
 bench:  ## compare the watch with tcpdump, tshark and scapy
 	.venv/bin/python -m bench.watch

@@ -102,8 +102,9 @@ def main(directory: Path) -> None:
     directory.joinpath("checks.md").write_text(checks_page(items), encoding="utf-8")
     directory.joinpath("faults.md").write_text(faults_page(list(ids)), encoding="utf-8")
     directory.joinpath("options.md").write_text(options_page(), encoding="utf-8")
-    deploy.write(directory.parent / "deploy")
 
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        deploy.write(Path(sys.argv[2]))
