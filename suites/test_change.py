@@ -12,6 +12,7 @@ from pytest_ciliumwg.checks.helpers import (
     LEAK,
     ONLY_REPORTED,
     note_foreign,
+    note_late,
     note_quoted,
     refuse_pods_in_clear,
 )
@@ -131,6 +132,7 @@ def test_loss(change: ChangeResult, verify: Verify) -> None:
     """No flow is unanswered for longer than this change may take in this version, and no other flow at all."""
     if (seen := watched(change, verify)) is None:
         return
+    note_late(verify, seen.timeline)
     for flow, longest in outages(seen.timeline):
         touched = change.change.everywhere or change.node in flow.pair
         limit = seen.tolerance.outage_of(flow, touched)

@@ -18,6 +18,8 @@ from pytest_ciliumwg.watch.followers import PATIENCE
 
 SETTLE_FACTOR = 3
 """A cluster has three times as long as usual to settle after a change: no limit is documented."""
+RETRY_SECONDS = 5.4
+"""Two initiations that cross fail; WireGuard repeats one after 5 s (REKEY_TIMEOUT) and up to a third of a second."""
 _PAUSE = 0.2
 
 
@@ -35,7 +37,7 @@ class Convergence:
 
 def converge(cluster: Cluster, watch: ContinuousWatch) -> Convergence:
     """Wait until the cluster has settled, or its time is over."""
-    limit = SETTLE_FACTOR * cluster.settle_seconds
+    limit = SETTLE_FACTOR * cluster.settle_seconds + RETRY_SECONDS
     began = looked = time.monotonic()
 
     def wrong() -> str:

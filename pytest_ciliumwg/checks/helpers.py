@@ -11,6 +11,7 @@ from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
 from pytest_ciliumwg.model.place import Place
+from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
 from pytest_ciliumwg.model.watch import DeviceReport, WireGuardMessages
 from pytest_ciliumwg.observe.wireguard import DEVICE
@@ -123,6 +124,14 @@ def note_quoted(verify: Verify, quoted: Iterable[Sighting]) -> None:
     for seen in quoted:
         what = f"ICMP errors quote headers of our packets, and no payload: {seen.told()}"
         verify.note(Place.of_node(seen.node, seen.device), what)
+
+
+def note_late(verify: Verify, timeline: Timeline) -> None:
+    """Tell of answers that came late: nothing was lost, and our own processes may be why."""
+    for flow, totals in sorted(timeline.totals.items()):
+        if totals.late:
+            what = f"{totals.late} of {totals.answered} answers came late, none of them is lost: a busy machine holds"
+            verify.note(Place.of_flow(timeline.flows[flow]), f"{what} processes of ours up")
 
 
 def note_foreign(

@@ -172,7 +172,10 @@ class FlowTotals:
     flow: int
     sent: int
     answered: int
+    """Late answers included."""
     lost: int
+    late: int = 0
+    """Answers that came after the patience: our own processes are late on a busy machine."""
     connections: int = 0
     """TCP connections that were opened."""
 

@@ -21,7 +21,7 @@ from pytest_ciliumwg.watch.ledger import Ledger
 from pytest_ciliumwg.watch.one_shot import FIRST_SECONDS, INTERVAL
 
 PATIENCE = 1.0
-"""Seconds after which a message without an answer is lost."""
+"""Seconds after which an answer is late; a message without one is lost after thrice that time."""
 _PULSES_SKIPPED = 1000
 """A watch that is started again counts its heartbeats from far above the last one's numbers, so that none is used
 twice."""

@@ -34,8 +34,8 @@ EVIDENCE = 200
 class _Totals:
     """One flow's account: of agents that are gone, and of the one that is there."""
 
-    gone: tuple[int, ...] = (0, 0, 0, 0)
-    now: tuple[int, ...] = (0, 0, 0, 0)
+    gone: tuple[int, ...] = (0, 0, 0, 0, 0)
+    now: tuple[int, ...] = (0, 0, 0, 0, 0)
 
     def sum(self) -> tuple[int, ...]:
         return tuple(gone + now for gone, now in zip(self.gone, self.now, strict=True))
@@ -172,8 +172,8 @@ class Ledger:
         """Take what the sender on a node has logged."""
         with self.lock:
             for row in reply["totals"]:
-                flow, sent, answered, lost, _late, connections = row
-                self._totals[flow].now = (sent, answered, lost, connections)
+                flow, *counts = row
+                self._totals[flow].now = tuple(counts)
                 self._open.pop(flow, None)
             for entry in reply["entries"]:
                 if entry["kind"] == "outage":
@@ -199,9 +199,9 @@ class Ledger:
         with self.lock:
             for flow in flows:
                 known = self._totals[flow]
-                known.gone, known.now = known.sum(), (0, 0, 0, 0)
-                if flow in self._open:
-                    self._lost(self._open.pop(flow))
+                known.gone, known.now = known.sum(), (0, 0, 0, 0, 0)
+                if (outage := self._open.pop(flow, None)) and outage.lost:
+                    self._lost(outage)
 
     def _lost(self, outage: Outage) -> None:
         kept = self._outages[outage.flow]
@@ -244,16 +244,17 @@ class Ledger:
         """Every flow's account."""
         with self.lock:
             return {
-                flow: FlowTotals(flow=flow, sent=sent, answered=answered, lost=lost, connections=connections)
+                flow: FlowTotals(flow=flow, sent=sent, answered=answered, lost=lost, late=late, connections=connections)
                 for flow, totals in self._totals.items()
-                for sent, answered, lost, connections in [totals.sum()]
+                for sent, answered, lost, late, connections in [totals.sum()]
             }
 
     def outages(self) -> tuple[Outage, ...]:
         """The longest outages of each flow, those that go on included, in the order of time."""
         with self.lock:
             ended = [outage for kept in self._outages.values() for _, _, outage in kept]
-            return tuple(sorted((*ended, *self._open.values()), key=lambda outage: outage.first_at))
+            lasting = [outage for outage in self._open.values() if outage.lost]  # the others may be answered yet
+            return tuple(sorted((*ended, *lasting), key=lambda outage: outage.first_at))
 
     def open_outages(self) -> tuple[Outage, ...]:
         """The flows that are not answered now."""

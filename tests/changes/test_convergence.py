@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 
 from pytest_ciliumwg.changes import convergence
-from pytest_ciliumwg.changes.convergence import SETTLE_FACTOR, Convergence, converge
+from pytest_ciliumwg.changes.convergence import RETRY_SECONDS, SETTLE_FACTOR, Convergence, converge
 from pytest_ciliumwg.errors import ProviderError
-from pytest_ciliumwg.model.cluster import Node
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer, WireGuardDevice
 from pytest_ciliumwg.model.timeline import AgentPod, Snapshot
 from pytest_ciliumwg.providers.base import Cluster
@@ -83,6 +83,7 @@ class Changing:
         nodes = [SimpleNamespace(name=name, public_key=key) for name, key in KEYS.items()]
         cluster = SimpleNamespace(
             settle_seconds=self.settle_seconds,
+            declared=CiliumConfig(version="1.18.3", encryption=True, families=frozenset(IPFamily)),
             test_pods=self.test_pods,
             snapshot=self.snapshot,
             state=self.state,
@@ -96,12 +97,21 @@ class Changing:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convergence, "PATIENCE", 0.05)
     monkeypatch.setattr(convergence, "_PAUSE", 0.01)
+    monkeypatch.setattr(convergence, "RETRY_SECONDS", 0.0)
 
 
 def test_a_healthy_cluster_is_at_rest_at_once() -> None:
     rest = Changing(settle_seconds=LONG).converge()
     assert rest.after is not None
     assert (rest.limit, rest.wrong) == (SETTLE_FACTOR * LONG, ())
+
+
+def test_initiations_that_crossed_have_their_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convergence, "RETRY_SECONDS", LONG)
+    rest = Changing(troubles=[*[("nobody answers it",)] * 40, ()], settle_seconds=0.01).converge()
+    assert rest.after is not None
+    assert RETRY_SECONDS > 5 + 1 / 3, "WireGuard's REKEY_TIMEOUT, and its jitter"
+    assert rest.limit == SETTLE_FACTOR * 0.01 + LONG
 
 
 def test_a_peer_that_comes_late_is_waited_for() -> None:

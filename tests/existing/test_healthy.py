@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,19 @@ def suite(tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
             cluster.close()
 
     return run
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Callable[[], str]:
+    """What the last run found, a line each: the terminal groups and cuts it."""
+
+    def read() -> str:
+        report = json.loads(tmp_path.joinpath("report", "report.json").read_text(encoding="utf-8"))
+        rows = [finding for check in report["checks"] for finding in check["findings"]]
+        found = [f"{row['where']}: expected {row['expected']}; seen: {row['seen']}. {row['meaning']}" for row in rows]
+        return "\n".join([*found, *(note for check in report["checks"] for note in check["notes"])])
+
+    return read
 
 
 def set_mtus(device: int, routes: int) -> Callable[[Lab], None]:
@@ -109,10 +123,10 @@ def test_whose_mtu_counts(suite: Suite, base: str) -> None:
     assert "conformant: " in done.stdout.str()
 
 
-def test_a_wrong_mtu_is_described_by_what_it_does(suite: Suite) -> None:
+def test_a_wrong_mtu_is_described_by_what_it_does(suite: Suite, said: Callable[[], str]) -> None:
     done = suite("1.18.3", configured(mtu="1400"))
     assert done.ret == 1
-    text = done.stdout.str()
+    text = said()
     assert (
         "expected MTU 1320, made from 1400, the MTU that Cilium is told (`mtu` of its configuration); seen: 1420"
         in text
@@ -140,10 +154,10 @@ def test_encryption_that_is_switched_on_node_by_node(suite: Suite) -> None:
     assert done.ret == 0, done.stdout.str()
 
 
-def test_a_node_that_is_left_out_is_named(suite: Suite) -> None:
+def test_a_node_that_is_left_out_is_named(suite: Suite, said: Callable[[], str]) -> None:
     one = node_config({"kubernetes.io/hostname": "lab-worker"}, enable_wireguard="true")
     done = suite("1.18.3", configured(enable_wireguard="false"), more=one)
-    text = done.stdout.str()
+    text = said()
     assert done.ret == 1
     assert "lab-control-plane: expected WireGuard encryption enabled; seen: disabled." in text
     assert "lab-worker: expected WireGuard encryption enabled" not in text
@@ -229,10 +243,10 @@ WEST: list[Object] = [
 @pytest.mark.parametrize(
     ("told", "called"), [([], f"a node of another cluster at {END}"), (WEST, f"west/rack-7 at {END}")]
 )
-def test_peers_of_another_cluster(suite: Suite, told: list[Object], called: str) -> None:
+def test_peers_of_another_cluster(suite: Suite, said: Callable[[], str], told: list[Object], called: str) -> None:
     done = suite("1.18.3", MESHED, remote_peer(), known_nodes=told)
     assert done.ret == 0, done.stdout.str()
-    assert f"peers of other clusters: {called}" in done.stdout.str()
+    assert f"peers of other clusters: {called}" in said()
 
 
 # Why it is a stranger → (configuration, peer, nodes that the agents know).
@@ -249,9 +263,9 @@ STRANGERS: dict[str, tuple[Edit, Callable[[Lab], None], list[Object]]] = {
 
 
 @pytest.mark.parametrize("why", STRANGERS)
-def test_a_stranger_stays_a_stranger(suite: Suite, why: str) -> None:
+def test_a_stranger_stays_a_stranger(suite: Suite, said: Callable[[], str], why: str) -> None:
     edit, prepare, known = STRANGERS[why]
     done = suite("1.18.3", edit, prepare, "-k", "peers", known_nodes=known)
     assert done.ret == 1
-    assert f"expected peers with published keys only; seen: the peer {ELSEWHERE}" in done.stdout.str()
-    assert "peers of other clusters" not in done.stdout.str()
+    assert f"expected peers with published keys only; seen: the peer {ELSEWHERE}" in said()
+    assert "peers of other clusters" not in said()

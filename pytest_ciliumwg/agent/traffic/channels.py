@@ -7,6 +7,7 @@ message is lost with the kernel's words, and the next one is tried in its time.
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 from .. import canary
@@ -36,7 +37,7 @@ class Channel:
 
     def answered(self, number: int) -> None:
         """An answer came."""
-        self.account.answer(number)
+        self.account.answer(number, time.monotonic())
 
     def give_up(self, _number: int) -> str:
         """Its time is over; returns why, as far as that is known."""

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ..log import Log
-from .account import Account
+from .account import LOST_AFTER, Account
 from .channels import Channel, FreshUdp, Icmp, IcmpSockets, Udp
 from .connections import FreshTcp, Tcp
 from .poller import Poller
@@ -43,7 +43,7 @@ class _Flow:
             self.account.lose(number, reason(error))
 
     def expire(self, now: float) -> None:
-        """Give up what is unanswered for too long."""
+        """Give up what is lost."""
         for number in self.account.overdue(now):
             self.account.lose(number, self.channel.give_up(number))
 
@@ -52,7 +52,7 @@ class Stream:
     """Sends from construction until `stop`, in one thread that wakes up a hundred times a second.
 
     Rows of `flows` are `{id, protocol, source, destination, port, token, payload_size, interval, fresh}`; a message
-    that is not answered within `patience` seconds is lost.
+    that is answered after `patience` seconds is late, and lost when it is not after thrice that time.
 
     Raises:
         ValueError: a flow makes no sense.
@@ -125,7 +125,7 @@ class Stream:
     def _run(self) -> None:
         while not self._stopping.wait(_TICK):
             self._step(sending=True)
-        latest = time.monotonic() + self._patience + _TICK
+        latest = time.monotonic() + LOST_AFTER * self._patience + _TICK
         while any(flow.account.waiting for flow in self._flows) and time.monotonic() < latest:
             time.sleep(_TICK)
             self._step(sending=False)
@@ -143,7 +143,8 @@ class Stream:
             self._log.failure(f"the stream could not go on: {error!r}")
 
     def _report(self) -> dict[str, Any]:
-        outages = [flow.account.open_outage() for flow in self._flows]
+        now = time.monotonic()
+        outages = [flow.account.open_outage(now) for flow in self._flows]
         return {
             "now": time.time(),
             "open": [outage for outage in outages if outage is not None],
