@@ -207,9 +207,11 @@ class Judge:
             for node in flow.pair:
                 count, total = self.data_messages(node, source, destination)
                 if count < packets and total < size + packets * LEAST_OVERHEAD:
+                    lost = sum(device.wireguard_drops for device in self.measurement.watches[node].devices.values())
                     return (
                         f"{packets} packets of ours came through the tunnel from {source} to {destination}, but {node} "
                         f"saw only {count} WireGuard data messages on its native devices"
+                        f"{f', and {lost} more were not counted' if lost else ''}"
                     )
         return None
 

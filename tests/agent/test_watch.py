@@ -15,6 +15,7 @@ import pytest
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture import wireguard
 from pytest_ciliumwg.agent.capture.controls import send_control
+from pytest_ciliumwg.agent.capture.machines import Machines
 from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 
@@ -202,3 +203,16 @@ def test_wireguard_counts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = watch.stop()["devices"]["left"]["wireguard"]
     assert (len(counted["messages"]), counted["drops"]) == (5, 15)
     assert len(watch._counters["left"]._alike) <= 5
+
+
+def test_wireguard_s_last_messages_are_counted_though_the_kernel_still_holds_their_block() -> None:
+    message = make.wire(OUTER / make.UDP(sport=51871, dport=51871) / make.Raw(b"\4\0\0\0" + bytes(1400)))
+    counter = wireguard.MessageCounter("left", 51871, Machines())
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind(("right", 0))
+        for _ in range(10):
+            sock.send(message)
+    counter.drain()
+    (counted,) = counter.result()["messages"]
+    assert (counted["count"], counter.result()["drops"]) == (10, 0)
+    counter.close()

@@ -121,7 +121,7 @@ class Capture:
         left = [(ring.device, ring.left()) for ring in self._rings]
         problems = [f"{device}: {count} captured frames could not be read" for device, count in left if count > 0]
         for counter in self._counters.values():
-            counter.read()
+            counter.drain()
         for device, count in self._unreadable.items():
             if count:
                 problems.append(f"{device}: {count} captured frames could not be taken apart")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 from .ciphertext import Samples
 from .machines import Machines
-from .ring import Filter, Frame, Ring
+from .ring import Filter, Frame, Ring, read_out
 
 SNAP = 288
 """Bytes kept of each frame: all headers, the message type, and enough of the ciphertext for a sample."""
@@ -90,6 +90,11 @@ class MessageCounter:
         for message, count in counts.items():
             if message is not None:
                 self._add(message[0], count, message[1] * count)
+
+    def drain(self) -> None:
+        """Take no more, and count what the kernel took until now; what stays unread is missing from the counts."""
+        read_out([self._ring], self.read)
+        self._uncounted += max(0, self._ring.left())
 
     def _find(self, memory: mmap.mmap, frame: Frame) -> _Found:
         """What a frame is; frames like one before are not taken apart again."""
