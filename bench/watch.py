@@ -1,7 +1,8 @@
 """The watch beside what a user would take instead: tcpdump, tshark and scapy on the same device and traffic.
 
-`python -m bench.watch [FRAMES]` as root. In a network namespace of its own it sends UDP frames of 256 bytes, a few of
-them with a canary, as fast as one process can, and prints what each tool saw, lost and cost. One run, same traffic.
+`python -m bench.watch [FRAMES [FRAMES_A_SECOND]]` as root. In a network namespace of its own it sends UDP frames of
+256 bytes, a few of them with a canary, as fast as one process can or at a rate, and prints what each tool saw, lost
+and cost. One run, same traffic. The second row is the watch with the inside ring, which sees the same frames once more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.frames import FlowIndex
+from pytest_ciliumwg.agent.capture.inside import Tunnel
 from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 from pytest_ciliumwg.agent_client.client import RING
@@ -30,12 +32,15 @@ CANARIES = canary.Canaries.of(b"of the benchmark")
 PREFIX = CANARIES.prefix
 EVERY = 1000
 SENDER = """
-import socket, sys
+import socket, sys, time
 plain, marked, count, every = bytes.fromhex(sys.argv[1]), bytes.fromhex(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+rate, began = float(sys.argv[5]), time.monotonic()
 sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
 sock.bind(("right", 0))
 for number in range(count):
     sock.send(plain if number % every else marked)
+    if rate and not number % 100:
+        time.sleep(max(0.0, began + number / rate - time.monotonic()))
 """
 
 
@@ -58,17 +63,28 @@ def frames() -> tuple[bytes, bytes]:
     return head + b"\x5a" * 256, head + canary.fill(CANARIES.make(1, canary.REQUEST), 256)
 
 
-def watch(send: Callable[[], None]) -> Row:
+def inside(send: Callable[[], None]) -> Row:
+    """Our watch with the inside ring, on the same device."""
+    return watch(send, Tunnel("left", headers=True))
+
+
+def watch(send: Callable[[], None], tunnel: Tunnel | None = None) -> Row:
     """Our watch, in this process."""
     index = FlowIndex(CANARIES, [(1, 17, bytes([10, 244, 0, 10]), bytes([10, 244, 1, 10]), 20000)])
     before = resource.getrusage(resource.RUSAGE_SELF)
-    one = Watch(Plan(["left"], index, RING["block_size"], RING["blocks"], 51871))
+    one = Watch(Plan(["left"], index, RING["block_size"], RING["blocks"], 51871, tunnel))
     send()
     result = one.stop()
     after = resource.getrusage(resource.RUSAGE_SELF)
     device = result["devices"]["left"]
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Row("watch", device["kernel_frames"], sum(row["count"] for row in result["seen"]), device["drops"], cpu)
+    return Row(
+        "inside" if tunnel else "watch",
+        device["kernel_frames"],
+        sum(row["count"] for row in result["seen"]),
+        device["drops"],
+        cpu,
+    )
 
 
 def tcpdump(send: Callable[[], None]) -> Row:
@@ -146,7 +162,7 @@ def scapy(send: Callable[[], None]) -> Row:
     return Row("scapy", count, found, -1, cpu)
 
 
-def main(count: int) -> None:
+def main(count: int, rate: float) -> None:
     """Run all tools that are installed, one after the other, on the same traffic."""
     if os.environ.get("CILIUMWG_BENCH") is None:
         inner = "ip link set lo up; sysctl -qw net.ipv6.conf.default.disable_ipv6=1;"
@@ -163,17 +179,19 @@ def main(count: int) -> None:
             "-m",
             "bench.watch",
             str(count),
+            str(rate),
         ]
         raise SystemExit(subprocess.run(command, env={**os.environ, "CILIUMWG_BENCH": "1"}, check=False).returncode)
     plain, marked = frames()
 
     def send() -> None:
-        subprocess.run([sys.executable, "-ISc", SENDER, plain.hex(), marked.hex(), str(count), str(EVERY)], check=True)
+        numbers = str(count), str(EVERY), str(rate)
+        subprocess.run([sys.executable, "-ISc", SENDER, plain.hex(), marked.hex(), *numbers], check=True)
 
     print(f"{count} frames of {len(plain)} bytes sent, {-(-count // EVERY)} with a canary")
     print(f"{'tool':8} {'frames':>9} {'found':>7} {'dropped':>9} {'cpu s':>7}")
-    for tool in (watch, tcpdump, tshark, scapy):
-        if tool in (watch, scapy) or shutil.which(tool.__name__):
+    for tool in (watch, inside, tcpdump, tshark, scapy):
+        if tool in (watch, inside, scapy) or shutil.which(tool.__name__):
             row = tool(send)
             print(f"{row.tool:8} {row.frames:9} {row.found:7} {row.dropped:9} {row.cpu:7.2f}")
         else:
@@ -181,4 +199,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 300_000)
+    main(int(sys.argv[1]) if sys.argv[1:] else 300_000, float(sys.argv[2]) if sys.argv[2:] else 0.0)
