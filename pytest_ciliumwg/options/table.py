@@ -125,7 +125,7 @@ _DECLARED = (
     ),
     Option(
         "ciliumwg-routing",
-        "Cilium's routing: native (default), vxlan or geneve (existing: as found; the lab has no geneve)",
+        "Cilium's routing: native (default), vxlan or geneve (existing: as found)",
         values.one_of(*ROUTINGS),
         None,
         "MODE",

@@ -40,7 +40,7 @@ def _user_namespaces() -> None:
         pytest.skip("this machine lets no ordinary user make namespaces")
 
 
-@pytest.mark.parametrize("routing", ["native", "vxlan"])
+@pytest.mark.parametrize("routing", ["native", "vxlan", "geneve"])
 def test_redirects_need_no_rights_outside_and_follow_a_device_that_is_made_anew(routing: str) -> None:
     spec = LabSpec(cilium_version="1.20.3", routing_mode=routing)  # type: ignore[arg-type]
     nodes = plan_nodes(spec)

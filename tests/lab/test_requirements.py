@@ -36,6 +36,17 @@ def test_a_kernel_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
         requirements.require_families([IPFamily.V6])
 
 
+def test_a_tun_device_that_is_for_root_alone_is_told_as_that(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tun = tmp_path / "tun"
+    tun.touch()
+    monkeypatch.setattr(requirements, "TUN", tun)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ProviderError, match=r"the lab's Geneve is a program, which cannot open .*tun: .* `chmod 666 "):
+        requirements.require_tun("the lab's Geneve is a program, which")
+    with pytest.raises(ProviderError, match=r"no WireGuard: .* leave out --ciliumwg-wireguard=kernel"):
+        requirements.require_userspace_wireguard(instead=False)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [

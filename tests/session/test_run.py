@@ -45,11 +45,21 @@ def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) ->
     )
 
 
-@pytest.mark.parametrize("version", ["1.13", "1.15", "1.20"])
-def test_tunnel(run_lab: Callable[..., SuiteRun], version: str) -> None:
-    run = run_lab(f"--ciliumwg-cilium-version={version}", "--ciliumwg-routing=vxlan", "--ciliumwg-nodes=2")
+@pytest.mark.parametrize(
+    ("version", "tunnel"),
+    [("1.13", "vxlan"), ("1.15", "vxlan"), ("1.20", "vxlan"), ("1.13", "geneve"), ("1.20", "geneve")],
+)
+def test_tunnel(run_lab: Callable[..., SuiteRun], version: str, tunnel: str) -> None:
+    run = run_lab(f"--ciliumwg-cilium-version={version}", f"--ciliumwg-routing={tunnel}", "--ciliumwg-nodes=2")
     assert run.result.ret == 0
-    assert run.report["cluster"]["declared"]["routing_mode"] == "vxlan"
+    assert run.report["cluster"]["declared"]["routing_mode"] == tunnel
+
+
+def test_a_tunnel_that_does_not_go_into_wireguard(run_lab: Callable[..., SuiteRun]) -> None:
+    run = run_lab("--ciliumwg-routing=geneve", "--ciliumwg-nodes=2", "--ciliumwg-fault=redirect-removed")
+    assert run.result.ret == 1
+    assert "wire.no-cleartext" in run.outcome("fail")
+    assert "eth/ipv4/udp:6081/geneve/" in run.result.stdout.str()
 
 
 @pytest.mark.parametrize(("family", "missing"), [("v4", "IPv6"), ("v6", "IPv4")])
@@ -110,7 +120,6 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
         (["--ciliumwg-cilium-version=latest"], "--ciliumwg-cilium-version: 'latest' is not accepted: *"),
         (["--ciliumwg-cilium-version=1.9"], "--ciliumwg-cilium-version: '1.9' is not accepted: *1.10*"),
         (["--ciliumwg-fault=rule-deleted", "--ciliumwg-provider=existing"], "--ciliumwg-fault goes with *=lab only*"),
-        (["--ciliumwg-provider=lab", "--ciliumwg-routing=geneve"], "the lab's tunnel is vxlan; *"),
         ([*VXLAN, "--ciliumwg-cilium-version=1.14"], "*from 1.15 on"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=gremlins"], "*gremlins*encryption-off*"),
         (["--ciliumwg-provider=lab", "--ciliumwg-fault=peer-removed@moon"], "*moon*lab-worker*"),

@@ -17,6 +17,7 @@ from pytest_ciliumwg.providers.lab.fragments import fragments_script
 from pytest_ciliumwg.providers.lab.requirements import (
     require_families,
     require_programs,
+    require_tun,
     require_userspace_wireguard,
 )
 from pytest_ciliumwg.providers.lab.sandbox import Sandbox
@@ -88,6 +89,8 @@ class Lab:
         self.kernel_wireguard = self.sandbox.kernel_wireguard and self.spec.wireguard != "userspace"
         if not self.kernel_wireguard:
             require_userspace_wireguard(instead=self.spec.wireguard != "kernel")
+        if self.spec.routing_mode == "geneve":
+            require_tun("the lab's Geneve is a program, which")
         self.declared = self.spec.config(userspace=not self.kernel_wireguard)
         """The configuration of the healthy lab."""
         self.config = self.declared

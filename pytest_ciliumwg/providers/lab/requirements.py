@@ -60,13 +60,25 @@ def require_userspace_wireguard(*, instead: bool = True) -> None:
             "--ciliumwg-wireguard=kernel for wireguard-go"
         )
     require_programs({"wireguard-go": "wireguard-go"}, purpose="the lab, without the kernel's WireGuard,")
+    require_tun("without the kernel's WireGuard the lab needs wireguard-go, which")
+
+
+def require_tun(who: str) -> None:
+    """Insist on the device that programs use for networks of their own.
+
+    Args:
+        who: The start of the error's sentence.
+
+    Raises:
+        ProviderError: it is missing, or not for this user.
+    """
     if os.access(TUN, os.R_OK | os.W_OK):
         return
     if TUN.exists():
         advice = f"let this user open it with `chmod 666 {TUN}`, as usual systems do, or run as root"
     else:
         advice = f"load the module with `modprobe tun`, or in a container add `--device {TUN}`"
-    raise ProviderError(f"without the kernel's WireGuard the lab needs wireguard-go, which cannot open {TUN}: {advice}")
+    raise ProviderError(f"{who} cannot open {TUN}: {advice}")
 
 
 def require_families(families: Iterable[IPFamily]) -> None:

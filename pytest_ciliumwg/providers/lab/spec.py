@@ -48,7 +48,7 @@ class LabSpec:
     mtu: int = 1500
     """The MTU of the native devices."""
     routing_mode: RoutingMode = "native"
-    """`vxlan` for a tunnel; the lab has no other."""
+    """`vxlan` or `geneve` for a tunnel."""
     wireguard: WireGuard | None = None
     """Whose WireGuard; None: the kernel's where it has one, else wireguard-go."""
     node_encryption: bool = False
@@ -70,8 +70,6 @@ class LabSpec:
             raise ProviderError(f"a lab's native devices are eth0, or eth0 and eth1, not {', '.join(self.devices)}")
         if not 1500 <= self.mtu <= 9000:
             raise ProviderError(f"the MTU of a lab's native devices is 1500 to 9000, not {self.mtu}")
-        if self.routing_mode == "geneve":
-            raise ProviderError("the lab's tunnel is vxlan; choose --ciliumwg-routing=vxlan or native")
         if self.routing_mode != "native" and IPFamily.V4 not in self.families:
             raise ProviderError("the lab's tunnel runs over IPv4; choose --ciliumwg-ip-family=v4 or dual")
         if self.node_encryption and self.tunnel:

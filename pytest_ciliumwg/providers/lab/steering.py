@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.expect.expectations import ExpectedRule
 from pytest_ciliumwg.model.cluster import IPFamily, sorted_families
+from pytest_ciliumwg.providers.lab.overlay import overlay_port
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec
-from pytest_ciliumwg.providers.lab.topology import OVERLAY_PORT
 
 NFT_TABLE = "cilium_lab"
 """The nftables table that marks pods' packets: the work of `bpf_lxc` in Cilium."""
@@ -198,7 +198,7 @@ def redirects(
                 family,
                 (
                     f"protocol {tc_protocol(family)} u32 match {tc_match(family)} protocol 17 0xff "
-                    f"match {tc_match(family)} dport {OVERLAY_PORT} 0xffff"
+                    f"match {tc_match(family)} dport {overlay_port(spec)} 0xffff"
                 ),
             )
             for place, family in enumerate(families)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, sorted_families
+from pytest_ciliumwg.providers.lab.overlay import overlay_commands, overlay_device, overlay_mac, overlay_script
 from pytest_ciliumwg.providers.lab.spec import UNDERLAY, LabNode, LabPod, LabSpec
 
 # Written before any device exists, so that devices are born with them: no second of duplicate address detection, no
@@ -23,9 +24,6 @@ for conf in all default; do
     set_to "$2" /proc/sys/net/ipv6/conf/$conf/disable_ipv6
 done
 """
-
-
-OVERLAY, OVERLAY_PORT = "cilium_vxlan", 8472
 
 
 def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> str:
@@ -49,7 +47,7 @@ def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> st
             ip_batch(_links(spec, nodes)),
             ip_batch(_underlay(spec, nodes), netns=UNDERLAY),
             *(ip_batch(_node(spec, nodes, node), netns=node.name) for node in nodes),
-            *(_forwarding(spec, nodes, node) for node in nodes if spec.tunnel),
+            *(overlay_script(spec, nodes, node) for node in nodes if spec.tunnel),
             *(ip_batch(_pod(spec, node, pod, pod_mtu), netns=pod.netns) for node in nodes for pod in node.pods),
             *_settle(spec, nodes),
         ]
@@ -167,7 +165,7 @@ def _node(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
     for pod in node.pods:
         commands += _to_pod(pod)
     if spec.tunnel:
-        commands += _overlay(node, node.device_address(spec.devices[0], IPFamily.V4))
+        commands += overlay_commands(spec, node)
     return commands + _to_peers(spec, nodes, node)
 
 
@@ -202,36 +200,11 @@ def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[st
             if not spec.tunnel:
                 commands.append(f"route replace {peer.pod_cidr(family)} via {gateway}")
                 continue
-            inside = peer.cilium_address(family)
-            commands.append(f"neigh replace {inside} lladdr {_overlay_mac(peer)} dev {OVERLAY} nud permanent")
-            commands.append(f"route replace {inside} dev {OVERLAY}")
-            commands.append(f"route replace {peer.pod_cidr(family)} via {inside} dev {OVERLAY} onlink")
+            inside, overlay = peer.cilium_address(family), overlay_device(spec)
+            commands.append(f"neigh replace {inside} lladdr {overlay_mac(peer)} dev {overlay} nud permanent")
+            commands.append(f"route replace {inside} dev {overlay}")
+            commands.append(f"route replace {peer.pod_cidr(family)} via {inside} dev {overlay} onlink")
     return commands
-
-
-def _overlay(node: LabNode, local: IPAddress | None) -> list[str]:
-    """Cilium's VXLAN device, with a permanent entry for each peer: packets for their pods go into the tunnel."""
-    return [
-        (
-            f"link add {OVERLAY} address {_overlay_mac(node)} type vxlan id 2 local {local} "
-            f"dstport {OVERLAY_PORT} nolearning"
-        ),
-        f"link set {OVERLAY} up",
-    ]
-
-
-def _forwarding(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
-    """Shell text that tells the VXLAN device where each peer is."""
-    entries = [
-        f"fdb add {_overlay_mac(peer)} dev {OVERLAY} dst {peer.device_address(spec.devices[0], IPFamily.V4)}"
-        for peer in nodes
-        if peer.name != node.name
-    ]
-    return "\n".join([f"bridge -n {node.name} -batch - <<'END'", *entries, "END"])
-
-
-def _overlay_mac(node: LabNode) -> str:
-    return f"02:00:00:{node.index:02x}:03:01"
 
 
 def _pod(spec: LabSpec, node: LabNode, pod: LabPod, mtu: int) -> list[str]:
