@@ -37,15 +37,11 @@ class Case:
         return {statement.home for statement in self.state if statement.home}
 
     @property
-    def named(self) -> set[str]:
-        """All nodes that its state names."""
-        return {name for statement in self.state for name in statement.nodes}
-
-    @property
     def nodes(self) -> set[str]:
         """The nodes at which it is to be looked for."""
+        named = {name for statement in self.state for name in statement.nodes}
         senders = {symptom.pair[0] for symptom in self.symptoms}
-        return self.homes or self.named or senders or {name for said in self.consequences for name in said.nodes}
+        return self.homes or named or senders or {name for said in self.consequences for name in said.nodes}
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -64,27 +60,54 @@ class Case:
             return True
         sender, receiver = symptom.pair
         if symptom.kind == "cleartext":
-            return sender in self.homes or (receiver in self.homes and self._of_pairs)
+            of_pairs = any(statement.area in _OF_PAIRS for statement in self.state)
+            return sender in self.homes or (receiver in self.homes and of_pairs)
         return bool({sender, receiver} & self.homes)
 
-    @property
-    def _of_pairs(self) -> bool:
-        return any(statement.area in _OF_PAIRS for statement in self.state)
 
-    def may_cause(self, outcome: str) -> bool:
-        """Whether something of this outcome may follow: from failures without a known cause only doubt does."""
-        if self.state or self.symptoms:
+class _Reach:
+    """What may follow from a case; kept up to date instead of being found anew for each of many statements."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self._known = bool(case.state or case.symptoms)
+        self._nodes = case.nodes | {name for symptom in case.symptoms for name in symptom.pair}
+        self._checks: set[str] = set()
+        self._failed_at: set[frozenset[str]] = set()
+        self._doubtful_homes: set[str | None] = set()
+        self._doubts_measurement = False
+
+    def add(self, statement: Statement) -> None:
+        """Put a statement among the consequences."""
+        self.case.consequences.append(statement)
+        self._checks.add(statement.check)
+        if not self._known:
+            self._nodes |= statement.nodes
+        if statement.outcome == "fail":
+            self._failed_at.add(statement.nodes)
+        else:
+            self._doubtful_homes.add(statement.home)
+            self._doubts_measurement |= statement.area == MEASUREMENT_AREA
+
+    def causes(self, statement: Statement) -> bool:
+        """Whether a statement may follow: from failures without a known cause only doubt does."""
+        if self.case.everything:
             return True
-        return outcome == "inconclusive" and any(said.outcome == "fail" for said in self.consequences)
-
-    def concerns(self, statement: Statement) -> bool:
-        """Whether a statement may follow from it."""
+        possible = self._known or (statement.outcome == "inconclusive" and bool(self._failed_at))
         nodes = statement.nodes
-        return self.everything or not nodes or bool(nodes & (self.nodes | self._talking))
+        return possible and statement.area != MEASUREMENT_AREA and (not nodes or not nodes.isdisjoint(self._nodes))
 
-    @property
-    def _talking(self) -> set[str]:
-        return {name for symptom in self.symptoms for name in symptom.pair}
+    def tells_too(self, statement: Statement) -> bool:
+        """Whether a statement without a known cause is told together with those of this case."""
+        if self._known or not self._checks:
+            return False
+        if statement.check in self._checks:
+            return True
+        if statement.outcome == "fail":
+            return bool(statement.nodes) and statement.nodes in self._failed_at
+        of_measurement = statement.area == MEASUREMENT_AREA and bool(self._doubtful_homes)
+        same_home = statement.home is not None and statement.home in self._doubtful_homes
+        return of_measurement or self._doubts_measurement or same_home
 
 
 def cases(statements: Sequence[Statement], symptoms: Sequence[Symptom], nodes: Sequence[str]) -> list[Case]:
@@ -94,15 +117,24 @@ def cases(statements: Sequence[Statement], symptoms: Sequence[Symptom], nodes: S
         _home_of(symptom, found).symptoms.append(symptom)
     found = _joined(found, nodes)
     found.sort(key=lambda case: case.rank)
-    policies = Case(state=[statement for statement in statements if statement.check == POLICIES])
+    reaches = [_Reach(case) for case in found]
     # Failures first: what could not be measured may follow from them.
     for statement in sorted(statements, key=lambda statement: statement.outcome != "fail"):
-        if policies.state and (statement.check == POLICIES or statement.follows):
-            policies.consequences += [statement] if statement.check != POLICIES else []
-        elif not statement.about_state:
-            _case_for(statement, found).consequences.append(statement)
-    found += [policies] if policies.state else []
-    return sorted(found, key=lambda case: case.rank)
+        if not statement.about_state:
+            _reach_of(statement, reaches).add(statement)
+    return sorted((reach.case for reach in reaches), key=lambda case: case.rank)
+
+
+def _reach_of(statement: Statement, reaches: list[_Reach]) -> _Reach:
+    """The worst case from which a statement may follow, else a case of its own or of others like it."""
+    for reach in reaches:
+        if reach.causes(statement):
+            return reach
+    for reach in reaches:
+        if reach.tells_too(statement):
+            return reach
+    reaches.append(_Reach(Case()))
+    return reaches[-1]
 
 
 def _cases_of_state(statements: Sequence[Statement]) -> Iterator[Case]:
@@ -169,25 +201,3 @@ def _joined(found: list[Case], nodes: Sequence[str]) -> list[Case]:
             first.symptoms += [symptom for case in others for symptom in case.symptoms]
             found = [case for case in found if case not in others]
     return found
-
-
-def _case_for(statement: Statement, found: list[Case]) -> Case:
-    """The worst case from which a statement may follow, else a case of its own or of others like it."""
-    of_measurement = statement.area == MEASUREMENT_AREA
-    for case in found:
-        if case.everything or (not of_measurement and case.may_cause(statement.outcome) and case.concerns(statement)):
-            return case
-    for case in found:
-        alone = not case.state and not case.symptoms
-        if alone and any(_told_together(statement, other) for other in case.consequences):
-            return case
-    found.append(Case())
-    return found[-1]
-
-
-def _told_together(one: Statement, other: Statement) -> bool:
-    if one.check == other.check or (one.outcome == other.outcome == "fail" and one.nodes and one.nodes == other.nodes):
-        return True
-    doubtful = one.outcome == other.outcome == "inconclusive"
-    of_measurement = MEASUREMENT_AREA in (one.area, other.area)
-    return doubtful and (of_measurement or (one.home is not None and one.home == other.home))

@@ -153,7 +153,7 @@ def names(chosen: Iterable[str], nodes: Sequence[str]) -> str:
     """Nodes in words, in their order: all of them, few by name, many by number."""
     wanted = set(chosen)
     inside = [node for node in nodes if node in wanted] + sorted(wanted - set(nodes))
-    if len(inside) > _MANY and wanted >= set(nodes):
+    if len(inside) > _MANY and nodes and wanted >= set(nodes):
         return f"all {len(nodes)} nodes"
     if len(inside) > _MANY:
         return f"{', '.join(inside[:_MANY])} and {len(inside) - _MANY} more nodes"

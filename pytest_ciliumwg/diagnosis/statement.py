@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pytest_ciliumwg.model.place import Place
@@ -12,7 +13,7 @@ STATE_AREAS = ("config", "device", "steering", "peers", "allowed-ips", "state")
 MEASUREMENT_AREA = "capture"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """One place at which a test found its requirement broken, or could not measure it."""
 
@@ -44,7 +45,7 @@ class Statement:
         """Whether it could not be measured because of what another check tells, and says which one."""
         return self.outcome == "inconclusive" and "(see " in self.said
 
-    @property
+    @cached_property
     def nodes(self) -> frozenset[str]:
         """All nodes that it names, by name or by address."""
         return frozenset((*self.place.nodes, *self.owners))
