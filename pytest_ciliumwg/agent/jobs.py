@@ -24,7 +24,7 @@ from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 7
+VERSION = 8
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""

@@ -100,6 +100,7 @@ def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: S
         inside=_inside(reply["inside"], first_control=2 * nodes.index(node)),
         pods=_pods(reply["pods"]),
         errors=(*([blind] if blind else []), *reply["errors"]),
+        kernel=reply["kernel"],
     )
 
 

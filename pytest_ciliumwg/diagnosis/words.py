@@ -58,7 +58,7 @@ _LOOK: Mapping[str, str] = {
     "capture.policies": "cilium-dbg monitor --type drop; kubectl get networkpolicies,ciliumnetworkpolicies -A",
     "capture": "run again when the machine has less to do; docs/limits.md says what a watch needs",
 }
-_LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes pcaps), then `ip route get` and `bpftool net show` there"
+_LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes them), then `ip route get` and `bpftool net show` there"
 _LOOK_AT_LOSS = "cilium-dbg monitor --type drop on both nodes; does the network carry UDP 51871 between them?"
 
 

@@ -215,3 +215,5 @@ class WatchReport:
     """None where the watch failed, or other pods' packets were not to be watched."""
     errors: tuple[str, ...] = ()
     """Why the watch was blind, or never began."""
+    kernel: str = ""
+    """The release of the node's kernel; empty where the watch failed."""

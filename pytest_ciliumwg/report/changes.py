@@ -1,4 +1,4 @@
-"""Report the changes: lines for the terminal, rows for report.json, frames for pcaps."""
+"""Report the changes: lines for the terminal, rows for report.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.diagnosis.leaks import leaks, leaks_by_pair
 from pytest_ciliumwg.model.timeline import Timeline
-from pytest_ciliumwg.model.traffic import EvidenceFrame
 from pytest_ciliumwg.report.record import RunRecord, plain, sighting_fields
 from pytest_ciliumwg.verdict.spans import spans
 from pytest_ciliumwg.verdict.timeline import frames_in_clear, outages
@@ -114,12 +113,3 @@ def _flow(timeline: Timeline, number: int) -> dict[str, Any]:
         "totals": plain(totals) if totals else None,
         "spans": [[span.kind, span.first_at, span.last_at] for span in spans(timeline, number)],
     }
-
-
-def evidence(record: RunRecord) -> dict[tuple[str, str], list[EvidenceFrame]]:
-    """(Node, device) → frames in cleartext that were kept."""
-    found: dict[tuple[str, str], list[EvidenceFrame]] = {}
-    for made in record.changes:
-        for seen in made.watched.timeline.clear if made.watched else ():
-            found.setdefault((seen.node, seen.device), []).extend(seen.evidence)
-    return found

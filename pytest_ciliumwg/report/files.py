@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.report import changes, json_report
-from pytest_ciliumwg.report.pcap import evidence_of, write_evidence
+from pytest_ciliumwg.report import json_report
+from pytest_ciliumwg.report.evidence.files import write_evidence
+from pytest_ciliumwg.report.evidence.kept import evidence
 from pytest_ciliumwg.report.record import RunRecord
 
 Document = Mapping[str, Any]
@@ -34,19 +36,28 @@ def make_ready(directory: Path) -> None:
             pass
     except OSError as error:
         raise CiliumwgError(f"the report cannot be written into {directory}: {error.strerror}") from None
-    for name in WRITERS:
+    for name in (*_captures(directory), *WRITERS):
         with contextlib.suppress(OSError):
             (directory / name).unlink()
 
 
+def _captures(directory: Path) -> list[str]:
+    """The capture files that an earlier run's report names, of those beside it."""
+    try:
+        earlier = json.loads((directory / json_report.NAME).read_text(encoding="utf-8"))
+        return [Path(row["file"]).name for row in earlier["evidence"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def write(record: RunRecord, directory: Path, exit_status: int, tell: Callable[[str], object]) -> None:
     """Write all files, and tell of each that it is written, or in one sentence why not."""
-    evidence: list[Path] = []
+    kept: dict[str, Any] = {"evidence": [], "evidence_missing": "the files could not be written"}
     with _telling("the evidence", directory, tell):
-        evidence = write_evidence([*map(evidence_of, record.judges.values()), changes.evidence(record)], directory)
+        kept = {"evidence": write_evidence(evidence(record), directory), "evidence_missing": ""}
     document: Document = {}
     with _telling("the report", directory, tell):
-        document = json_report.document(record, exit_status) | {"evidence": [path.name for path in evidence]}
+        document = json_report.document(record, exit_status) | kept
     for name, text in WRITERS.items() if document else ():
         with _telling(name, directory, tell):
             (directory / name).write_text(text(document), encoding="utf-8")

@@ -13,6 +13,7 @@ from pytest_ciliumwg import __version__
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.findings import findings
+from pytest_ciliumwg.report.measured import custody, environment, tunnels
 from pytest_ciliumwg.report.record import CheckResult, Pair, RunRecord, plain, sighting_fields
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
@@ -51,6 +52,7 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
             "nodes": record.nodes,
             "left_out": [{"node": name, "why": why.value} for name, why in record.left_out.items()],
         },
+        "environment": environment(record),
         "touched": [{"node": change.node, "lost": change.lost, "new": change.new} for change in record.touched],
         "profiles": record.profiles,
         "reproduce": record.command,
@@ -64,10 +66,11 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
         "pairs": _pairs(record.matrix()),
         "sizes": _pairs(record.sizes()),
         "flows": [
-            _flow(judgement) | {"stage": stage}
+            _flow(judgement) | {"stage": stage, "custody": custody(judge, judgement.flow)}
             for stage, judge in record.judges.items()
             for judgement in judge.judgements
         ],
+        "tunnels": [row | {"stage": stage} for stage, judge in record.judges.items() for row in tunnels(judge)],
         "watches": [row | {"stage": stage} for stage, judge in record.judges.items() for row in _watches(judge)],
         "changes": changes.rows(record),
     }

@@ -220,7 +220,7 @@ def _worst_of_pairs(judgements: Iterable[Judgement]) -> dict[Pair, Verdict]:
 
 
 def sighting_fields(seen: Sighting) -> dict[str, Any]:
-    """A sighting as JSON has it; its frames are in the pcaps."""
+    """A sighting as JSON has it; its frames are in `evidence[]`."""
     row: dict[str, Any] = plain(replace(seen, evidence=()))
     del row["evidence"]
     return row

@@ -31,6 +31,7 @@ BREAKS = {
         "pytest_ciliumwg.agent.capture.layers",
     ),
     "One module knows the Kubernetes client library": ("observe.kubernetes", "kubernetes"),
+    "One module knows scapy": ("report.evidence.files", "scapy"),
     "One module knows pytest-kind": ("providers.kind.tools", "pytest_kind"),
 }
 """Contract → a module, and what it must not import."""

@@ -91,9 +91,11 @@ def test_a_blind_watch_makes_everything_that_it_did_not_see_inconclusive(run_lab
 
 def test_the_leak_is_kept_as_evidence(run_lab: Callable[..., SuiteRun], pytester: pytest.Pytester) -> None:
     run = run_lab("--ciliumwg-fault=leak-udp-pair", "--ciliumwg-nodes=2")
-    assert sorted(run.report["evidence"]) == ["lab-control-plane.eth0.pcap", "lab-worker.eth0.pcap"]
-    frames = rdpcap(str(pytester.path / "report" / "lab-worker.eth0.pcap"))
-    assert frames
+    files = {row["file"]: row["frames"] for row in run.report["evidence"]}
+    assert sorted(files) == ["lab-control-plane.eth0.pcapng", "lab-worker.eth0.pcapng"]
+    assert not run.report["evidence_missing"]
+    frames = rdpcap(str(pytester.path / "report" / "lab-worker.eth0.pcapng"))
+    assert len(frames) == len(files["lab-worker.eth0.pcapng"]) > 0
     assert {frame[IP].src for frame in frames if IP in frame} == {"10.244.1.10"}
     assert all(UDP in frame or frame[IP].frag for frame in frames if IP in frame)
 

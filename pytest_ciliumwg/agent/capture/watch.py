@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import select
 import threading
 import time
@@ -106,6 +107,7 @@ class Watch(Capture):
 
     def _report(self) -> dict[str, Any]:
         return {
+            "kernel": platform.release(),
             "started": self.started,
             "stopped": self._stopped,
             "devices": self._devices(),
