@@ -52,9 +52,13 @@ def _captures(directory: Path) -> list[str]:
 
 def write(record: RunRecord, directory: Path, exit_status: int, tell: Callable[[str], object]) -> None:
     """Write all files, and tell of each that it is written, or in one sentence why not."""
-    kept: dict[str, Any] = {"evidence": [], "evidence_missing": "the files could not be written"}
+    kept: dict[str, Any] = {"evidence": [], "evidence_missing": "they could not be written"}
     with _telling("the evidence", directory, tell):
-        kept = {"evidence": write_evidence(evidence(record), directory), "evidence_missing": ""}
+        try:
+            kept = {"evidence": write_evidence(evidence(record), directory), "evidence_missing": ""}
+        except CiliumwgError as error:
+            kept["evidence_missing"] = str(error)
+            tell(str(error))
     document: Document = {}
     with _telling("the report", directory, tell):
         document = json_report.document(record, exit_status) | kept

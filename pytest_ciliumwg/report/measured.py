@@ -49,18 +49,20 @@ def tunnels(judge: Judge) -> Iterator[dict[str, Any]]:
 def environment(record: RunRecord) -> dict[str, Any]:
     """What the run ran on: the nodes as they were when the last watch began, and the machine that ran pytest."""
     states: dict[str, NodeState] = {}
+    kernels: dict[str, str] = {}
     for judge in record.judges.values():
         states.update(judge.measurement.before)
-    return {
-        "python": platform.python_version(),
-        "nodes": [_node(states[name]) for name in record.nodes if name in states],
-    }
+        kernels.update({watch.node: watch.kernel for watch in judge.measurement.watches.values() if watch.kernel})
+    seen = [name for name in record.nodes if name in states]
+    nodes = [_node(states[name], kernels.get(name, "")) for name in seen]
+    return {"python": platform.python_version(), "nodes": nodes}
 
 
-def _node(state: NodeState) -> dict[str, Any]:
+def _node(state: NodeState, kernel: str) -> dict[str, Any]:
     wireguard = state.wireguard
     return {
         "node": state.node,
+        "kernel": kernel,
         "native_devices": [{"name": link.name, "mtu": link.mtu} for link in state.native_devices],
         "tunnel": {"name": state.link.name, "kind": state.link.kind, "mtu": state.link.mtu} if state.link else None,
         "listen_port": wireguard.listen_port if wireguard else None,

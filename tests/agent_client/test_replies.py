@@ -70,6 +70,7 @@ def reply(*rows: dict[str, Any]) -> dict[str, Any]:
     return {
         "started": 1.0,
         "stopped": 2.0,
+        "kernel": "6.1.0",
         "devices": {"eth0": device},
         "seen": list(rows),
         "errors": ["it was cut off"],

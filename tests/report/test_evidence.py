@@ -22,11 +22,12 @@ from scapy.packet import Packet, Raw
 from pytest_ciliumwg.agent.canary import Canaries, fill
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.model.traffic import EvidenceFrame, Sighting
-from pytest_ciliumwg.report import json_report
+from pytest_ciliumwg.report import files as report_files
 from pytest_ciliumwg.report.evidence import dissect, files
 from pytest_ciliumwg.report.evidence.kept import evidence
 from pytest_ciliumwg.report.record import RunRecord
 from pytest_ciliumwg.verdict.judge import Judge
+from tests.report.schema import problems
 from tests.verdict.test_judge import FLOW, NODES, sound, watched
 from tests.watch.made import clear
 
@@ -56,7 +57,9 @@ def record(*sightings: Sighting, promised: bool = True) -> RunRecord:
 
 
 def report(made: RunRecord, directory: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(json_report.write(made, directory, 1).read_text())
+    report_files.write(made, directory, 1, lambda _: None)
+    read: dict[str, Any] = json.loads((directory / "report.json").read_text())
+    assert not problems(read)
     return read
 
 
@@ -225,3 +228,10 @@ def _lines(program: str, *arguments: str | Path) -> list[str]:
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [line for line in done.stdout.splitlines() if not line.startswith("\t")]
+
+
+def test_capture_files_of_an_earlier_run_are_removed_and_no_others(tmp_path: Path) -> None:
+    report(leaking(), tmp_path)
+    (tmp_path / "mine.pcapng").touch()
+    report_files.make_ready(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.pcapng"]
