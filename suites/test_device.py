@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.mtus import MtuBases, WhatItDoes
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
-from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
+from pytest_ciliumwg.model.node_state import Link
 from pytest_ciliumwg.model.place import Place
 
 
@@ -26,7 +29,9 @@ def test_present(observed: Observed, verify: Verify, expected: Expectations) -> 
 
 
 @pytest.mark.ciliumwg_check("device.kind", source=source("userspace_fallback"))
-def test_kind(observed: Observed, verify: Verify, expected: Expectations) -> None:
+def test_kind(
+    observed: Observed, node_configs: Mapping[str, CiliumConfig], verify: Verify, expected: Expectations
+) -> None:
     """The device is the kernel's WireGuard, or a tun where the userspace fallback is declared."""
     for state, link in observed.links():
         verify(
@@ -34,8 +39,20 @@ def test_kind(observed: Observed, verify: Verify, expected: Expectations) -> Non
             where=Place.of_node(state.node),
             expected=f"kind {' or '.join(sorted(expected.device_kinds))}",
             seen=link.kind or "no kind",
-            meaning="A tun dies with the agent, and traffic falls through to the main routing table while it is gone.",
+            meaning=_whose(link, node_configs.get(state.node, expected.config)),
         )
+
+
+def _whose(link: Link, config: CiliumConfig) -> str:
+    """What it means that the device is of another kind: a tun lives as long as the process that made it."""
+    if link.kind != "tun":
+        return "It is no WireGuard device: whatever goes into it, Cilium does not encrypt."
+    if config.userspace_fallback:
+        return "A tun dies with the agent, and traffic falls through to the main routing table while it is gone."
+    return (
+        "Cilium has no userspace fallback here, so the tun belongs to a process that is not Cilium's: it outlives the "
+        "agent, and while that process is gone nothing is encrypted."
+    )
 
 
 @pytest.mark.ciliumwg_check("device.up", source="pkg/wireguard/agent/agent.go: the agent sets the device up")
@@ -108,7 +125,7 @@ def test_fwmark(observed: Observed, verify: Verify, expected: Expectations) -> N
         if expected.fwmarks is None:
             verify.unsupported(place, f"Cilium {expected.config.version} does not set the mark")
         elif device.fwmark is None:
-            verify.unsupported(place, "the mark can be read with `wg` only, which this node's agent does not have")
+            verify.unsupported(place, state.unread.get("fwmark", "the mark was not told"))
         else:
             marks = " or ".join(hex(mark) for mark in sorted(expected.fwmarks))
             verify(

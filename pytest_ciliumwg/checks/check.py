@@ -11,7 +11,10 @@ import pytest
 
 Subject = Literal["cluster", "measurement"]
 _OF_ONE_LOOK = frozenset(
-    {"observed", "nodes", "pods", "pods_ever", "expected", "family", "verify", "mtu_bases", "what_it_does", "mesh"}
+    (
+        *("observed", "nodes", "pods", "pods_ever", "expected", "family", "verify"),
+        *("node_configs", "mtu_bases", "what_it_does", "mesh"),
+    )
 )
 """The fixtures that are to be had before anything is made in a cluster."""
 MARKER = "ciliumwg_check"

@@ -17,6 +17,7 @@ from pytest_ciliumwg.model.watch import DeviceReport, WireGuardMessages
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 from pytest_ciliumwg.verdict.other_pods import ClearPods, told
+from pytest_ciliumwg.watch.followers import PATIENCE
 
 ANOTHER_WAY = "WireGuard did not encrypt it, and whoever can read that way can read it."
 TOO_LARGE = "Packets of this size do not get through the tunnel; large transfers between pods will hang."
@@ -127,11 +128,11 @@ def note_quoted(verify: Verify, quoted: Iterable[Sighting]) -> None:
 
 
 def note_late(verify: Verify, timeline: Timeline) -> None:
-    """Tell of answers that came late: nothing was lost, and our own processes may be why."""
+    """Tell of answers that came late: they are not lost, and our own processes may be why."""
     for flow, totals in sorted(timeline.totals.items()):
         if totals.late:
-            what = f"{totals.late} of {totals.answered} answers came late, none of them is lost: a busy machine holds"
-            verify.note(Place.of_flow(timeline.flows[flow]), f"{what} processes of ours up")
+            what = f"{totals.late} of {totals.answered} answers came after more than {PATIENCE:g} s: late, and not lost"
+            verify.note(Place.of_flow(timeline.flows[flow]), f"{what} (TCP sends again; a busy machine is slow)")
 
 
 def note_foreign(

@@ -63,6 +63,15 @@ def wireguard_from_show(text: str) -> tuple[WireGuardDevice, tuple[Peer, ...]]:
     )
 
 
+def fwmark_from_wg(text: str) -> int:
+    """Read `wg show cilium_wg0 fwmark`; 0 is none.
+
+    Raises:
+        ObservationError: the output is not that, or cut off.
+    """
+    return _mark(text.strip(), f"`wg show {DEVICE} fwmark`")
+
+
 def wireguard_from_dump(text: str) -> tuple[WireGuardDevice, tuple[Peer, ...]]:
     """Read `wg show all dump` where nothing else is at hand; the private key in it is neither kept nor quoted.
 

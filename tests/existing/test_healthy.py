@@ -269,3 +269,20 @@ def test_a_stranger_stays_a_stranger(suite: Suite, said: Callable[[], str], why:
     assert done.ret == 1
     assert f"expected peers with published keys only; seen: the peer {ELSEWHERE}" in said()
     assert "peers of other clusters" not in said()
+
+
+def test_the_mark_of_the_device_is_looked_at(suite: Suite, said: Callable[[], str]) -> None:
+    def other_mark(lab: Lab) -> None:
+        lab.run_in(lab.layout[1], "wg set cilium_wg0 fwmark 0x1")
+
+    done = suite("1.18.3", configured(), other_mark, "-k", "fwmark")
+    assert done.ret == 1
+    assert "lab-worker: expected 0xe00; seen: 0x1" in said()
+
+
+def test_a_tun_of_a_process_that_is_not_ciliums(suite: Suite, said: Callable[[], str]) -> None:
+    off = configured(enable_wireguard_userspace_fallback="false")
+    done = suite("1.18.3", off, lambda _: None, "-k", "test_kind", wireguard="userspace")
+    assert done.ret == 1
+    assert "it outlives the agent" in said()
+    assert "dies with the agent" not in said()

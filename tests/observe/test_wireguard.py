@@ -6,7 +6,7 @@ import pytest
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.node_state import DUMMY_KEY, Endpoint
-from pytest_ciliumwg.observe.wireguard import WG_SHOW_SCRIPT, wireguard_from_dump, wireguard_from_show
+from pytest_ciliumwg.observe.wireguard import WG_SHOW_SCRIPT, fwmark_from_wg, wireguard_from_dump, wireguard_from_show
 
 from . import recordings
 
@@ -123,3 +123,14 @@ def test_no_message_about_a_dump_quotes_it(line: str) -> None:
     with pytest.raises(ObservationError, match="cut off") as caught:
         wireguard_from_dump(line)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "mark"), [("0xe00\n", 0xE00), ("off\n", 0)])
+def test_the_mark_alone(text: str, mark: int) -> None:
+    assert fwmark_from_wg(text) == mark
+
+
+@pytest.mark.parametrize("text", ["", "0xe00 0x1", "Unable to access interface: No such device"])
+def test_a_mark_that_is_not_understood(text: str) -> None:
+    with pytest.raises(ObservationError, match="fwmark"):
+        fwmark_from_wg(text)

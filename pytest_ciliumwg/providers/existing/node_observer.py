@@ -15,7 +15,7 @@ from pytest_ciliumwg.observe.debuginfo import selected_from_debuginfo
 from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, NodeParts, require
 from pytest_ciliumwg.observe.sections import Reader
 from pytest_ciliumwg.observe.tc import redirects_from_bpftool, redirects_from_tc
-from pytest_ciliumwg.observe.wireguard import DEVICE
+from pytest_ciliumwg.observe.wireguard import DEVICE, fwmark_from_wg
 from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL
 from pytest_ciliumwg.providers.existing.native_devices import native_devices
 
@@ -44,7 +44,12 @@ filters() {
 }
 """
 _NODES = "show nodes agent node list -o json"
-_SHOWN = ("show bpftool bpftool -j net show", "show tc filters", "show debuginfo agent debuginfo --output json")
+_SHOWN = (
+    "show bpftool bpftool -j net show",
+    "show tc filters",
+    "show debuginfo agent debuginfo --output json",
+    f"show fwmark wg show {DEVICE} fwmark",
+)
 
 
 def observation_script(families: Iterable[IPFamily], *, in_mesh: bool = False) -> str:
@@ -75,9 +80,18 @@ def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable
         wireguard=_wireguard, redirects=_redirects, native_devices=devices, selected=_selected, known_nodes=_known_nodes
     )
     state = node_observer.state_from(text, node.name, DEVICE, families, parts)
-    if state.wireguard is None or state.wireguard.fwmark is None:
-        return replace(state, unread={**state.unread, "fwmark": state.unread.get("wireguard", _NO_FWMARK)})
-    return state
+    return _with_fwmark(state, Reader(text))
+
+
+def _with_fwmark(state: NodeState, reader: Reader) -> NodeState:
+    """The mark of the device, which `debuginfo` does not tell: where the agent's image has `wg`, that does."""
+    if state.wireguard is None:
+        return replace(state, unread={**state.unread, "fwmark": state.unread.get("wireguard", "there is no device")})
+    try:
+        mark = fwmark_from_wg(reader.section("fwmark").good())
+    except ObservationError as error:
+        return replace(state, unread={**state.unread, "fwmark": f"{_NO_FWMARK}; {error}"})
+    return replace(state, wireguard=replace(state.wireguard, fwmark=mark))
 
 
 def unseen(node: str, why: str) -> NodeState:
