@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from pytest_ciliumwg.checks.check import Check
-from pytest_ciliumwg.docs.__main__ import collect
 from pytest_ciliumwg.docs.faults_page import caught_by
 from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.providers.lab import LabSpec
 from pytest_ciliumwg.selftest.runs import plan
 from pytest_ciliumwg.selftest.verdict import judge
+from pytest_ciliumwg.session.collected import collect
 
 
 def judged_again(directory: Path, check: str) -> dict[str, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +13,7 @@ from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.docs import deploy
 from pytest_ciliumwg.docs.faults_page import faults_page
 from pytest_ciliumwg.options import GROUPS, PROVIDERS, Option
-from pytest_ciliumwg.suite_path import suites_directory
+from pytest_ciliumwg.session.collected import collect
 
 HEADER = """# Checks
 
@@ -29,33 +27,6 @@ This page is made from the options by `make docs`. Each is also an ini setting w
 lower case (`ciliumwg_nodes = 5`). The command line wins over the environment, the environment over the ini file. What
 can be repeated has one value on each line there. An option that does not go with the chosen provider is an error.
 """
-
-
-class _Collector:
-    """Takes the collected items instead of running them."""
-
-    def __init__(self) -> None:
-        self.items: list[pytest.Item] = []
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Keep what was collected."""
-        self.items = list(session.items)
-
-
-def collect() -> list[pytest.Item]:
-    """The tests of the whole suite."""
-    collector = _Collector()
-    arguments = [
-        "--ciliumwg",
-        "--ciliumwg-provider=lab",  # which has no stage but one, so each check comes once
-        "--ciliumwg-profile=core,extended,disruptive",
-        "--collect-only",
-        "-p",
-        "no:cacheprovider",
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        pytest.main([*arguments, str(suites_directory())], plugins=[collector])
-    return collector.items
 
 
 def checks_page(items: list[pytest.Item]) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pytest_ciliumwg.checks.check import Check
-from pytest_ciliumwg.docs.__main__ import collect
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.faults.catalogue import Doubt
 from pytest_ciliumwg.providers.lab import LabSpec
 from pytest_ciliumwg.selftest.runs import HEALTHY, plan
+from pytest_ciliumwg.session.collected import collect
 
 SPECS = [LabSpec(cilium_version=version) for version in ("1.13", DEFAULT_VERSION)]
 
