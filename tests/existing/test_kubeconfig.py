@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import pytest
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.providers.existing import Declared, ExistingSpec, connect_existing
+from pytest_ciliumwg.providers.existing import Declared, ExistingSpec, RetryPolicy, connect_existing
+from pytest_ciliumwg.providers.kubernetes import kube
+from tests.apidouble.double import TOKEN
 from tests.existing.conftest import HASTY, Connect, MakeDouble
 
 
@@ -72,6 +76,62 @@ def test_missing_file_and_context(recorded: MakeDouble, tmp_path: Path) -> None:
         r"does not accept the credentials of context stranger of .* \(401\)",
         refusal(kubeconfig=path, context="stranger"),
     )
+
+
+def plugin(path: Path, command: str, server: str = "http://127.0.0.1:1") -> Path:
+    """A kubeconfig whose user gets credentials from a program."""
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never"}}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "cloud",
+        "clusters": [{"name": "cloud", "cluster": {"server": server}}],
+        "contexts": [{"name": "cloud", "context": {"cluster": "cloud", "user": "me"}}],
+        "users": [{"name": "me", "user": user}],
+    }
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
+
+
+def test_a_credential_plugin_that_is_missing(tmp_path: Path) -> None:
+    path = plugin(tmp_path / "kubeconfig", "gke-gcloud-auth-plugin-of-nobody")
+    assert refusal(kubeconfig=path) == (
+        f"the context cloud of the kubeconfig {path} gets its credentials from a plugin that is not here: install "
+        "gke-gcloud-auth-plugin-of-nobody, or put it on PATH, or choose another context"
+    )
+
+
+@pytest.mark.parametrize("script", ["echo 'token expired, run: login' >&2; exit 1", "echo '{}'", "echo nonsense"])
+def test_a_credential_plugin_that_gives_nothing(tmp_path: Path, script: str) -> None:
+    program = tmp_path / "plugin"
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+    text = refusal(kubeconfig=plugin(tmp_path / "kubeconfig", str(program)))
+    assert re.search(r"credentials from a plugin that gave none \(.+\): run it by hand, log in again", text), text
+
+
+def test_a_credential_plugin_that_works(recorded: MakeDouble, tmp_path: Path) -> None:
+    program = tmp_path / "plugin"
+    credential = {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": TOKEN}}
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(credential)}\nEND\n", encoding="utf-8")
+    program.chmod(0o755)
+    path = plugin(tmp_path / "kubeconfig", str(program), recorded().url)
+    connect_existing(ExistingSpec(kubeconfig=path, retry_policy=HASTY, timeout=3.0), lambda _: None).close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_that_accepts_and_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    assert kube.FIRST_ANSWER < 30
+    monkeypatch.setattr(kube, "FIRST_ANSWER", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        path = plugin(tmp_path / "kubeconfig", "true", f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["users"] = [{"name": "me", "user": {"token": "t"}}]
+        path.write_text(json.dumps(config), encoding="utf-8")
+        began = time.monotonic()
+        text = refusal(kubeconfig=path, retry_policy=RetryPolicy())
+    assert "did not answer in time; check that it runs and can be reached from here" in text
+    assert time.monotonic() - began < 3
 
 
 SERVERS = {

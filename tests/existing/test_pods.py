@@ -197,6 +197,19 @@ def test_pods_of_another_cni(recorded: MakeDouble, tmp_path: Path, monkeypatch: 
     assert double.ours() == []
 
 
+def test_no_ciliumendpoints_at_all_is_no_other_cni(
+    recorded: MakeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = recorded()
+    monkeypatch.setattr(double.backend, "endpoint", lambda pod, addresses: None)
+    for endpoint in double.store.select("ciliumendpoints"):
+        double.store.remove("ciliumendpoints", endpoint["metadata"]["namespace"], endpoint["metadata"]["name"])
+    text = Outcome(double, tmp_path, timeout=0.5).sentence()
+    assert text.startswith("there are no CiliumEndpoint objects at all")
+    assert "CNI" not in text
+    assert double.ours() == []
+
+
 def test_leftovers(recorded: MakeDouble, connect: Connect, tmp_path: Path) -> None:
     double = recorded()
     lines: list[str] = []

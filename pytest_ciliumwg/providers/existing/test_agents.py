@@ -135,11 +135,19 @@ class TestAgents:
         self.settle()
 
     def _await_endpoints(self, pods: Sequence[Pod], deadline: float) -> None:
+        known: set[IPAddress] = set()
+
         def foreign() -> str:
+            nonlocal known
             known = {ip for pod in self._cilium.pods(self._cilium.nodes()) for ip in pod.addresses}
             return next((f"{pod.key} on node {pod.node}" for pod in pods if not known & set(pod.addresses)), "")
 
         if pod := wait_for(foreign, seconds=deadline - time.monotonic(), poll=self._spec.retry_policy.poll):
+            if not known:
+                raise ProviderError(
+                    "there are no CiliumEndpoint objects at all, so nothing tells which pods are Cilium's: its agents "
+                    "make none; see their logs, and `kubectl get crd ciliumendpoints.cilium.io`"
+                )
             raise ProviderError(
                 f"no CiliumEndpoint has the address of test pod {pod}: "
                 "another CNI gives addresses there, so its traffic is not Cilium's to encrypt"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.providers.kubernetes import credential_plugin
 from pytest_ciliumwg.providers.kubernetes.errors import ApiServer
 from pytest_ciliumwg.providers.kubernetes.objects import JSON, Object, Objects
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy, retried
@@ -25,6 +26,8 @@ from pytest_ciliumwg.providers.kubernetes.websocket import WebSocketTarget, tls_
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
 
+FIRST_ANSWER = 24.0
+"""Seconds until an API server that has never answered is called silent: two tries."""
 _CONNECTIONS = 40
 """At least as many as there are threads that ask at once."""
 
@@ -42,6 +45,8 @@ class Kube(Objects):
         self._client: ApiClient = ApiClient(configuration)
         self._credentials = threading.Lock()
         self._one_at_a_time = threading.Lock()
+        self._answered = threading.Event()
+        """Set once the API server has answered anything."""
         self.api_server = api_server
         self.retry_policy = retry_policy
 
@@ -68,7 +73,8 @@ class Kube(Objects):
             KubeError: it failed for good.
         """
         headers = {"Accept": accept, "Content-Type": content}
-        return retried(self.retry_policy, lambda: self._once(doing, method, where, query, body, headers))
+        until = None if self._answered.is_set() else FIRST_ANSWER
+        return retried(self.retry_policy, lambda: self._once(doing, method, where, query, body, headers), until=until)
 
     def _once(
         self,
@@ -86,8 +92,12 @@ class Kube(Objects):
                     method, where, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
                 )
             url, merged = request[1], request[2]
+            seconds = self.retry_policy.request
+            if not self._answered.is_set():
+                seconds = min(seconds, FIRST_ANSWER / 2)
             with self._quiet():
-                answer = self._client.call_api(method, url, merged, body, _request_timeout=self.retry_policy.request)
+                answer = self._client.call_api(method, url, merged, body, _request_timeout=seconds)
+                self._answered.set()
                 content = answer.read()  # type: ignore[no-untyped-call]
         except Exception as error:  # urllib3, ssl and credential plugins each have their own
             raise self.api_server.silent(doing, error) from None
@@ -200,12 +210,15 @@ def _load_kubeconfig(kubeconfig: Path | None, wanted: str | None, configuration:
     if name not in names:
         raise ProviderError(f"the kubeconfig {shown} has no context {name!r}, only {', '.join(names) or 'none at all'}")
     try:
-        # Ours to read, not to change: no renewed token is written back.
-        load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=shown, context=name, client_configuration=configuration, persist_config=False
-        )
+        with credential_plugin.listening() as said:
+            # Ours to read, not to change: no renewed token is written back.
+            load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=shown, context=name, client_configuration=configuration, persist_config=False
+            )
     except Exception as error:  # as above, and credential plugins that cannot be run
         raise ProviderError(f"the context {name} of the kubeconfig {shown} cannot be used: {_flat(error)}") from None
+    if said and not configuration.api_key and not configuration.cert_file:
+        raise ProviderError(credential_plugin.refusal(str(name), shown, said[0]))
     return f"context {name} of {shown}"
 
 
