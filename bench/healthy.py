@@ -108,6 +108,8 @@ def main() -> int:
         outcomes[outcome] += 1
         if why:
             print(f"{kind}: {outcome}: {why}", flush=True)
+        if number % 20 == 19:
+            print(f"{number + 1} of {runs} after {time.monotonic() - began:.0f} s: {dict(outcomes)}", flush=True)
     print(f"{runs} healthy runs in {time.monotonic() - began:.0f} s: {dict(outcomes)}")
     inconclusive = outcomes["inconclusive"]
     return 0 if outcomes["conformant"] + inconclusive == runs and inconclusive < runs / 100 else 1
