@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from pytest_ciliumwg.checks.helpers import Observed, peer_names
+from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.cluster import Node
@@ -15,6 +16,7 @@ from pytest_ciliumwg.model.node_state import DUMMY_KEY, NodeState
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.weak_keys import KNOWN_PRIVATE_KEYS
 from pytest_ciliumwg.verdict.judge import Judge
+from pytest_ciliumwg.verdict.roaming import has_roamed
 
 KEYS = source("key_annotations")
 AGENT = "pkg/wireguard/agent/agent.go: UpdatePeer"
@@ -193,9 +195,9 @@ def test_endpoints_are_unique(observed: Observed, nodes: Sequence[Node], verify:
 
 @pytest.mark.ciliumwg_check("peers.endpoint", source=source("listen_port"))
 def test_endpoint_is_the_nodes_address(
-    observed: Observed, nodes: Sequence[Node], verify: Verify, expected: Expectations
+    observed: Observed, readings: Readings, nodes: Sequence[Node], verify: Verify, expected: Expectations
 ) -> None:
-    """A peer's endpoint is an address of its node, at port 51871."""
+    """A peer's endpoint is an address of its node, at port 51871, or that from which its packets come (NAT)."""
     by_key = {node.public_key: node for node in nodes if node.public_key}
     for state, _ in observed.devices():
         for peer in state.real_peers():
@@ -207,6 +209,11 @@ def test_endpoint_is_the_nodes_address(
                 and peer.endpoint.address in (*node.addresses, *node.external_addresses)
                 and peer.endpoint.port == expected.listen_port
             )
+            later = readings.last.states.get(state.node) if readings.last else None
+            if not right and has_roamed(state, peer, nodes, later):
+                place = Place.of_peer(state.node, node.name).concerning(addresses=node.addresses)
+                verify.note(place, f"reached at {peer.endpoint}, whence its packets come: behind NAT, or roaming")
+                right = True
             verify(
                 right,
                 where=Place.of_peer(state.node, node.name).concerning(

@@ -13,7 +13,7 @@ Subject = Literal["cluster", "measurement"]
 _OF_ONE_LOOK = frozenset(
     (
         *("observed", "nodes", "pods", "pods_ever", "expected", "family", "verify"),
-        *("node_configs", "mtu_bases", "what_it_does", "mesh"),
+        *("node_configs", "mtu_bases", "what_it_does", "mesh", "readings"),
     )
 )
 """The fixtures that are to be had before anything is made in a cluster."""

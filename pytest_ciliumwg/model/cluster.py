@@ -49,6 +49,8 @@ class Node:
     """CiliumInternalIP, health endpoint and ingress addresses: allowed IPs that belong to no pod."""
     external_addresses: tuple[IPAddress, ...] = ()
     """The node's ExternalIPs, which some clouds also put into the allowed IPs."""
+    roamed_to: tuple[IPAddress, ...] = ()
+    """Where WireGuard reaches it though it publishes none of these addresses: behind NAT, or roaming."""
     encryption_key: int | None = None
     """`spec.encryption.key`: 255 with WireGuard from 1.14, 0 where node encryption is opted out."""
 
@@ -64,7 +66,7 @@ class Node:
     @property
     def tunnel_addresses(self) -> frozenset[IPAddress]:
         """The addresses at which the node's tunnel may end."""
-        return frozenset((*self.addresses, *self.external_addresses))
+        return frozenset((*self.addresses, *self.external_addresses, *self.roamed_to))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
 from pytest_ciliumwg.model.watch import PHASES, DeviceReport, MessageKind, WatchReport, WireGuardMessages
 from pytest_ciliumwg.verdict.custody import Custody
+from pytest_ciliumwg.verdict.roaming import followed
 
 LEAST_OVERHEAD = 60
 """Bytes that a packet has at least in front of its canary and around it: IP and UDP or ICMP headers, and WireGuard's
@@ -35,6 +36,7 @@ class Judge:
 
     def __init__(self, measurement: Measurement, nodes: Sequence[Node]) -> None:
         self.measurement = measurement
+        nodes = followed(nodes, measurement.before, measurement.after)
         self.custody = Custody(measurement)
         self._nodes = {node.name: node for node in nodes}
         self.homes: Mapping[IPAddress, str] = {ip: node.name for node in nodes for ip in node.tunnel_addresses}

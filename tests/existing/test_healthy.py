@@ -286,3 +286,33 @@ def test_a_tun_of_a_process_that_is_not_ciliums(suite: Suite, said: Callable[[],
     assert done.ret == 1
     assert "it outlives the agent" in said()
     assert "dies with the agent" not in said()
+
+
+OUTSIDE = "198.51.100.9"
+
+
+def behind_nat(lab: Lab) -> None:
+    """What the first node, which opens the sessions, sends comes from another address, as behind a router."""
+    inner = lab.layout[0]
+    chain = "add chain ip router out { type nat hook postrouting priority srcnat; }"
+    nat = f"add table ip router; {chain}; add rule ip router out udp sport 51871 snat to {OUTSIDE}"
+    lab.run_in(inner, f"ip addr add {OUTSIDE}/32 dev eth0; nft '{nat}'")
+    for node in lab.layout[1:]:
+        lab.run_in(node, f"ip route add {OUTSIDE}/32 dev eth0")
+
+
+def test_a_node_behind_nat(suite: Suite, said: Callable[[], str]) -> None:
+    done = suite("1.18.3", prepare=behind_nat)
+    assert done.ret == 0, done.stdout.str()
+    assert f"reached at {OUTSIDE}:51871, whence its packets come: behind NAT, or roaming" in said()
+
+
+def test_an_endpoint_from_which_nothing_comes(suite: Suite, said: Callable[[], str]) -> None:
+    def wrong(lab: Lab) -> None:
+        keys = lab.keys
+        lab.run_in(lab.layout[0], f"wg set cilium_wg0 peer {keys['lab-worker']} endpoint {OUTSIDE}:51871")
+
+    done = suite("1.18.3", configured(), wrong, "-k", "endpoint_is")
+    assert done.ret == 1
+    assert f"seen: {OUTSIDE}:51871" in said()
+    assert "behind NAT" not in said()

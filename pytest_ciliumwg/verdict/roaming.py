@@ -1,0 +1,54 @@
+"""Where WireGuard reaches peers that are not at their published addresses: behind NAT, or roaming.
+
+WireGuard takes as a peer's endpoint the address from which the last packet came that only this peer can have made. So
+an endpoint elsewhere is right where such packets keep coming from it, and wrong where none do. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pytest_ciliumwg.model.cluster import IPAddress, Node
+from pytest_ciliumwg.model.node_state import NodeState, Peer
+
+REJECT_AFTER = 180.0
+"""Seconds after which WireGuard accepts nothing of a session any more (REJECT_AFTER_TIME)."""
+
+
+def has_roamed(state: NodeState, peer: Peer, nodes: Iterable[Node], later: NodeState | None) -> bool:
+    """Whether the peer's own packets come from its endpoint, which no node of the cluster publishes.
+
+    Args:
+        state: The node that has the peer.
+        peer: The peer.
+        nodes: All nodes.
+        later: The same node after the flows; None where it was looked at once.
+    """
+    if peer.endpoint is None or peer.latest_handshake is None or not peer.rx_bytes:
+        return False
+    if any(peer.endpoint.address in (*node.tunnel_addresses, *node.cilium_addresses) for node in nodes):
+        return False
+    if state.observed_at - peer.latest_handshake > REJECT_AFTER:
+        return False
+    if later is None or later is state:
+        return True
+    return any(
+        other.public_key == peer.public_key and other.endpoint == peer.endpoint and other.rx_bytes > peer.rx_bytes
+        for other in later.peers
+    )
+
+
+def followed(nodes: Sequence[Node], before: Mapping[str, NodeState], after: Mapping[str, NodeState]) -> list[Node]:
+    """The nodes with the addresses at which WireGuard reaches them besides, where only one of them is there."""
+    names = {node.public_key: node.name for node in nodes if node.public_key}
+    found: dict[IPAddress, set[str]] = {}
+    for name, state in after.items():
+        for peer in state.peers:
+            owner = names.get(peer.public_key)
+            was = next((old for old in before[name].peers if old.public_key == peer.public_key), None)
+            came = was is not None and peer.rx_bytes > was.rx_bytes
+            if owner and came and peer.endpoint and has_roamed(state, peer, nodes, None):
+                found.setdefault(peer.endpoint.address, set()).add(owner)
+    more = {owner: [ip for ip, owners in found.items() if owners == {owner}] for owner in names.values()}
+    return [replace(node, roamed_to=tuple(more.get(node.name, ()))) for node in nodes]
