@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pytest_ciliumwg.faults.catalogue import fault
+from pytest_ciliumwg.faults.catalogue import Doubt, fault
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 
 _TABLE = "denied"
-_CONSEQUENCES = ("?wire.*", "?size.*", "?handshake.*", "?paths.*")
+_CONSEQUENCES = (Doubt("wire.*"), Doubt("size.*"), Doubt("handshake.*"), Doubt("paths.*"))
 
 
 def _deny(lab: Lab, node: LabNode, hook: str, match: str) -> None:
