@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_ciliumwg.errors import CiliumwgError
-from pytest_ciliumwg.report import json_report
+from pytest_ciliumwg.report import conformance_yaml, github, json_report, metrics
 from pytest_ciliumwg.report.evidence.files import write_evidence
 from pytest_ciliumwg.report.evidence.kept import evidence
 from pytest_ciliumwg.report.record import RunRecord
@@ -18,6 +19,8 @@ from pytest_ciliumwg.report.record import RunRecord
 Document = Mapping[str, Any]
 WRITERS: Mapping[str, Callable[[Document], str]] = {
     json_report.NAME: json_report.text,
+    conformance_yaml.NAME: conformance_yaml.text,
+    metrics.NAME: metrics.text,
 }
 """Name of a file → what makes its text, from the fields of report.json alone."""
 
@@ -66,6 +69,24 @@ def write(record: RunRecord, directory: Path, exit_status: int, tell: Callable[[
         with _telling(name, directory, tell):
             (directory / name).write_text(text(document), encoding="utf-8")
             tell(f"wrote {directory / name}")
+
+
+def tell_github(
+    record: RunRecord,
+    exit_status: int,
+    environ: Mapping[str, str],
+    command: Callable[[str], object],
+    tell: Callable[[str], object],
+) -> None:
+    """In GitHub Actions: annotations, which are commands on lines of their own, and the summary of the step."""
+    if not github.is_there(environ):
+        return
+    place = Path(environ.get(github.SUMMARY) or os.devnull)
+    with _telling("the step's summary", place, tell):
+        document = json_report.document(record, exit_status)
+        for line in github.commands(document):
+            command(line)
+        github.append_summary(document, place)
 
 
 @contextlib.contextmanager

@@ -240,7 +240,9 @@ def _kill(child: subprocess.Popen[str]) -> None:
 
 def _environment(cache: Path | None) -> dict[str, str]:
     """This process's environment without what would change the runs, and with this package on PYTHONPATH."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CILIUMWG", "PYTEST_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CILIUMWG", "PYTEST_", "GITHUB_"))
+    }
     home = str(Path(__file__).parents[2])
     path = os.pathsep.join([home, *filter(None, [kept.get("PYTHONPATH")])])
     if cache is not None:

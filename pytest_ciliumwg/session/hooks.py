@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.options.repeat import command
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.report import files, terminal
+from pytest_ciliumwg.report import files, junit, terminal
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import CheckResult, Identity, RunRecord, identity
 from pytest_ciliumwg.session.plan import print_plan
@@ -23,7 +24,6 @@ from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
 from pytest_ciliumwg.session.whole_suite import tests_of_the_suite, waived, why
 
 VERIFY = pytest.StashKey[Verify]()
-_CHECK, _OUTCOME = "ciliumwg_check", "ciliumwg_outcome"
 
 
 class Conformance:
@@ -153,38 +153,38 @@ class Conformance:
         if why_not := waived(item, call, report):
             outcome = "skip"
         if report.when == "call" or outcome != "pass":
-            report.user_properties += [(_CHECK, check.id), (_OUTCOME, outcome)]
             verified = item.stash.get(VERIFY, Verify())
-            self.record.add(
-                CheckResult(
-                    id=check.id,
-                    nodeid=item.nodeid,
-                    params=params_of(item),
-                    outcome=outcome,
-                    message="" if outcome == "pass" else why(call, report),
-                    seconds=report.duration,
-                    statement=check.statement,
-                    source=check.source,
-                    profile=check.profile,
-                    verified=verified.verified,
-                    findings=tuple(verified.findings),
-                    unmeasured=tuple(verified.not_measured),
-                    unsupported=tuple(verified.not_supported),
-                    notes=tuple(verified.notes),
-                    waived=why_not,
-                    about_a_change=check.about_a_change,
-                )
+            result = CheckResult(
+                id=check.id,
+                nodeid=item.nodeid,
+                params=params_of(item),
+                outcome=outcome,
+                message="" if outcome == "pass" else why(call, report),
+                seconds=report.duration,
+                statement=check.statement,
+                source=check.source,
+                profile=check.profile,
+                verified=verified.verified,
+                findings=tuple(verified.findings),
+                unmeasured=tuple(verified.not_measured),
+                unsupported=tuple(verified.not_supported),
+                notes=tuple(verified.notes),
+                waived=why_not,
+                about_a_change=check.about_a_change,
             )
+            told = list(junit.properties(result))
+            report.user_properties += told
+            item.user_properties += told  # pytest writes those of the last phase
+            self.record.add(result)
         return report
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Count what could not be measured as `inconclusive`."""
-        if (
-            dict(report.user_properties if isinstance(report, pytest.TestReport) else ()).get(_OUTCOME)
-            != "inconclusive"
-        ):
+        if not isinstance(report, pytest.TestReport) or (report.when == "teardown" and report.passed):
+            return None
+        if dict(report.user_properties).get(junit.OUTCOME) != "inconclusive":
             return None
         return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
 
@@ -204,6 +204,8 @@ class Conformance:
             session.exitstatus = self.record.tally().exit_status(int(session.exitstatus), self._required)
         if self.settings.report is not None and not self.settings.plan and self._has_something_to_say():
             files.write(self.record, self.settings.report, int(session.exitstatus), self.run.progress)
+        if self._ran and self._has_something_to_say():
+            files.tell_github(self.record, int(session.exitstatus), os.environ, self.run.raw, self.run.progress)
         if self.settings.verdict_file is not None and self._ran:
             self._write_verdict(self.settings.verdict_file)
 

@@ -127,13 +127,17 @@ class ClusterRun:
 
     def progress(self, line: str) -> None:
         """Show one line at once, also while pytest captures output."""
+        self.raw(f"ciliumwg: {line}")
+
+    def raw(self, line: str) -> None:
+        """Show one line as it is."""
         reporter = self.reporter
         capture = self._config.pluginmanager.getplugin("capturemanager")
         if reporter is None:
             return
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
-            reporter.write_line(f"ciliumwg: {line}")
+            reporter.write_line(line)
 
     @property
     def reporter(self) -> Any:

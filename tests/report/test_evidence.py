@@ -84,7 +84,7 @@ def test_each_device_has_a_file_with_its_frames_in_the_order_of_time(tmp_path: P
     assert (two["frames"][0]["direction"], two["frames"][0]["outgoing"]) == ("reply", False)
     for row in read["evidence"]:
         assert row["sha256"] == hashlib.sha256((tmp_path / row["file"]).read_bytes()).hexdigest()
-    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "one.eth0.pcapng", "two.eth0.pcapng"}
+    assert {path.name for path in tmp_path.glob("*.pcapng")} == {"one.eth0.pcapng", "two.eth0.pcapng"}
 
 
 def test_the_comment_says_the_flow_the_direction_and_why_it_is_ours(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ class SuiteRun:
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for option in OPTIONS:
-        monkeypatch.delenv(option.env, raising=False)
+    for name in ("GITHUB_ACTIONS", *(option.env for option in OPTIONS)):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -59,6 +60,30 @@ def test_a_writer_that_fails(pytester: pytest.Pytester, monkeypatch: pytest.Monk
     )
     assert report.joinpath("report.json").exists()
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_actions_and_junit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = pytester.path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    own = OWN.replace("len(TRIES) > 1 or SECOND", "False").replace('seen="nothing"', 'seen="50% of\\nit"')
+    pytester.makepyfile(test_mine=own)
+    words = ("--ciliumwg", "--ciliumwg-provider=lab", "--junitxml=junit.xml", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(*words, "-k", "test_mine", "test_mine.py", plugins=[NoCluster()])
+    assert result.ret == 1
+    (command,) = [line for line in result.outlines if line.startswith("::")]
+    assert command.startswith("::error title=Cilium WireGuard::here: expected it; seen: 50%25 of")
+    assert result.outlines[-1].startswith("NOT CONFORMANT")
+    assert "## Cilium WireGuard: NOT CONFORMANT: 1 check failed" in summary.read_text(encoding="utf-8")
+    cases = ElementTree.parse(pytester.path / "junit.xml").iter("testcase")  # noqa: S314 - it is our own
+    found = {case.get("name"): [(one.get("name"), one.get("value")) for one in case.iter("property")] for case in cases}
+    assert ("ciliumwg_check", "own.second") in found["test_second"]
+    assert ("ciliumwg_outcome", "fail") in found["test_second"]
+    assert any(name == "ciliumwg_finding" and "here: expected it" in str(text) for name, text in found["test_second"])
+    assert ("ciliumwg_outcome", "pass") in found["test_first"]
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path))
+    result = pytester.runpytest_inprocess(*words, "-k", "test_mine", "test_mine.py", plugins=[NoCluster()])
+    result.stdout.fnmatch_lines(["*the step's summary could not be written*Is a directory*", "NOT CONFORMANT*"])
 
 
 def test_a_document_that_cannot_be_made(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
