@@ -118,11 +118,15 @@ def cases(statements: Sequence[Statement], symptoms: Sequence[Symptom], nodes: S
     found = _joined(found, nodes)
     found.sort(key=lambda case: case.rank)
     reaches = [_Reach(case) for case in found]
+    policies = Case(state=[statement for statement in statements if statement.check == POLICIES])
     # Failures first: what could not be measured may follow from them.
     for statement in sorted(statements, key=lambda statement: statement.outcome != "fail"):
-        if not statement.about_state:
+        if policies.state and statement.follows:
+            policies.consequences.append(statement)
+        elif not statement.about_state and statement.check != POLICIES:
             _reach_of(statement, reaches).add(statement)
-    return sorted((reach.case for reach in reaches), key=lambda case: case.rank)
+    found = [reach.case for reach in reaches] + ([policies] if policies.state else [])
+    return sorted(found, key=lambda case: case.rank)
 
 
 def _reach_of(statement: Statement, reaches: list[_Reach]) -> _Reach:
