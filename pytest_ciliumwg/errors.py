@@ -1,8 +1,18 @@
 """The errors that a user meets: one sentence each, saying what is wrong, where, and what to do."""
 
+from __future__ import annotations
+
+from pytest_ciliumwg.redaction import without_secrets
+
 
 class CiliumwgError(Exception):
-    """The base of every error that this package raises for its user to read."""
+    """The base of every error that this package raises for its user to read.
+
+    Most of them quote what a program or a server said: here is the one place where secrets are taken out of that.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(without_secrets(sentence))
 
 
 class ObservationError(CiliumwgError):

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_ciliumwg.options import OPTIONS, spoken
 from pytest_ciliumwg.options.table import ENABLE
+from pytest_ciliumwg.redaction import without_secrets
 
 _ELSEWHERE = ("ciliumwg-report", "ciliumwg-plan")
 """What of a run does not change its results."""
@@ -26,4 +27,4 @@ def command(config: pytest.Config) -> str:
             words += [f"{option.cli}={part}" for part in (text.splitlines() if option.repeatable else [text])]
     words += [f"-k={config.option.keyword}"] if config.option.keyword else []
     words += [f"-m={config.option.markexpr}"] if config.option.markexpr else []
-    return shlex.join(words)
+    return without_secrets(shlex.join(words))

@@ -19,6 +19,7 @@ from pytest_ciliumwg.report import files, junit, terminal
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import CheckResult, Identity, RunRecord, identity
 from pytest_ciliumwg.session.plan import print_plan
+from pytest_ciliumwg.session.redacted import redact
 from pytest_ciliumwg.session.run import ClusterRun
 from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
 from pytest_ciliumwg.session.whole_suite import tests_of_the_suite, waived, why
@@ -144,6 +145,7 @@ class Conformance:
         check = Check.of(item)
         if check is None:
             return report
+        redact(call, report)
         outcome: Outcome = {"passed": "pass", "failed": "fail", "skipped": "skip"}[report.outcome]  # type: ignore[assignment]
         if call.excinfo is not None and isinstance(call.excinfo.value, CiliumwgError):
             outcome = "inconclusive"

@@ -16,6 +16,7 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import expectations_for
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
+from pytest_ciliumwg.redaction import without_secrets
 from pytest_ciliumwg.report.record import RunRecord
 from pytest_ciliumwg.session.opening import open_cluster
 from pytest_ciliumwg.session.stages import Stage, announcement, hit_node, version_path
@@ -127,7 +128,7 @@ class ClusterRun:
 
     def progress(self, line: str) -> None:
         """Show one line at once, also while pytest captures output."""
-        self.raw(f"ciliumwg: {line}")
+        self.raw(f"ciliumwg: {without_secrets(line)}")
 
     def raw(self, line: str) -> None:
         """Show one line as it is."""

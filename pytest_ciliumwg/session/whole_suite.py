@@ -9,6 +9,7 @@ import pytest
 
 from pytest_ciliumwg.checks.check import MARKER
 from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.redaction import without_secrets
 from pytest_ciliumwg.suite_path import PACKAGE, suites_directory
 
 
@@ -50,7 +51,7 @@ def why(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
         return report.longreprtext
     if isinstance(call.excinfo.value, (CiliumwgError, pytest.skip.Exception, pytest.fail.Exception)):
         return str(call.excinfo.value)
-    return call.excinfo.exconly()
+    return without_secrets(call.excinfo.exconly())
 
 
 def _is_our_own(skipped: pytest.ExceptionInfo[BaseException], item: pytest.Item) -> bool:

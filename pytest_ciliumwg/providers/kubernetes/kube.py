@@ -22,6 +22,7 @@ from pytest_ciliumwg.providers.kubernetes.errors import ApiServer
 from pytest_ciliumwg.providers.kubernetes.objects import JSON, Object, Objects
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy, retried
 from pytest_ciliumwg.providers.kubernetes.websocket import WebSocketTarget, tls_options
+from pytest_ciliumwg.redaction import remember
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
@@ -42,6 +43,7 @@ class Kube(Objects):
         configuration.retries = False
         configuration.connection_pool_maxsize = _CONNECTIONS
         self._configuration = configuration
+        remember(filter(None, (*configuration.api_key.values(), configuration.password)))
         self._client: ApiClient = ApiClient(configuration)
         self._credentials = threading.Lock()
         self._one_at_a_time = threading.Lock()
