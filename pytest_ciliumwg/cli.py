@@ -40,6 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("new", type=Path, metavar="NEW", help="that of the later run")
     compare.add_argument("--format", choices=("markdown", "json"), default="markdown", help="default: %(default)s")
     compare.set_defaults(does=_compare)
+    what = "Make report.html anew from a run's report.json."
+    report = commands.add_parser("report", help="make report.html anew", description=what)
+    report.add_argument("directory", type=Path, metavar="DIR", help="what --ciliumwg-report was given")
+    report.set_defaults(does=_report)
     checks = commands.add_parser("checks", help="list all checks", description="List all checks of the suite.")
     checks.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
     checks.set_defaults(does=_checks)
@@ -57,6 +61,19 @@ def _compare(asked: argparse.Namespace) -> tuple[str, int]:
         raise CiliumwgError(f"{asked.old} and {asked.new}: a row is not as its schema says ({why})") from None
     text = as_json(comparison) if asked.format == "json" else as_markdown(comparison)
     return text, REGRESSED if comparison.result == "regressed" else OK
+
+
+def _report(asked: argparse.Namespace) -> tuple[str, int]:
+    from pytest_ciliumwg.report.compare import read_report
+    from pytest_ciliumwg.report.html import page
+
+    path = asked.directory / page.NAME
+    text = page.render(read_report(asked.directory))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CiliumwgError(f"{path} cannot be written: {error.strerror}") from None
+    return f"wrote {path}\n", OK
 
 
 def _checks(asked: argparse.Namespace) -> tuple[str, int]:

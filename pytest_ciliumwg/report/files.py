@@ -14,6 +14,7 @@ from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.report import conformance_yaml, github, json_report, metrics
 from pytest_ciliumwg.report.evidence.files import write_evidence
 from pytest_ciliumwg.report.evidence.kept import evidence
+from pytest_ciliumwg.report.html import page
 from pytest_ciliumwg.report.record import RunRecord
 
 Document = Mapping[str, Any]
@@ -21,6 +22,7 @@ WRITERS: Mapping[str, Callable[[Document], str]] = {
     json_report.NAME: json_report.text,
     conformance_yaml.NAME: conformance_yaml.text,
     metrics.NAME: metrics.text,
+    page.NAME: page.render,
 }
 """Name of a file → what makes its text, from the fields of report.json alone."""
 
@@ -93,8 +95,10 @@ def tell_github(
 def _telling(what: str, directory: Path, tell: Callable[[str], object]) -> Any:
     try:
         yield
+    except CiliumwgError as error:
+        tell(str(error))
     except OSError as error:
         tell(f"{what} could not be written into {directory}: {error.strerror}")
     except Exception as error:  # whatever is wrong with a report, the verdict has to be told
-        told = str(error) if isinstance(error, CiliumwgError) else f"{type(error).__name__}: {error}"
+        told = f"{type(error).__name__}: {error}"
         tell(f"{what} could not be made, which is a defect of pytest-ciliumwg: {told}")

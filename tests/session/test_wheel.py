@@ -18,6 +18,8 @@ def test_an_installed_wheel_runs_the_suite_without_a_path(tmp_path: Path) -> Non
     site, folder = tmp_path / "site", tmp_path / "folder"
     zipfile.ZipFile(wheel).extractall(site)
     folder.mkdir()
+    assert (site / "pytest_ciliumwg/report/html/templates/page.html.j2").is_file()
+    assert (site / "pytest_ciliumwg/report/html/templates/style.css").is_file()
     command = [sys.executable, "-m", "pytest", "--ciliumwg", "--ciliumwg-plan", "-p", "no:cacheprovider"]
     run = subprocess.run(
         command, cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False
