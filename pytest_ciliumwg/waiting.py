@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,9 @@ from typing import TypeVar
 import tenacity
 
 MOST_AT_ONCE = 16
+
+_TELL_SECONDS = 1.0
+_TIME = re.compile(r" \(\d+ s\)$")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,7 +34,7 @@ def wait_for(
         missing: What is still missing, in words; empty for nothing. What it raises ends the wait.
         seconds: How long to wait at most.
         poll: Seconds between two questions.
-        progress: Told what is missing whenever that changes.
+        progress: Told what is missing whenever that changes, and else every second with the time that it took so far.
         advance: How many parts are done by now; whenever that changes, `seconds` begin anew. None: they never do.
         sleep: Lets the time between two questions pass.
 
@@ -38,12 +42,14 @@ def wait_for(
         What was missing when time was up; empty when nothing is.
     """
     told, done, since = "", None, time.monotonic()
+    began = told_at = since
 
     def ask() -> str:
-        nonlocal told
-        why = missing()
-        if why and why != told and progress is not None:
-            progress(why)
+        nonlocal told, told_at
+        why, now = missing(), time.monotonic()
+        if why and progress is not None and (why != told or now - told_at >= _TELL_SECONDS):
+            progress(with_time(why, now - began))
+            told_at = now
         told = why
         return why
 
@@ -65,6 +71,16 @@ def wait_for(
         sleep=pause,
     )
     return retrying(ask)
+
+
+def with_time(why: str, seconds: float) -> str:
+    """What is waited for, and for how long already; without a time that nobody would notice."""
+    return f"{why} ({seconds:.0f} s)" if seconds >= _TELL_SECONDS else why
+
+
+def without_time(line: str) -> str:
+    """A line that ends with `with_time`, as it was before."""
+    return _TIME.sub("", line)
 
 
 def first_trouble(

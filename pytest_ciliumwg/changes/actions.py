@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.model.timeline import ChangeStep
-from pytest_ciliumwg.providers.base import NodeOperations, Operations
+from pytest_ciliumwg.providers.base import NodeOperations, Operations, Progress
+from pytest_ciliumwg.waiting import wait_for
 
 OUT_SECONDS = 3.0
 """How long a device is down or a port blocked: long enough that every flow meets it several times."""
@@ -31,6 +32,8 @@ class OperationContext:
     """Puts on record what is being done, in words too, and to which node."""
     send_from: Callable[[Pod], None]
     """Lets a pod of `create_pod` send to another node until it is deleted."""
+    progress: Progress
+    """Told of what takes long."""
 
 
 Action = Callable[[OperationContext], None]
@@ -126,7 +129,8 @@ def observe_for(seconds: float) -> Action:
 
     def act(context: OperationContext) -> None:
         context.note("observe", "watching what others do", None)
-        time.sleep(seconds)
+        doing = f"watching what others do, for {seconds:g} s"
+        wait_for(lambda: doing, seconds=seconds, poll=min(seconds, 1.0), progress=context.progress)
         context.operations.catch_up()
 
     return act

@@ -146,7 +146,7 @@ class _ChangeRun:
             error = self._act(watch)
             if error:
                 error += self._put_back()
-            convergence = converge(self._cluster, watch)
+            convergence = converge(self._cluster, watch, self._progress)
             timeline = watch.stop()
         watched = Observation(
             timeline=timeline,
@@ -164,6 +164,7 @@ class _ChangeRun:
             nodes=nodes_under_test(self._cluster),
             note=watch.note,
             send_from=watch.send_from,
+            progress=self._progress,
         )
         try:
             self._change.act(context)

@@ -11,7 +11,7 @@ from pytest_ciliumwg.expect import expectations_for, mesh_peers
 from pytest_ciliumwg.model.cluster import Node
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, states_of
+from pytest_ciliumwg.providers.base import Cluster, Progress, nodes_under_test, states_of
 from pytest_ciliumwg.waiting import first_trouble, wait_for
 from pytest_ciliumwg.watch.continuous import ContinuousWatch
 from pytest_ciliumwg.watch.followers import PATIENCE
@@ -20,6 +20,8 @@ SETTLE_FACTOR = 3
 """A cluster has three times as long as usual to settle after a change: no limit is documented."""
 RETRY_SECONDS = 5.4
 """Two initiations that cross fail; WireGuard repeats one after 5 s (REKEY_TIMEOUT) and up to a third of a second."""
+_LONG_SECONDS = 5.0
+"""What takes no longer is not worth a line."""
 _PAUSE = 0.2
 
 
@@ -35,7 +37,7 @@ class Convergence:
     """What was still wrong when the time was over."""
 
 
-def converge(cluster: Cluster, watch: ContinuousWatch) -> Convergence:
+def converge(cluster: Cluster, watch: ContinuousWatch, progress: Progress) -> Convergence:
     """Wait until the cluster has settled, or its time is over."""
     limit = SETTLE_FACTOR * cluster.settle_seconds + RETRY_SECONDS
     began = looked = time.monotonic()
@@ -46,7 +48,11 @@ def converge(cluster: Cluster, watch: ContinuousWatch) -> Convergence:
         looked = time.monotonic()
         return now or _wrong_soon(cluster, watch)
 
-    left = wait_for(wrong, seconds=limit, poll=_PAUSE)
+    def told(why: str) -> None:
+        if time.monotonic() - began >= _LONG_SECONDS:
+            progress(f"waiting until all is as it has to be again: {why}")
+
+    left = wait_for(wrong, seconds=limit, poll=_PAUSE, progress=told)
     if not left:
         return Convergence(after=looked - began, limit=limit, wrong=())
     everything = dict.fromkeys((*_wrong_inside(cluster), *_wrong_outside(cluster, watch)))

@@ -274,7 +274,7 @@ def read(cluster: Cluster, nodes: Iterable[str]) -> Reading:
     return Reading(nodes=published, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))
 
 
-def read_settled(cluster: Cluster, nodes: Iterable[str]) -> Reading:
+def read_settled(cluster: Cluster, nodes: Iterable[str], progress: Progress) -> Reading:
     """The same once every node has the peers that others publish, and no others, or the time to settle is up.
 
     In a mesh of clusters it may have more: those of other clusters.
@@ -291,7 +291,10 @@ def read_settled(cluster: Cluster, nodes: Iterable[str]) -> Reading:
             name for name, state in reading.states.items() if not _settled(name, state, reading.nodes, meshed)
         )
 
-    wait_for(underway, seconds=cluster.settle_seconds, poll=_POLL_SECONDS)
+    def told(which: str) -> None:
+        progress(f"waiting until these nodes have the peers that others publish: {which}")
+
+    wait_for(underway, seconds=cluster.settle_seconds, poll=_POLL_SECONDS, progress=told)
     return found[0]
 
 

@@ -82,7 +82,7 @@ def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage) -> R
         if cluster.untouched is None:
             pytest.skip("this cluster's provider did not look at it before it put our agents in")
         return cluster.untouched
-    reading = read_settled(cluster, nodes_under_test(cluster))
+    reading = read_settled(cluster, nodes_under_test(cluster), conformance.run.progress)
     if stage.change is None and cluster.untouched is not None:
         conformance.record.touched = tuple(Readings(cluster.untouched, reading).changes())
     return reading

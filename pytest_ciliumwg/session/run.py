@@ -16,9 +16,9 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import expectations_for
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
-from pytest_ciliumwg.redaction import without_secrets
 from pytest_ciliumwg.report.record import RunRecord
 from pytest_ciliumwg.session.opening import open_cluster
+from pytest_ciliumwg.session.progress import ProgressLines
 from pytest_ciliumwg.session.stages import Stage, announcement, hit_node, version_path
 
 
@@ -35,6 +35,7 @@ class ClusterRun:
         self._settings = settings
         self._stages = stages
         self._record = record
+        self._progress: ProgressLines | None = None
         self._hit = ""
         """The node that changes hit."""
 
@@ -128,7 +129,11 @@ class ClusterRun:
 
     def progress(self, line: str) -> None:
         """Show one line at once, also while pytest captures output."""
-        self.raw(f"ciliumwg: {without_secrets(line)}")
+        if self._progress is None:
+            terminal = self.reporter is not None and self.reporter.isatty
+            width = self._config.get_terminal_writer().fullwidth if terminal else None
+            self._progress = ProgressLines(self.raw, width)
+        self._progress(line)
 
     def raw(self, line: str) -> None:
         """Show one line as it is."""

@@ -90,7 +90,7 @@ class Changing:
             nodes=lambda: cast(list[Node], nodes),
         )
         watch = SimpleNamespace(poll_seconds=0.0, troubles=lambda _: self.trouble())
-        return converge(cast(Cluster, cluster), cast(ContinuousWatch, watch))
+        return converge(cast(Cluster, cluster), cast(ContinuousWatch, watch), list[str]().append)
 
 
 @pytest.fixture(autouse=True)
