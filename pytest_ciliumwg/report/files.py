@@ -35,15 +35,24 @@ def make_ready(directory: Path) -> None:
     Raises:
         CiliumwgError: it cannot be written.
     """
+    require_writable(directory)
+    for name in (*_captures(directory), *WRITERS):
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+
+
+def require_writable(directory: Path) -> None:
+    """Make the directory, and see that it can be written.
+
+    Raises:
+        CiliumwgError: it cannot.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
         raise CiliumwgError(f"the report cannot be written into {directory}: {error.strerror}") from None
-    for name in (*_captures(directory), *WRITERS):
-        with contextlib.suppress(OSError):
-            (directory / name).unlink()
 
 
 def _captures(directory: Path) -> list[str]:

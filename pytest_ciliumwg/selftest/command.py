@@ -13,6 +13,7 @@ from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.lab import LabSpec
 from pytest_ciliumwg.providers.programs import scratch_folder
+from pytest_ciliumwg.report.files import require_writable
 from pytest_ciliumwg.selftest.matrix import Summary, line, problems, write
 from pytest_ciliumwg.selftest.runs import Ran, Runner, plan
 from pytest_ciliumwg.session.opening import families_of
@@ -35,6 +36,8 @@ def selftest(settings: Settings, say: Say, extra: Sequence[str] = ()) -> Summary
     Raises:
         CiliumwgError: a fault is unknown, or the results cannot be written.
     """
+    if settings.report:
+        require_writable(settings.report)
     versions = [settings.cilium_version] if settings.cilium_version else [RULE_VERSION, DEFAULT_VERSION]
     nodes, families = settings.nodes or NODES, families_of(settings)
     specs = [LabSpec(cilium_version=version, nodes=nodes, families=families) for version in versions]

@@ -62,6 +62,13 @@ def test_an_unknown_fault_is_refused(tmp_path: Path) -> None:
     assert "no fault 'leek'" in done.stdout
 
 
+def test_a_report_that_cannot_be_written_is_refused_first(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run(tmp_path, f"--ciliumwg-report={tmp_path / 'file'}")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stdout == f"ERROR: the report cannot be written into {tmp_path / 'file'}: File exists\n"
+
+
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     command = [*COMMAND, f"--ciliumwg-report={tmp_path}", "--ciliumwg-fault=blackhole"]
     process = subprocess.Popen(
