@@ -274,10 +274,16 @@ def read(cluster: Cluster, nodes: Iterable[str]) -> Reading:
     return Reading(nodes=published, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))
 
 
-def read_settled(cluster: Cluster, nodes: Iterable[str], progress: Progress) -> Reading:
+def read_settled(cluster: Cluster, nodes: Iterable[str], progress: Progress, seconds: float | None = None) -> Reading:
     """The same once every node has the peers that others publish, and no others, or the time to settle is up.
 
     In a mesh of clusters it may have more: those of other clusters.
+
+    Args:
+        cluster: The cluster.
+        nodes: Which of its nodes.
+        progress: Told what is waited for.
+        seconds: The time to settle; None: that of the cluster.
 
     Raises:
         ProviderError: one of them cannot be observed at all.
@@ -294,7 +300,8 @@ def read_settled(cluster: Cluster, nodes: Iterable[str], progress: Progress) -> 
     def told(which: str) -> None:
         progress(f"waiting until these nodes have the peers that others publish: {which}")
 
-    wait_for(underway, seconds=cluster.settle_seconds, poll=_POLL_SECONDS, progress=told)
+    limit = cluster.settle_seconds if seconds is None else seconds
+    wait_for(underway, seconds=limit, poll=_POLL_SECONDS, progress=told)
     return found[0]
 
 

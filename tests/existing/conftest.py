@@ -16,7 +16,7 @@ from pytest_ciliumwg.providers.lab import LabSpec
 from tests.apidouble import ApiDouble, LabBackend, RecordedBackend
 from tests.kind import standin
 
-HASTY = RetryPolicy(attempts=4, pause=0.01, longest_pause=0.05, request=0.5, poll=0.02, pull=0.3, gone=1.5)
+HASTY = RetryPolicy(attempts=4, pause=0.01, longest_pause=0.05, request=0.5, poll=0.02, pull=0.3, settle=0.1, gone=1.5)
 MakeDouble = Callable[..., ApiDouble]
 Connect = Callable[..., ExistingCluster]
 

@@ -205,7 +205,7 @@ VICTIM = """
 import sys, time
 from pathlib import Path
 from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
-spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), retry_policy=RetryPolicy(poll=0.05))
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), retry_policy=RetryPolicy(poll=0.05, settle=0.1))
 cluster = connect_existing(spec, lambda _: None)
 print("connected", flush=True)
 time.sleep(60)

@@ -269,7 +269,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
-spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), retry_policy=RetryPolicy(poll=0.05))
+spec = ExistingSpec(kubeconfig=Path(sys.argv[1]), retry_policy=RetryPolicy(poll=0.05, settle=0.1))
 cluster = connect_existing(spec, lambda _: None)
 cluster.operations.upgrade("1.16.4")
 """

@@ -56,7 +56,7 @@ class ExistingCluster:
         )
         self._warn_of_leftovers(progress)
         # Pods that come heal some faults: an agent puts a lost peer back when it next works on a node.
-        self._untouched = read_settled(self, self._selected, progress)
+        self._untouched = read_settled(self, self._selected, progress, spec.retry_policy.settle)
         self._agents_found = self._cilium.agents()
         self._installation = Installation(kube, spec, self._selected, progress)
         self._test_agents = TestAgents(kube, spec, self._cilium, self._installation)

@@ -29,6 +29,8 @@ class RetryPolicy:
     """Between two looks at something that is awaited."""
     pull: float = 90.0
     """How long an image may fail to be pulled, where the reason may pass."""
+    settle: float = 10.0
+    """How long nodes may take to have each other as peers before they are judged as they were found."""
     gone: float = 120.0
     """How long a namespace may take to go."""
 
