@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pytest_ciliumwg.changes.actions import CHURN_ROUNDS
+from pytest_ciliumwg.changes import actions
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.changes.catalogue import Change, Kind
 from pytest_ciliumwg.model.place import Place
@@ -84,9 +84,9 @@ def _traffic_met_it(case: _Case) -> Iterator[Proof]:
 def _pods_came_and_went(case: _Case) -> Iterator[Proof]:
     deleted = sum(event.step == "delete-pod" for event in case.timeline.events)
     yield Proof(
-        holds=deleted >= CHURN_ROUNDS,
+        holds=deleted >= actions.CHURN_ROUNDS,
         where=Place.everywhere("all nodes"),
-        expected=f"{CHURN_ROUNDS} pods made, sending and deleted",
+        expected=f"{actions.CHURN_ROUNDS} pods made, sending and deleted",
         seen=str(deleted),
     )
 

@@ -184,6 +184,10 @@ class LabBackend:
         if started.pod is not None:
             with self._pulling:
                 self._operations.delete_pod(started.pod)
+                self._newcomers.stay_away()
+        elif pod["metadata"]["labels"].get("ciliumwg/role") == "test-pod":
+            with self._pulling:
+                self._newcomers.go(self.lab.node(pod["spec"]["nodeName"]).test_pod.pod.addresses)
 
     def stop_agent(self, pod: Object) -> None:
         """End all that runs in an agent's container, and forget its own files."""

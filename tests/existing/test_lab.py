@@ -77,7 +77,7 @@ FAULTS = {
     "encryption-off": ("1.18.3", ["expected WireGuard encryption enabled"]),
     "rule-deleted,table-emptied": ("1.13.18", [
         "lab-worker IPv4: expected exactly `1: from all fwmark 0xe00/0xf00 lookup 201`",
-        "lab-worker IPv4: expected `default dev cilium_wg0` alone",
+        "lab-worker IPv4: expected `default dev cilium_wg0` in table 201, and no other way to pods",
     ]),
     "redirect-removed-v6": ("1.18.3", ["frames of the reply leaving lab-worker eth0 in cleartext (eth/ipv6/"]),
     "leak-udp-pair,leak-vxlan": ("1.15.10", [

@@ -84,7 +84,8 @@ def test_without_any_way_nothing_is_proven(
     monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
     done = run_suite(pytester, "--ciliumwg-node-encryption=on", f"--ciliumwg-report={tmp_path / 'report'}")
     assert done.ret != 0
-    report = json.loads(tmp_path.joinpath("report", "report.json").read_text(encoding="utf-8"))
+    text = tmp_path.joinpath("report", "report.json").read_text(encoding="utf-8")
+    report = json.loads(text)
     assert report["outcome"] == "inconclusive"
-    assert "not seen, though it was sent by broadcast, UDP to port 9, ICMP echo, TCP to port 4240" in done.stdout.str()
+    assert "not seen, though it was sent by broadcast, UDP to port 9, ICMP echo, TCP to port 4240" in text
     assert "encrypted" not in {flow["verdict"] for flow in report["flows"]}

@@ -75,7 +75,8 @@ def test_one_more_pod_comes_answers_and_goes(stand: Any) -> None:
 def test_a_pod_that_cannot_run_is_told_and_goes(stand: Any) -> None:
     double, cluster = stand(timeout=3.0)
     double.mishap(role="extra-pod", waiting=("ErrImageNeverPull", "not present"))
-    with pytest.raises(ProviderError, match=r"extra-pod-\w+ cannot run: extra-pod on lab-worker: ErrImageNeverPull"):
+    said = r"extra-pod-\w+ cannot run: extra-pod on lab-worker: the node has not the image python\S+: ErrImageNeverPull"
+    with pytest.raises(ProviderError, match=said):
         cluster.operations.create_pod(NODE)
     cluster.operations.restore()
     assert not [name for name in double.store.names("pods") if name.startswith("extra-pod")]

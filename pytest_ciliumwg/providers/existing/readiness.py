@@ -47,10 +47,12 @@ def not_ready_of(pod: Object, events: Iterable[Object] = ()) -> NotReady | None:
         return NotReady(where, _scheduling(status) or _last_event(metadata["name"], events) or "is not started yet")
     if container.get("ready"):
         return None
-    return _container_not_ready(where, container, _last_event(metadata["name"], events))
+    wanted = {made.get("name"): made.get("image") for made in (pod.get("spec") or {}).get("containers") or ()}
+    image = container.get("image") or wanted.get(CONTAINER) or "that was asked for"
+    return _container_not_ready(where, container, image, _last_event(metadata["name"], events))
 
 
-def _container_not_ready(where: str, container: Object, event: str) -> NotReady:
+def _container_not_ready(where: str, container: Object, image: str, event: str) -> NotReady:
     state = container.get("state") or {}
     waiting, ended = state.get("waiting"), state.get("terminated")
     if ended is not None:
@@ -58,7 +60,7 @@ def _container_not_ready(where: str, container: Object, event: str) -> NotReady:
     if waiting is None:
         return NotReady(where, "is running, but not ready")
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
-    if (trouble := image_trouble(waiting, container.get("image") or "")) is not None:
+    if (trouble := image_trouble(waiting, image)) is not None:
         advice = "check --ciliumwg-image, the pull secret and the node's way to the registry"
         return NotReady(where, str(trouble), permanent=trouble.permanent, pull=True, advice=advice)
     if reason in _NEVER:
