@@ -26,7 +26,7 @@ from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.cluster_observer import Observer
-from pytest_ciliumwg.watch.control_ways import ControlWays
+from pytest_ciliumwg.watch.control_ways import WAY_PERIODS, ControlWays
 from pytest_ciliumwg.watch.differences import in_order
 from pytest_ciliumwg.watch.followers import PATIENCE, StreamFollower, WatchFollower
 from pytest_ciliumwg.watch.ledger import Ledger
@@ -41,8 +41,6 @@ LATE_HEARTBEATS = 10
 """How many periods a heartbeat may be late: on a busy node other processes have the processors."""
 NODES_PER_HEARTBEAT_SECOND = 20
 """Larger clusters send heartbeats more slowly, because every node hears every other."""
-WAY_PERIODS = 4.0
-"""How many periods control canaries have to arrive everywhere, before they are sent by one more way."""
 READY_SECONDS = 20.0
 """How long it may take until all watches hear each other and all flows are answered."""
 CHURN_RATE = 200.0

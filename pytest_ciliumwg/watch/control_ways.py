@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from pytest_ciliumwg.agent.capture.controls import WAYS
 
+WAY_PERIODS = 4.0
+"""How many periods of a continuous watch control canaries have to arrive, before they are sent by one more way."""
+
 
 @dataclass(slots=True)
 class ControlWays:

@@ -135,7 +135,7 @@ def agent_pod(node_name: str, address: object, *, image: str = "", name: str = "
 
 def agent_image(version: str) -> str:
     """The image of an agent, as Helm's charts write it."""
-    return f"quay.io/cilium/cilium:v{version}@sha256:{'0' * 64}"
+    return f"registry.example/cilium/cilium:v{version}@sha256:{'0' * 64}"
 
 
 def agent_daemon_set(version: str, nodes: int) -> Object:

@@ -69,7 +69,7 @@ contexts: [{name: kind-NAME, context: {cluster: kind-NAME, user: kind-NAME}}]
 users: [{name: kind-NAME, user: {}}]
 current-context: kind-NAME
 """
-IMAGE = "quay.io/cilium/cilium:v1.2.3"
+IMAGE = "registry.example/cilium/cilium:v1.2.3"
 CREATE_FAILS = {
     "disk": 'failed to create cluster: command "docker run --name NODE kindest/node" failed with error: '
     "exit status 125\nCommand Output: docker: Error response from daemon: mkdir /var/lib/docker/overlay2/1f/merged: no "
@@ -184,7 +184,7 @@ def roll_out(wanted: str) -> None:
     version = SCENARIO.get("patches", {}).get(wanted, wanted.removeprefix("~"))
     found = ask("GET", "/apis/apps/v1/namespaces/kube-system/daemonsets/cilium")
     if f":v{version}@" not in to_json(found):
-        image = f"quay.io/cilium/cilium:v{version}@sha256:{'0' * 64}"
+        image = f"registry.example/cilium/cilium:v{version}@sha256:{'0' * 64}"
         containers = [{"name": "cilium-agent", "image": image}]
         change = {"spec": {"template": {"spec": {"containers": containers}}}}
         ask("PATCH", "/apis/apps/v1/namespaces/kube-system/daemonsets/cilium", change)

@@ -127,7 +127,7 @@ def test_a_create_that_takes_too_long(stubbed: Machine) -> None:
 
 
 NEVER = "Container image is not present with pull policy of Never"
-NO_NETWORK = "failed to pull and unpack image: dial tcp: lookup quay.io: Temporary failure in name resolution"
+NO_NETWORK = "failed to pull and unpack image: dial tcp: lookup registry.example: Temporary failure in name resolution"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_node_that_has_not_the_image(
     said = refused(stubbed)
     assert time.monotonic() - began < 15.0
     assert "cilium-ciliumwg-control-plane on ciliumwg-control-plane is not ready: the node has not the image" in said
-    assert f"the image quay.io/cilium/cilium:v1.2.3: {sentence}" in said
+    assert f"the image registry.example/cilium/cilium:v1.2.3: {sentence}" in said
     told = [line for line in stubbed.said if line.startswith("kind: waiting for Cilium: cilium-cil")]
     assert any(image[0] in line for line in told) == (image[0] == "ErrImagePull"), "who waits says for what"
     assert not stubbed.left_behind()

@@ -102,7 +102,7 @@ def test_an_upgrade_installs_the_values_of_the_version(make: Make, machine: Mach
     kind.operations.upgrade("1.16.4")
     assert kind.declared.version == kind.actual_config().version == "1.16.4"
     assert {agent.image.partition("@")[0] for agent in kind.snapshot().agents.values()} == {
-        "quay.io/cilium/cilium:v1.16.4"
+        "registry.example/cilium/cilium:v1.16.4"
     }
     installs = [call for call in machine.journal() if call["argv"][:2] == ["upgrade", "--install"]]
     assert [call["argv"][call["argv"].index("--version") + 1] for call in installs] == [VERSION, "1.16.4"]
