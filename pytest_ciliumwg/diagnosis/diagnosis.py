@@ -11,7 +11,7 @@ from pytest_ciliumwg.diagnosis.advisories import fitting
 from pytest_ciliumwg.diagnosis.cases import AREAS, Case, cases
 from pytest_ciliumwg.diagnosis.statement import MEASUREMENT_AREA, Statement
 from pytest_ciliumwg.diagnosis.symptoms import Symptom
-from pytest_ciliumwg.diagnosis.words import in_short, look
+from pytest_ciliumwg.diagnosis.words import in_short, look_at, look_at_traffic
 
 _MANY = 3
 _MANY_CHECKS = 8
@@ -162,10 +162,10 @@ def names(chosen: Iterable[str], nodes: Sequence[str]) -> str:
 
 def _look(case: Case, consequences: Sequence[Statement]) -> str:
     if case.state:
-        return look(case.state[0].check, "")
+        return look_at(case.state[0].check)
     if case.symptoms:
-        return look(None, case.symptoms[0].kind)
-    return look(consequences[0].check, "") if consequences[0].area == MEASUREMENT_AREA else ""
+        return look_at_traffic(case.symptoms[0].kind)
+    return look_at(consequences[0].check) if consequences[0].area == MEASUREMENT_AREA else ""
 
 
 def counted(titles: Iterable[str]) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pytest_ciliumwg.diagnosis.symptoms import Kind
+
 IN_SHORT: Mapping[str, str] = {
     "config.encryption": "WireGuard encryption is not enabled",
     "config.node-encryption": "node encryption does not hold as declared",
@@ -67,10 +69,12 @@ def in_short(check: str, said: str) -> str:
     return IN_SHORT.get(check, said)
 
 
-def look(check: str | None, kind: str) -> str:
-    """What to look at next, for a state that explains it, or for traffic that nothing explains."""
-    if check is not None:
-        area = check.partition(".")[0]
-        if found := _LOOK.get(check) or _LOOK.get(area):
-            return found.format(pod="CILIUM-POD-OF-THE-NODE")
+def look_at(check: str) -> str:
+    """What to look at next where a check explains what is wrong; empty where nothing is known to help."""
+    found = _LOOK.get(check) or _LOOK.get(check.partition(".")[0], "")
+    return found.format(pod="CILIUM-POD-OF-THE-NODE")
+
+
+def look_at_traffic(kind: Kind) -> str:
+    """What to look at next where nothing explains what traffic does."""
     return _LOOK_AT_TRAFFIC if kind in ("cleartext", "bypass") else _LOOK_AT_LOSS

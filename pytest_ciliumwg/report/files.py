@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,15 @@ def _captures(directory: Path) -> list[str]:
         return []
 
 
-def write(record: RunRecord, directory: Path, exit_status: int, tell: Callable[[str], object]) -> None:
+def made(make: Callable[[], Document], tell: Callable[[str], object]) -> Document:
+    """The fields of report.json; empty where they cannot be made, which is told."""
+    document: dict[str, Any] = {}
+    with _telling("the report", Path(), tell):
+        document.update(make())
+    return document
+
+
+def write(record: RunRecord, document: Document, directory: Path, tell: Callable[[str], object]) -> None:
     """Write all files, and tell of each that it is written, or in one sentence why not."""
     kept: dict[str, Any] = {"evidence": [], "evidence_missing": "they could not be written"}
     with _telling("the evidence", directory, tell):
@@ -73,35 +81,28 @@ def write(record: RunRecord, directory: Path, exit_status: int, tell: Callable[[
         except CiliumwgError as error:
             kept["evidence_missing"] = str(error)
             tell(str(error))
-    document: Document = {}
-    with _telling("the report", directory, tell):
-        document = json_report.document(record, exit_status) | kept
     for name, text in WRITERS.items() if document else ():
         with _telling(name, directory, tell):
-            (directory / name).write_text(text(document), encoding="utf-8")
+            (directory / name).write_text(text({**document, **kept}), encoding="utf-8")
             tell(f"wrote {directory / name}")
 
 
 def tell_github(
-    record: RunRecord,
-    exit_status: int,
+    document: Document,
     environ: Mapping[str, str],
     command: Callable[[str], object],
     tell: Callable[[str], object],
 ) -> None:
     """In GitHub Actions: annotations, which are commands on lines of their own, and the summary of the step."""
-    if not github.is_there(environ):
-        return
     place = Path(environ.get(github.SUMMARY) or os.devnull)
     with _telling("the step's summary", place, tell):
-        document = json_report.document(record, exit_status)
         for line in github.commands(document):
             command(line)
         github.append_summary(document, place)
 
 
 @contextlib.contextmanager
-def _telling(what: str, directory: Path, tell: Callable[[str], object]) -> Any:
+def _telling(what: str, directory: Path, tell: Callable[[str], object]) -> Iterator[None]:
     try:
         yield
     except CiliumwgError as error:

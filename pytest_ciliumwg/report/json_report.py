@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pytest_ciliumwg import __version__
+from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report import changes
-from pytest_ciliumwg.report.findings import findings
 from pytest_ciliumwg.report.measured import custody, environment, tunnels
 from pytest_ciliumwg.report.record import CheckResult, Pair, RunRecord, plain, sighting_fields
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
@@ -32,8 +32,8 @@ def _rows(value: Any) -> str:
     return "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in value) + "\n ]"
 
 
-def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
-    """The whole report."""
+def document(record: RunRecord, found: Iterable[Diagnosis], exit_status: int) -> dict[str, Any]:
+    """The whole report, with the findings of the run."""
     tally = record.tally()
     return {
         "schema": SCHEMA,
@@ -57,7 +57,7 @@ def document(record: RunRecord, exit_status: int) -> dict[str, Any]:
         "profiles": record.profiles,
         "reproduce": record.command,
         "summary": dict(record.counts()),
-        "findings": [finding.fields() for finding in findings(record)],
+        "findings": [finding.fields() for finding in found],
         "checks": [_check(result) for result in record.results],
         "not_run": [
             {"id": check, "params": dict(params), "profile": record.profile_of.get(check, "core")}

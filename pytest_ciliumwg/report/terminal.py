@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis
 from pytest_ciliumwg.model.traffic import Flow, Verdict
 from pytest_ciliumwg.report import changes
-from pytest_ciliumwg.report.findings import findings, lines
+from pytest_ciliumwg.report.findings import lines
 from pytest_ciliumwg.report.matrix import rows
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import RunRecord
@@ -22,9 +23,8 @@ _COLOURS = {
 _WIDEST = 120
 
 
-def summarize(writer: Any, record: RunRecord, width: int) -> None:
+def summarize(writer: Any, record: RunRecord, found: Sequence[Diagnosis], width: int) -> None:
     """Write the findings, the matrix and what is told beside them; the verdict comes last of all (see `verdict`)."""
-    found = findings(record)
     if found:
         writer.section("findings", sep="=", red=True)
     for number, finding in enumerate(found, 1):

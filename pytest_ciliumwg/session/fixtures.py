@@ -97,13 +97,19 @@ def nodes(first_reading: Reading) -> tuple[Node, ...]:
 @pytest.fixture(scope="session")
 def readings(request: pytest.FixtureRequest, stage: Stage, first_reading: Reading) -> Readings:
     """The cluster before the flows, and after them where they could be sent."""
+    judge = _judge_of(request, stage)
+    return Readings(first_reading, judge.measurement.last if judge else None)
+
+
+def _judge_of(request: pytest.FixtureRequest, stage: Stage) -> Judge | None:
+    """The flows of a stage, judged; None where none could be sent, and before anything of ours is in the cluster."""
     if stage.untouched:
-        return Readings(first_reading, None)
+        return None
     try:
         judge: Judge = request.getfixturevalue("judge")
     except CiliumwgError:
-        return Readings(first_reading, None)
-    return Readings(first_reading, judge.measurement.last)
+        return None
+    return judge
 
 
 @pytest.fixture(scope="session")
@@ -192,11 +198,7 @@ def route_mtus_told(node_configs: Mapping[str, CiliumConfig]) -> Mapping[str, in
 @pytest.fixture
 def what_it_does(request: pytest.FixtureRequest, stage: Stage) -> WhatItDoes:
     """What the largest packets did from and to a node, where flows could be sent."""
-    try:
-        judge: Judge | None = None if stage.untouched else request.getfixturevalue("judge")
-    except CiliumwgError:
-        judge = None
-    return cache(partial(measured_with_largest, judge))
+    return cache(partial(measured_with_largest, _judge_of(request, stage)))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 
 from pytest_ciliumwg.checks.check import MARKER, Check, needs_one_look, params_of
 from pytest_ciliumwg.checks.verify import InconclusiveError, Outcome, Verify
+from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.options.repeat import command
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.report import files, junit, terminal
+from pytest_ciliumwg.report import files, github, json_report, junit, terminal
+from pytest_ciliumwg.report.findings import findings
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import CheckResult, Identity, RunRecord, identity
 from pytest_ciliumwg.session.plan import print_plan
@@ -204,12 +207,26 @@ class Conformance:
         """Let the exit status be what the run came to, and write the reports."""
         if self._ran:
             session.exitstatus = self.record.tally().exit_status(int(session.exitstatus), self._required)
-        if self.settings.report is not None and not self.settings.plan and self._has_something_to_say():
-            files.write(self.record, self.settings.report, int(session.exitstatus), self.run.progress)
         if self._ran and self._has_something_to_say():
-            files.tell_github(self.record, int(session.exitstatus), os.environ, self.run.raw, self.run.progress)
+            self._write_reports(int(session.exitstatus))
         if self.settings.verdict_file is not None and self._ran:
             self._write_verdict(self.settings.verdict_file)
+
+    def _write_reports(self, exit_status: int) -> None:
+        """Write the files that were asked for, and tell GitHub where this runs in an action."""
+        directory, in_action = self.settings.report, github.is_there(os.environ)
+        if directory is None and not in_action:
+            return
+        document = files.made(lambda: json_report.document(self.record, self.findings, exit_status), self.run.progress)
+        if directory is not None:
+            files.write(self.record, document, directory, self.run.progress)
+        if in_action and document:
+            files.tell_github(document, os.environ, self.run.raw, self.run.progress)
+
+    @cached_property
+    def findings(self) -> tuple[Diagnosis, ...]:
+        """The findings of the run; asked for when all of it is over."""
+        return findings(self.record)
 
     def _write_verdict(self, path: Path) -> None:
         """Write the verdict into a file; that it cannot be written is said, and is no reason to lose it."""
@@ -222,7 +239,7 @@ class Conformance:
         """The findings, the matrix, and what is told beside them."""
         if self._has_something_to_say():
             width = terminalreporter.config.get_terminal_writer().fullwidth
-            terminal.summarize(terminalreporter, self.record, width)
+            terminal.summarize(terminalreporter, self.record, self.findings, width)
         self.before_short_summary()
 
     def tell_verdict(self, reporter: Any) -> None:

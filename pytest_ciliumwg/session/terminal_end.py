@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.report.findings import findings, told_as
+from pytest_ciliumwg.report.findings import told_as
 from pytest_ciliumwg.session.hooks import Conformance
 
 
@@ -38,7 +38,7 @@ class TerminalEnd:
 
     def _first(self) -> frozenset[str]:
         """The tests that say each finding best."""
-        titles = {(finding.stage, finding.leading) for finding in findings(self._conformance.record)}
+        titles = {(finding.stage, finding.leading) for finding in self._conformance.findings}
         results = self._conformance.record.results
         return frozenset(
             result.nodeid for result in results if (result.params.get("stage", ""), told_as(result)) in titles

@@ -25,6 +25,8 @@ from pytest_ciliumwg.model.traffic import EvidenceFrame, Sighting
 from pytest_ciliumwg.report import files as report_files
 from pytest_ciliumwg.report.evidence import dissect, files
 from pytest_ciliumwg.report.evidence.kept import evidence
+from pytest_ciliumwg.report.findings import findings
+from pytest_ciliumwg.report.json_report import document
 from pytest_ciliumwg.report.record import RunRecord
 from pytest_ciliumwg.verdict.judge import Judge
 from tests.report.schema import problems
@@ -57,7 +59,7 @@ def record(*sightings: Sighting, promised: bool = True) -> RunRecord:
 
 
 def report(made: RunRecord, directory: Path) -> dict[str, Any]:
-    report_files.write(made, directory, 1, lambda _: None)
+    report_files.write(made, document(made, findings(made), 1), directory, lambda _: None)
     read: dict[str, Any] = json.loads((directory / "report.json").read_text())
     assert not problems(read)
     return read

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Verdict
 from pytest_ciliumwg.report import terminal
+from pytest_ciliumwg.report.findings import findings
 from pytest_ciliumwg.report.json_report import document
 from pytest_ciliumwg.report.record import RunRecord
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
@@ -39,7 +40,7 @@ def shown(made: RunRecord) -> list[str]:
         line=lambda text, **_: out.write(f"{text}\n"),
         write=lambda text, **_: out.write(text),
     )
-    terminal.summarize(writer, made, 80)
+    terminal.summarize(writer, made, findings(made), 80)
     return out.getvalue().splitlines()
 
 
@@ -50,7 +51,7 @@ def test_a_size_that_is_lost_has_a_line_of_its_own() -> None:
     at = lines.index("sizes (flows): 1 unreachable")
     assert lines[at + 1] == "  not delivered: udp v4: 1421 bytes"
     assert not any("lost" in line for line in lines)
-    report = json.loads(json.dumps(document(made, 1)))
+    report = json.loads(json.dumps(document(made, findings(made), 1)))
     assert report["pairs"] == [{"source": "one", "destination": "two", "verdict": "encrypted"}]
     assert report["sizes"] == [{"source": "one", "destination": "two", "verdict": "unreachable"}]
 
