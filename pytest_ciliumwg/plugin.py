@@ -13,7 +13,15 @@ import pytest
 
 from pytest_ciliumwg import hookspecs
 from pytest_ciliumwg.options import add_options, is_enabled, resolve
-from pytest_ciliumwg.suite_path import suites_directory
+from pytest_ciliumwg.suite_path import every_suite, suites_directory
+
+MARKER = (
+    'ciliumwg_check(id, source, profile="core", about="cluster"): a conformance check of pytest --ciliumwg. '
+    "id: its stable name, such as `peers.count`; source: why it must hold; profile: core, extended or disruptive; "
+    'about="measurement": what does not hold makes the run inconclusive, and blames no cluster. '
+    "The docstring states the requirement."
+)
+NEEDS_SUITE = "it is a check of a Cilium cluster: run it with pytest --ciliumwg"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,9 +43,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
     refuse_variables(os.environ)
     known = parser.parse_known_args(args)
     refuse_swallowed_path(known)
-    if not names_part_of(suites_directory(), known.file_or_dir, early_config.invocation_params.dir):
-        # Not at the end, where an option with an optional value would take it for its own.
-        args.insert(0, str(suites_directory()))
+    for folder in every_suite(early_config.pluginmanager):
+        if not names_part_of(folder, known.file_or_dir, early_config.invocation_params.dir):
+            # Not at the end, where an option with an optional value would take it for its own.
+            args.insert(0, str(folder))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -47,10 +56,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip checks in runs that did not ask for the suite, which has their fixtures."""
+    if is_enabled(config):
+        return
+    for item in items:
+        if any(name.startswith("ciliumwg_") for name in getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.skip(reason=NEEDS_SUITE))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Load the rest of the package when the suite is asked for."""
-    config.addinivalue_line("markers", 'ciliumwg_check(id, source, profile="core"): a conformance check of ciliumwg')
+    config.addinivalue_line("markers", MARKER)
     if not is_enabled(config):
+        if config.option.showfixtures or config.option.show_fixtures_per_test:
+            config.pluginmanager.import_plugin("pytest_ciliumwg.session.fixture_api")
         given = [str(argument) for argument in config.invocation_params.args]
         if any(argument.startswith("--ciliumwg-") for argument in given) and not config.option.help:
             from pytest_ciliumwg.options.command_line import refuse_options
@@ -67,6 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(conformance, "ciliumwg-conformance")
     config.pluginmanager.register(TerminalEnd(conformance), "ciliumwg-terminal-end")
     config.pluginmanager.import_plugin("pytest_ciliumwg.session.fixtures")
+    config.pluginmanager.import_plugin("pytest_ciliumwg.session.fixture_api")
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:

@@ -13,10 +13,11 @@ from pytest_ciliumwg.changes.fingerprint import Fingerprint, fingerprint
 from pytest_ciliumwg.changes.tolerance import Tolerance, tolerance
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.model.node_state import NodeState, machines
+from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
 from pytest_ciliumwg.providers.base import Cluster, Progress, nodes_under_test, states_of
 from pytest_ciliumwg.watch.continuous import ContinuousWatch
+from pytest_ciliumwg.watch.opening import continuous_watch
 
 MARGIN_SECONDS = 1.0
 """How long the watch goes on before the change."""
@@ -129,18 +130,9 @@ class _ChangeRun:
 
     def _watched(self) -> ChangeResult:
         states = self._states()
-        devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
         before = self._read(states)
         port, how = self._expected.listen_port, self._how
-        watch = ContinuousWatch(
-            self._cluster,
-            devices,
-            port,
-            self._progress,
-            rate=how.rate,
-            other_pods=how.other_pods,
-            machines=machines(states.values()),
-        )
+        watch = continuous_watch(self._cluster, states, port, self._progress, rate=how.rate, other_pods=how.other_pods)
         with watch:
             time.sleep(MARGIN_SECONDS)
             error = self._act(watch)

@@ -14,6 +14,7 @@ _OF_ONE_LOOK = frozenset(
     (
         *("observed", "nodes", "pods", "pods_ever", "expected", "family", "verify"),
         *("node_configs", "mtu_bases", "what_it_does", "mesh", "readings"),
+        *("ciliumwg_states", "ciliumwg_nodes", "ciliumwg_verify"),
     )
 )
 """The fixtures that are to be had before anything is made in a cluster."""
@@ -57,7 +58,8 @@ class Check:
 def needs_one_look(test: Callable[..., object]) -> bool:
     """Whether a check asks for nothing that one look at the nodes has not: no flows, no agents of ours."""
     wanted = inspect.signature(test).parameters.keys()
-    return bool(wanted & {"observed", "nodes"}) and wanted <= _OF_ONE_LOOK
+    looks_at_nodes = {"observed", "nodes", "ciliumwg_states", "ciliumwg_nodes"}
+    return bool(wanted & looks_at_nodes) and wanted <= _OF_ONE_LOOK
 
 
 def params_of(item: pytest.Item) -> dict[str, str]:

@@ -131,6 +131,19 @@ class NodeOperations(Protocol):
         ...
 
 
+@runtime_checkable
+class PodCommands(Protocol):
+    """What clusters have too in whose pods commands can be run."""
+
+    def run_in_pod(self, pod: Pod, command: Sequence[str], *, timeout: float) -> str:
+        """Run a command in a pod, any pod of the cluster, and return its standard output.
+
+        Raises:
+            ProviderError: it cannot be run, or failed; the sentence has what it complained of.
+        """
+        ...
+
+
 class Cluster(Protocol):
     """A cluster that stands and can be observed."""
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,32 @@ from pytest_ciliumwg.report.html import page
 from pytest_ciliumwg.report.record import RunRecord
 
 Document = Mapping[str, Any]
-WRITERS: Mapping[str, Callable[[Document], str]] = {
+Writers = Mapping[str, Callable[[Document], str]]
+WRITERS: Writers = {
     json_report.NAME: json_report.text,
     conformance_yaml.NAME: conformance_yaml.text,
     metrics.NAME: metrics.text,
     page.NAME: page.render,
 }
 """Name of a file → what makes its text, from the fields of report.json alone."""
+_OURS = frozenset((*WRITERS, "the report", "the evidence", "the step's summary"))
 
 
-def make_ready(directory: Path) -> None:
+def every_writer(added: Iterable[Writers]) -> Writers:
+    """Our own writers and those that plugins add.
+
+    Raises:
+        CiliumwgError: a name is taken, or is none of a file.
+    """
+    found = dict(WRITERS)
+    for name, text in (item for writers in added for item in writers.items()):
+        if name in found or Path(name).name != name:
+            raise CiliumwgError(f"a plugin's report writer cannot have the file {name!r}: taken, or no file's name")
+        found[name] = text
+    return found
+
+
+def make_ready(directory: Path, writers: Writers = WRITERS) -> None:
     """Make the directory, see that it can be written, and remove an earlier run's files.
 
     These would be taken for those of a run which does not get to write any.
@@ -36,7 +52,7 @@ def make_ready(directory: Path) -> None:
         CiliumwgError: it cannot be written.
     """
     require_writable(directory)
-    for name in (*_captures(directory), *WRITERS):
+    for name in (*_captures(directory), *writers):
         with contextlib.suppress(OSError):
             (directory / name).unlink()
 
@@ -72,7 +88,9 @@ def made(make: Callable[[], Document], tell: Callable[[str], object]) -> Documen
     return document
 
 
-def write(record: RunRecord, document: Document, directory: Path, tell: Callable[[str], object]) -> None:
+def write(
+    record: RunRecord, document: Document, directory: Path, tell: Callable[[str], object], writers: Writers = WRITERS
+) -> None:
     """Write all files, and tell of each that it is written, or in one sentence why not."""
     kept: dict[str, Any] = {"evidence": [], "evidence_missing": "they could not be written"}
     with _telling("the evidence", directory, tell):
@@ -81,7 +99,7 @@ def write(record: RunRecord, document: Document, directory: Path, tell: Callable
         except CiliumwgError as error:
             kept["evidence_missing"] = str(error)
             tell(str(error))
-    for name, text in WRITERS.items() if document else ():
+    for name, text in writers.items() if document else ():
         with _telling(name, directory, tell):
             (directory / name).write_text(text({**document, **kept}), encoding="utf-8")
             tell(f"wrote {directory / name}")
@@ -111,4 +129,5 @@ def _telling(what: str, directory: Path, tell: Callable[[str], object]) -> Itera
         tell(f"{what} could not be written into {directory}: {error.strerror}")
     except Exception as error:  # whatever is wrong with a report, the verdict has to be told
         told = f"{type(error).__name__}: {error}"
-        tell(f"{what} could not be made, which is a defect of pytest-ciliumwg: {told}")
+        whose = "of pytest-ciliumwg" if what in _OURS else "of the plugin that makes it"
+        tell(f"{what} could not be made, which is a defect {whose}: {told}")

@@ -43,6 +43,7 @@ class Conformance:
         """What the terminal's part wants done between the run's own summary and pytest's short one."""
         self._collected: list[pytest.Item] = []
         self._ran = False
+        self._writers = files.WRITERS
 
     # --- collection ---------------------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class Conformance:
         """Make the cluster before the first check and take it down after the last, also after an error or Ctrl-C."""
         option = session.config.option
         if self.settings.report is not None and not option.collectonly:
-            _make_ready(self.settings.report)
+            self._writers = _make_ready(self.settings.report, session.config.hook.pytest_ciliumwg_report_writers())
         self._ran = not option.collectonly
         self.record.selected = self._identities(session.items)
         unreadable = session.testsfailed and not option.continue_on_collection_errors
@@ -219,7 +220,7 @@ class Conformance:
             return
         document = files.made(lambda: json_report.document(self.record, self.findings, exit_status), self.run.progress)
         if directory is not None:
-            files.write(self.record, document, directory, self.run.progress)
+            files.write(self.record, document, directory, self.run.progress, self._writers)
         if in_action and document:
             files.tell_github(document, os.environ, self.run.raw, self.run.progress)
 
@@ -263,16 +264,18 @@ class Conformance:
         return RunOutcome(self.settings.require) if self.settings.require else None
 
 
-def _make_ready(report: Path) -> None:
-    """See that reports can be written, before anything else begins.
+def _make_ready(report: Path, added: Iterable[files.Writers]) -> files.Writers:
+    """See that reports can be written, before anything else begins, and by which writers.
 
     Raises:
         pytest.UsageError: they cannot.
     """
     try:
-        files.make_ready(report)
+        writers = files.every_writer(added)
+        files.make_ready(report, writers)
     except CiliumwgError as error:
         raise pytest.UsageError(str(error)) from None
+    return writers
 
 
 def _profiles(settings: Settings, stages: Sequence[Stage]) -> frozenset[str]:

@@ -10,7 +10,7 @@ import pytest
 from pytest_ciliumwg.checks.check import MARKER
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.redaction import without_secrets
-from pytest_ciliumwg.suite_path import PACKAGE, suites_directory
+from pytest_ciliumwg.suite_path import PACKAGE, every_suite, suites_directory
 
 
 class _SuiteModule(pytest.Module):
@@ -27,9 +27,10 @@ class _SuiteModule(pytest.Module):
 
 def tests_of_the_suite(session: pytest.Session) -> Iterator[pytest.Item]:
     """The tests of all checks, in all stages, apart from the session's own collection."""
-    for path in sorted(suites_directory().glob("test_*.py")):
-        module: _SuiteModule = _SuiteModule.from_parent(session, path=path)
-        yield from (node for node in module.collect() if isinstance(node, pytest.Item))
+    for folder in every_suite(session.config.pluginmanager):
+        for path in sorted(folder.glob("test_*.py")):
+            module: _SuiteModule = _SuiteModule.from_parent(session, path=path)
+            yield from (node for node in module.collect() if isinstance(node, pytest.Item))
 
 
 def waived(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:

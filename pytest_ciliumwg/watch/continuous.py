@@ -88,10 +88,10 @@ class ContinuousWatch:
         flows = continuous_flows(self._pods, families, numbers)
         flows += churn_flows(self._pods, families, numbers)
         self.flows: dict[int, Flow] = {flow.id: flow for flow in flows}
-        heartbeat_period = max(PERIOD, len(self._nodes) / NODES_PER_HEARTBEAT_SECOND)
-        self.ledger = Ledger([node.name for node in self._nodes], longest_pause=LATE_HEARTBEATS * heartbeat_period)
+        self.heartbeat_period = max(PERIOD, len(self._nodes) / NODES_PER_HEARTBEAT_SECOND)
+        self.ledger = Ledger([node.name for node in self._nodes], longest_pause=LATE_HEARTBEATS * self.heartbeat_period)
         self._ways = ControlWays()
-        self._watches = self._follow_watches(port, heartbeat_period)
+        self._watches = self._follow_watches(port, self.heartbeat_period)
         self._streams = {pod.node: self._follow_stream(pod, rate) for pod in self._pods}
         self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes])
         self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg-continuous")

@@ -9,8 +9,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_ciliumwg.report import files
-
 from .conftest import SuiteRun
 from .test_verdict import OWN, NoCluster
 
@@ -39,27 +37,45 @@ def test_what_cannot_be_written_is_said_before_a_cluster_is_begun(pytester: pyte
     assert "Traceback" not in both
 
 
-def test_a_writer_that_fails(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+class Writers(NoCluster):
+    """A plugin with files of its own for the report."""
+
+    def __init__(self, **writers: Callable[[Mapping[str, Any]], str]) -> None:
+        self.writers = {name.replace("_", "."): text for name, text in writers.items()}
+
+    def pytest_ciliumwg_report_writers(self) -> Mapping[str, Callable[[Mapping[str, Any]], str]]:
+        return self.writers
+
+
+def test_a_writer_that_fails(pytester: pytest.Pytester) -> None:
     def refuse(document: Mapping[str, Any]) -> str:
         raise OSError(28, "No space left on device")
 
     def stumble(document: Mapping[str, Any]) -> str:
         raise KeyError("flows")
 
-    monkeypatch.setattr(files, "WRITERS", {"first.txt": refuse, "second.txt": stumble, **files.WRITERS})
     report = pytester.path / "report"
-    result = run(pytester, report, NoCluster())
+    report.mkdir()
+    report.joinpath("second.txt").write_text("of an earlier run")
+    result = run(pytester, report, Writers(first_txt=refuse, second_txt=stumble))
     assert result.ret == 0
+    assert not report.joinpath("second.txt").exists()
     result.stdout.fnmatch_lines(
         [
-            f"ciliumwg: first.txt could not be written into {report}: No space left on device",
-            "ciliumwg: second.txt could not be made, which is a defect of pytest-ciliumwg: KeyError: 'flows'",
             f"ciliumwg: wrote {report / 'report.json'}",
+            f"ciliumwg: first.txt could not be written into {report}: No space left on device",
+            "ciliumwg: second.txt could not be made, which is a defect of the plugin that makes it: KeyError: 'flows'",
             "partial: 2 of *",
         ]
     )
     assert report.joinpath("report.json").exists()
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_writer_takes_no_file_of_ours(pytester: pytest.Pytester) -> None:
+    result = run(pytester, pytester.path / "report", Writers(report_json=lambda _: "{}"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a plugin's report writer cannot have the file 'report.json': taken, or no file's*"])
 
 
 def test_actions_and_junit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
 from pytest_ciliumwg.providers.existing.members import members_of
 from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
+from pytest_ciliumwg.providers.existing.pod_commands import run_in_pod
 from pytest_ciliumwg.providers.existing.policies import policies, policy_drops
 from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
@@ -196,6 +197,10 @@ class ExistingCluster:
     def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod, or in one that an operation has made."""
         return self._test_agents.pod_agent(pod)
+
+    def run_in_pod(self, pod: Pod, command: Sequence[str], *, timeout: float) -> str:
+        """Run a command in any pod: see `PodCommands`."""
+        return run_in_pod(self._kube, pod, command, timeout)
 
     def keep(self) -> str:
         """Leave our namespace in the cluster, and say how to enter and how to remove it."""

@@ -120,6 +120,10 @@ class KindProvider:
         """The agent in a test pod."""
         return self._inner.pod_agent(pod)
 
+    def run_in_pod(self, pod: Pod, command: Sequence[str], *, timeout: float) -> str:
+        """Run a command in any pod."""
+        return self._existing.run_in_pod(pod, command, timeout=timeout)
+
     def snapshot(self) -> Snapshot:
         """What the cluster shows now of all that may change."""
         return self._inner.snapshot()

@@ -41,9 +41,10 @@ class Place:
     namespace: str
     pod: str
     container: str
+    """Empty: the pod's default one."""
 
     def __str__(self) -> str:
-        return f"container {self.container} of pod {self.namespace}/{self.pod}"
+        return f"{f'container {self.container} of ' if self.container else ''}pod {self.namespace}/{self.pod}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,8 @@ class _Conversation:
     def _connect(self, *, reading: bool) -> WebSocket:
         from websocket import create_connection
 
-        query = [("container", self.place.container), ("stdout", "true"), ("stderr", "true")]
+        query = [("container", self.place.container)] if self.place.container else []
+        query += [("stdout", "true"), ("stderr", "true")]
         query += [("stdin", "true")] if reading else []
         query += [("command", word) for word in self.command]
         where = path_of("pods", self.place.namespace, self.place.pod) + "/exec"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, LeftOut, Member, Node, Pod
@@ -122,6 +123,14 @@ class LabCluster:
     def pod_agent(self, pod: Pod) -> AgentTransport:
         """The agent in a test pod."""
         return self.lab.transport(pod.name)
+
+    def run_in_pod(self, pod: Pod, command: Sequence[str], *, timeout: float) -> str:
+        """Run a program of this machine in a pod's network namespace.
+
+        Raises:
+            ProviderError: it failed, or did not end in time.
+        """
+        return self.lab.sandbox.run(shlex.join(command), netns=pod.name, timeout=timeout)
 
     def snapshot(self) -> Snapshot:
         """What the lab's API would show now of all that may change."""
