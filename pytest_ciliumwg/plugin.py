@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_ciliumwg import hookspecs
+from pytest_ciliumwg.checks.suite_path import every_suite, suites_directory
 from pytest_ciliumwg.options import add_options, is_enabled, resolve
-from pytest_ciliumwg.suite_path import every_suite, suites_directory
 
 MARKER = (
     'ciliumwg_check(id, source, profile="core", about="cluster"): a conformance check of pytest --ciliumwg. '

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_ciliumwg.suite_path import suites_directory
+from pytest_ciliumwg.checks.suite_path import suites_directory
 
 
 class _Collector:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pytest_ciliumwg.checks.check import MARKER
+from pytest_ciliumwg.checks.suite_path import PACKAGE, every_suite, suites_directory
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.redaction import without_secrets
-from pytest_ciliumwg.suite_path import PACKAGE, every_suite, suites_directory
 
 
 class _SuiteModule(pytest.Module):
