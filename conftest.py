@@ -18,6 +18,11 @@ def sh(script: str) -> str:
     return subprocess.run(["sh", "-ec", script], check=True, capture_output=True, text=True).stdout
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For this project's own tests."""
+    parser.addoption("--quick", action="store_true", help="leave out tests that are marked as thorough")
+
+
 @pytest.fixture
 def netns() -> Iterator[None]:
     """A network namespace of the test's own, with the veth pair `left` and `right` up in it.

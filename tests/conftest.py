@@ -10,7 +10,26 @@ from collections.abc import Iterator
 import pytest
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a quick run leaves out, and let the slowest tests begin first."""
+    if config.getoption("--quick"):
+        kept = [item for item in items if not _is_thorough(item)]
+        config.hook.pytest_deselected(items=[item for item in items if _is_thorough(item)])
+        items[:] = kept
+    _share(items)
+
+
+def _is_thorough(item: pytest.Item) -> bool:
+    """Whether a test shows with other versions, networks, faults or moments what another one shows."""
+    marker = item.get_closest_marker("thorough")
+    return marker is not None and _parameters(item) not in marker.kwargs.get("but", ())
+
+
+def _parameters(item: pytest.Item) -> str:
+    return item.name.partition("[")[2].removesuffix("]")
+
+
+def _share(items: list[pytest.Item]) -> None:
     """Give every worker of xdist, whose share is one piece of the list, as many slow tests as the others, those first.
 
     Else one of them begins the longest tests when all others have come to their end.

@@ -108,6 +108,7 @@ class Outcome:
         return text
 
 
+@pytest.mark.thorough(but=("service-account-500", "node-agents-429", "any-agents-500"))
 @pytest.mark.parametrize(
     ("request_name", "action"),
     [(name, action) for name in REQUESTS for action in PASSING if action == "500" or name not in READS]
@@ -168,6 +169,7 @@ LASTING = [
 ]
 
 
+@pytest.mark.thorough(but=("delete-500", "namespace-409", "our-pods-500"))
 @pytest.mark.parametrize(("request_name", "action", "says"), LASTING, ids=[f"{name}-{how}" for name, how, _ in LASTING])
 def test_what_lasts_is_one_sentence(
     recorded: MakeDouble, tmp_path: Path, request_name: str, action: str, says: str

@@ -115,6 +115,7 @@ MTUS: dict[str, tuple[str, Edit | None, Callable[[Lab], None], dict[str, Any]]] 
 }
 
 
+@pytest.mark.thorough(but=("told",))
 @pytest.mark.parametrize("base", MTUS)
 def test_whose_mtu_counts(suite: Suite, base: str) -> None:
     version, edit, prepare, spec = MTUS[base]
@@ -187,6 +188,7 @@ def more_addresses(resource: str, value: Object) -> None:
         ]
 
 
+@pytest.mark.thorough(but=("native-six",))
 @pytest.mark.parametrize("edit", [six, more_addresses])
 @pytest.mark.parametrize("routing", ["native", "vxlan"])
 def test_addresses_of_nodes_that_cilium_does_not_take(suite: Suite, routing: str, edit: Edit) -> None:
@@ -205,6 +207,7 @@ def own_routing(lab: Lab) -> None:
         lab.run_in(node, f"ip route add {route} via 172.19.255.254 dev eth1 onlink table 201")
 
 
+@pytest.mark.thorough(but=("1.18.3",))
 @pytest.mark.parametrize("version", ["1.18.3", "1.13.18"])
 def test_table_201_of_somebody_else(suite: Suite, version: str) -> None:
     done = suite(version, prepare=own_routing, devices=("eth0", "eth1"))
@@ -262,6 +265,7 @@ STRANGERS: dict[str, tuple[Edit, Callable[[Lab], None], list[Object]]] = {
 }
 
 
+@pytest.mark.thorough(but=("another port",))
 @pytest.mark.parametrize("why", STRANGERS)
 def test_a_stranger_stays_a_stranger(suite: Suite, said: Callable[[], str], why: str) -> None:
     edit, prepare, known = STRANGERS[why]
@@ -307,6 +311,7 @@ def test_a_node_behind_nat(suite: Suite, said: Callable[[], str]) -> None:
     assert f"reached at {OUTSIDE}:51871, whence its packets come: behind NAT, or roaming" in said()
 
 
+@pytest.mark.thorough
 def test_an_endpoint_from_which_nothing_comes(suite: Suite, said: Callable[[], str]) -> None:
     def wrong(lab: Lab) -> None:
         keys = lab.keys

@@ -51,6 +51,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.thorough(but=("1.18-dual",))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_suite(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, shape: str
@@ -89,6 +90,7 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough(but=("redirect-removed-v6",))
 @pytest.mark.parametrize("faults", FAULTS)
 def test_faults_are_found(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, faults: str

@@ -39,6 +39,7 @@ WAYS = {
 }
 
 
+@pytest.mark.thorough(but=("all-pods-alone",))
 @pytest.mark.parametrize("encrypted", [True, False], ids=["node-encryption", "pods-alone"])
 @pytest.mark.parametrize("let_through", WAYS)
 def test_control_canaries_find_a_way(
@@ -76,6 +77,7 @@ def test_outer_fragments_are_told_as_known_of_node_encryption(
     assert told in done.stdout.str()
 
 
+@pytest.mark.thorough
 def test_without_any_way_nothing_is_proven(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def stopped(lab_double: MakeDouble, connect: Connect) -> Any:
     return make
 
 
+@pytest.mark.thorough(but=("device-redirect",))
 @pytest.mark.parametrize("kind", VERSIONS)
 @pytest.mark.parametrize("what", ["device", "port"])
 def test_the_tunnel_is_stopped_and_works_again(stopped: Any, kind: str, what: str) -> None:
@@ -97,6 +98,7 @@ def test_the_tunnel_is_stopped_and_works_again(stopped: Any, kind: str, what: st
     assert condition(double) == before
 
 
+@pytest.mark.thorough(but=("device_down",))
 @pytest.mark.parametrize("what", ["device_down", "block_port"])
 def test_nobody_undoes_it_but_the_switch(stopped: Any, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     double, cluster = stopped("rule")
@@ -162,6 +164,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.thorough(but=("15",))
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_whatever_ends_the_run_the_node_works_again(
     lab_double: MakeDouble, tmp_path: Path, number: signal.Signals

@@ -157,6 +157,7 @@ class Interrupted(BaseException):
 PULLS = ("device_down", "block_port", "create_pod", "replace_key", "restart_agents", "renew_pods")
 
 
+@pytest.mark.thorough(but=("create_pod",))
 @pytest.mark.parametrize("operation", PULLS)
 def test_interrupted_anywhere_and_restored_it_is_as_before(
     stand: Any, operation: str, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ HEALED = {
 }
 
 
+@pytest.mark.thorough(but=("allowed-ips-cleared",))
 @pytest.mark.parametrize("fault", HEALED)
 def test_what_our_pods_heal_is_found(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fault: str

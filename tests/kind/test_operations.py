@@ -80,6 +80,7 @@ def picture(kind: KindProvider, double: ApiDouble) -> dict[str, Any]:
 
 
 # Where a library is interrupted while it connects, nobody closes its socket.
+@pytest.mark.thorough(but=("drain_node",))
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize("operation", ["drain_node", "remove_node", "restart_node"])
 def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, double: ApiDouble, operation: str) -> None:

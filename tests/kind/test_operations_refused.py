@@ -52,6 +52,7 @@ def test_a_node_is_drained_and_restored(make: Make, double: ApiDouble) -> None:
     kind.operations.restore()
 
 
+@pytest.mark.thorough(but=("drain_node",))
 @pytest.mark.parametrize("operation", ["drain_node", "remove_node", "restart_node"])
 def test_the_control_plane_and_strangers_are_left_alone(
     make: Make, machine: Machine, double: ApiDouble, operation: str

@@ -21,6 +21,7 @@ def clear_frames(frames: list[bytes]) -> int:
     return sum(b"icmp--v4" * 2 in frame or b"icmp--v6" * 2 in frame for frame in frames)
 
 
+@pytest.mark.thorough(but=("1.20.3-1.13.18",))
 @pytest.mark.parametrize(("version", "to"), [(RULE, "1.15.10"), (REDIRECT, RULE)])
 def test_exactly_so_many_packets_are_clear(raise_lab: Raise, version: str, to: str) -> None:
     cluster = raise_lab(version)
@@ -45,6 +46,7 @@ def test_exactly_so_many_packets_are_clear(raise_lab: Raise, version: str, to: s
     assert " bpf " not in lab.run_in(node, "tc filter show dev eth0 egress")
 
 
+@pytest.mark.thorough(but=("restart-leak-1.20.3",))
 @pytest.mark.parametrize("version", [RULE, REDIRECT])
 @pytest.mark.parametrize("fault", ["upgrade-gap", "restart-leak", "churn-leak"])
 def test_leaks_of_a_change(raise_lab: Raise, version: str, fault: str) -> None:

@@ -29,6 +29,7 @@ def watched(cluster: LabCluster, change: Callable[[], object]) -> tuple[Sniffed,
     return seen, stream
 
 
+@pytest.mark.thorough(but=("1.20.3",))
 @pytest.mark.parametrize("version", ALL)
 def test_restarted_agents_are_others_and_leave_all_as_it_was(raise_lab: Raise, version: str) -> None:
     cluster = raise_lab(version)
@@ -61,6 +62,7 @@ def test_the_fallback_exists_in_some_versions_only(raise_lab: Raise) -> None:
         raise_lab(KEEPS, fallback=True)
 
 
+@pytest.mark.thorough(but=("1.20.3",))
 @pytest.mark.parametrize("version", [RULE, KEEPS])
 def test_a_replaced_key_is_learned_by_all(raise_lab: Raise, version: str) -> None:
     cluster = raise_lab(version)
@@ -104,6 +106,7 @@ def test_a_blocked_port_loses_everything_and_leaks_nothing(raise_lab: Raise) -> 
     reach_each_other(cluster.lab)
 
 
+@pytest.mark.thorough(but=("1.20.3",))
 @pytest.mark.parametrize("version", [RULE, KEEPS])
 def test_pods_come_and_go_and_their_addresses_are_used_again(raise_lab: Raise, version: str) -> None:
     cluster = raise_lab(version)
@@ -133,6 +136,7 @@ def test_pods_come_and_go_and_their_addresses_are_used_again(raise_lab: Raise, v
     assert shape(cluster) == shaped
 
 
+@pytest.mark.thorough(but=("1.20.3",))
 @pytest.mark.parametrize("version", [RULE, KEEPS])
 def test_a_node_is_drained_leaves_and_comes_back(raise_lab: Raise, version: str) -> None:
     cluster = raise_lab(version)
@@ -167,6 +171,7 @@ def test_two_nodes_are_too_few_to_take_one_away(raise_lab: Raise) -> None:
         operations.remove_node(WORKER)
 
 
+@pytest.mark.thorough(but=("1.15.10",))
 @pytest.mark.parametrize("version", [RULE, REBUILDS])
 def test_a_restarted_node_has_a_new_key_and_the_same_pods(raise_lab: Raise, version: str) -> None:
     cluster = raise_lab(version)

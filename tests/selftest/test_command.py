@@ -69,6 +69,7 @@ def test_a_report_that_cannot_be_written_is_refused_first(tmp_path: Path) -> Non
     assert done.stdout == f"ERROR: the report cannot be written into {tmp_path / 'file'}: File exists\n"
 
 
+@pytest.mark.thorough
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     command = [*COMMAND, f"--ciliumwg-report={tmp_path}", "--ciliumwg-fault=blackhole"]
     process = subprocess.Popen(

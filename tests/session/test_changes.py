@@ -129,6 +129,7 @@ FAULTY: dict[tuple[str, ...], dict[str, str]] = {
 }
 
 
+@pytest.mark.thorough(but=("agent-restart",))
 @pytest.mark.parametrize("arguments", FAULTY, ids=lambda arguments: arguments[-1].rpartition("=")[2])
 def test_what_goes_wrong_in_a_change_is_found(run_lab: RunLab, arguments: tuple[str, ...]) -> None:
     wanted = FAULTY[arguments]
@@ -143,6 +144,7 @@ def test_what_goes_wrong_in_a_change_is_found(run_lab: RunLab, arguments: tuple[
     assert {title for title in run.outcome("fail") if "no-cleartext" in title} <= set(wanted)
 
 
+@pytest.mark.thorough
 def test_a_restart_that_forgets_is_found_by_the_suite_afterwards(run_lab: RunLab) -> None:
     fault = "--ciliumwg-fault=restart-forgets@lab-worker2"
     run = run_lab(DISRUPTIVE, "--ciliumwg-change=agent-restart", fault, "-k", "allowed_ips")

@@ -64,6 +64,7 @@ DOUBTS = (*SILENT, "wire.*", "handshake.*", "device.*", "peers.*", "allowed-ips.
 """Checks that cannot measure may say so in any faulty lab; none of them may fail for it."""
 
 
+@pytest.mark.thorough(but=("leak-udp-pair-1.20", "rule-deleted-1.13", "encryption-off-1.20"))
 @pytest.mark.parametrize(("fault", "version"), list(FAULTS), ids=lambda value: value.replace("@", "-at-"))
 def test_fault_is_found(run_lab: Callable[..., SuiteRun], fault: str, version: str) -> None:
     catcher, names, consequences = FAULTS[fault, version]
@@ -110,6 +111,7 @@ def _any(title: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(title, pattern) for pattern in patterns)
 
 
+@pytest.mark.thorough(but=("report",))
 @pytest.mark.parametrize("choice", ["report", "off"])
 def test_other_pods_are_told_or_left_alone_where_that_is_asked_for(
     run_lab: Callable[..., SuiteRun], choice: str

@@ -18,6 +18,7 @@ from .conftest import SuiteRun
 VXLAN = ("--ciliumwg-provider=lab", "--ciliumwg-routing=vxlan")
 
 
+@pytest.mark.thorough(but=("1.13", "1.20.3"))
 @pytest.mark.parametrize("version", ["1.10", "1.13", "1.14.2", "1.16", "1.18", "1.20.3"])
 def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) -> None:
     run = run_lab(f"--ciliumwg-cilium-version={version}")
@@ -45,6 +46,7 @@ def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) ->
     )
 
 
+@pytest.mark.thorough(but=("1.20-geneve", "1.13-vxlan"))
 @pytest.mark.parametrize(
     ("version", "tunnel"),
     [("1.13", "vxlan"), ("1.15", "vxlan"), ("1.20", "vxlan"), ("1.13", "geneve"), ("1.20", "geneve")],
@@ -70,6 +72,7 @@ def test_one_family(run_lab: Callable[..., SuiteRun], family: str, missing: str)
     assert any(missing in message for message in run.outcome("skip").values())
 
 
+@pytest.mark.thorough
 def test_seven_nodes(run_lab: Callable[..., SuiteRun]) -> None:
     run = run_lab("--ciliumwg-nodes=7")
     assert run.result.ret == 0
