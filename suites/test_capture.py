@@ -46,7 +46,7 @@ def test_watches_ran(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN, about="measurement")
+@pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN, about="measurement", offline="also")
 def test_no_frame_was_dropped(judge: Judge, verify: Verify) -> None:
     """The kernel dropped no frame that a watch should have searched."""
     for node, device, report in _devices(judge, verify):
@@ -72,7 +72,7 @@ def test_every_frame_was_searched(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.whole-frames", source=DESIGN, about="measurement")
+@pytest.mark.ciliumwg_check("capture.whole-frames", source=DESIGN, about="measurement", offline="also")
 def test_no_frame_was_cut(judge: Judge, verify: Verify) -> None:
     """No frame was cut off in the capture."""
     for node, device, report in _devices(judge, verify):

@@ -17,7 +17,9 @@ from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 
 
 @pytest.mark.ciliumwg_check(
-    "config.encryption", source="documentation, Helm values encryption.enabled and encryption.type"
+    "config.encryption",
+    source="documentation, Helm values encryption.enabled and encryption.type",
+    offline="also",
 )
 def test_encryption_is_enabled(
     node_configs: Mapping[str, CiliumConfig], first_reading: Reading, verify: Verify
@@ -54,7 +56,9 @@ def _disabled(states: Sequence[NodeState]) -> str:
 
 
 @pytest.mark.ciliumwg_check(
-    "config.version", source="design: the expectation is declared, never adapted to what is found"
+    "config.version",
+    source="design: the expectation is declared, never adapted to what is found",
+    offline="also",
 )
 def test_declared_version_runs(cluster: Cluster, verify: Verify) -> None:
     """The version of Cilium that was declared is the one that runs."""
@@ -85,7 +89,9 @@ OPTIONS = {
 
 
 @pytest.mark.ciliumwg_check(
-    "config.declared", source="design: the expectation is declared, never adapted to what is found"
+    "config.declared",
+    source="design: the expectation is declared, never adapted to what is found",
+    offline="also",
 )
 @pytest.mark.parametrize("option", list(OPTIONS))
 def test_declared_option_is_the_actual_one(
@@ -103,7 +109,9 @@ def test_declared_option_is_the_actual_one(
         )
 
 
-@pytest.mark.ciliumwg_check("config.nodes", source="design: what is not covered is told, never passed over in silence")
+@pytest.mark.ciliumwg_check(
+    "config.nodes", source="design: what is not covered is told, never passed over in silence", offline="also"
+)
 def test_every_node_runs_cilium(cluster: Cluster, verify: Verify) -> None:
     """Every Ready Linux node that runs pods has a CiliumNode."""
     for member in cluster.members():
@@ -117,7 +125,9 @@ def test_every_node_runs_cilium(cluster: Cluster, verify: Verify) -> None:
 
 
 @pytest.mark.ciliumwg_check(
-    "config.node-encryption", source='documentation, "Node-to-node encryption": node-encryption-opt-out-labels'
+    "config.node-encryption",
+    source='documentation, "Node-to-node encryption": node-encryption-opt-out-labels',
+    offline="also",
 )
 def test_declared_node_encryption_holds(
     cluster: Cluster, nodes: Sequence[Node], verify: Verify, expected: Expectations

@@ -102,7 +102,7 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("wire.other-pods", source=ENCRYPTED)
+@pytest.mark.ciliumwg_check("wire.other-pods", source=ENCRYPTED, offline="also")
 def test_other_pods(judge: Judge, settings: Settings, expected: Expectations, verify: Verify) -> None:
     """Nothing that any other pod sends to a pod on another node is in cleartext: known by headers, never by payload."""
     measurement, everywhere = judge.measurement, Place.everywhere("all nodes")
@@ -146,7 +146,9 @@ def test_data_messages_in_both_directions(judge: Judge, verify: Verify) -> None:
 
 
 @pytest.mark.ciliumwg_check(
-    "wire.outer-addresses", source="pkg/wireguard/agent/agent.go: endpoint = node address, port 51871"
+    "wire.outer-addresses",
+    source="pkg/wireguard/agent/agent.go: endpoint = node address, port 51871",
+    offline="also",
 )
 def test_outer_addresses(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """WireGuard's outer packets run between node addresses."""
@@ -162,7 +164,7 @@ def test_outer_addresses(judge: Judge, nodes: Sequence[Node], verify: Verify) ->
         )
 
 
-@pytest.mark.ciliumwg_check("wire.framing", source="WireGuard whitepaper, section 5.4")
+@pytest.mark.ciliumwg_check("wire.framing", source="WireGuard whitepaper, section 5.4", offline="also")
 def test_framing(judge: Judge, verify: Verify) -> None:
     """Whatever uses port 51871 between nodes is a WireGuard message."""
     for node, device, messages in wireguard_messages(judge, verify):

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import pytest
 
 Subject = Literal["cluster", "measurement"]
+Offline = Literal["", "also", "only"]
 _OF_ONE_LOOK = frozenset(
     (
         *("observed", "nodes", "pods", "pods_ever", "expected", "family", "verify"),
@@ -19,7 +20,7 @@ _OF_ONE_LOOK = frozenset(
 )
 """The fixtures that are to be had before anything is made in a cluster."""
 MARKER = "ciliumwg_check"
-MARKER_SIGNATURE = 'ciliumwg_check(id, source, profile="core", about="cluster")'
+MARKER_SIGNATURE = 'ciliumwg_check(id, source, profile="core", about="cluster", offline="")'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,11 @@ class Check:
     profile: str
     about: Subject
     """Of the measurement itself nothing fails: what does not hold there makes the check inconclusive."""
+    offline: Offline
+    """Whether it can `also` be told from the record of a cluster, or `only` there; empty: see `told_offline`."""
     statement: str
+    one_look: bool = False
+    """Whether one look at the nodes decides it."""
     about_a_change: bool = False
     """Whether it asserts something about the change before its stage, so that the first stage does not have it."""
 
@@ -47,12 +52,19 @@ class Check:
             return None
         fields = dict(zip(("id", "source", "profile"), mark.args, strict=False)) | dict(mark.kwargs)
         statement = " ".join((getattr(getattr(item, "function", None), "__doc__", None) or "").split())
-        fields = {"profile": "core", "about": "cluster"} | fields
-        known = fields.keys() == {"id", "source", "profile", "about"} and fields["about"] in get_args(Subject)
+        fields = {"profile": "core", "about": "cluster", "offline": ""} | fields
+        known = fields.keys() == {"id", "source", "profile", "about", "offline"}
+        known = known and fields["about"] in get_args(Subject) and fields["offline"] in get_args(Offline)
         if not known or not statement:
             raise pytest.UsageError(f"{item.nodeid}: write the marker as {MARKER_SIGNATURE}, and a docstring")
         about_a_change = "change" in getattr(item, "fixturenames", ())
-        return cls(statement=statement, about_a_change=about_a_change, **fields)
+        one_look = needs_one_look(getattr(item, "function", cls.of))
+        return cls(statement=statement, about_a_change=about_a_change, one_look=one_look, **fields)
+
+    @property
+    def told_offline(self) -> bool:
+        """Whether the record of a cluster can decide it: with what one look decides, or with captures."""
+        return bool(self.offline) or self.one_look
 
 
 def needs_one_look(test: Callable[..., object]) -> bool:

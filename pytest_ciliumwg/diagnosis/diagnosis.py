@@ -91,6 +91,7 @@ def diagnose(
 
 def _diagnosis(case: Case, nodes: Sequence[str], stage: str, version: str) -> Diagnosis:
     consequences = sorted(case.consequences, key=_telling)
+    case.state = _explaining_first(case)
     leaks = [symptom for symptom in case.symptoms if symptom.kind == "cleartext"]
     where = tuple(node for node in nodes if node in case.nodes) or tuple(sorted(case.nodes))
     return Diagnosis(
@@ -104,6 +105,13 @@ def _diagnosis(case: Case, nodes: Sequence[str], stage: str, version: str) -> Di
         look=_look(case, consequences),
         advisories=tuple(f"{found.id}: {found.text}" for found in fitting(version, [stage])) if leaks else (),
     )
+
+
+def _explaining_first(case: Case) -> list[Statement]:
+    """The state, what is so only at nodes that send in cleartext first: what nodes have that do not explains less."""
+    senders = {symptom.pair[0] for symptom in case.symptoms if symptom.kind == "cleartext"}
+    elsewhere = {(said.check, said.said) for said in case.state if said.home and said.home not in senders}
+    return sorted(case.state, key=lambda said: bool(senders) and (said.check, said.said) in elsewhere)
 
 
 def _telling(said: Statement) -> tuple[bool, int]:

@@ -10,7 +10,8 @@ from pytest_ciliumwg.diagnosis.causes import Cause, Causes
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Direction, Flow, Sighting, Verdict
-from pytest_ciliumwg.verdict.judge import Judgement
+from pytest_ciliumwg.verdict.judge import Judge, Judgement
+from pytest_ciliumwg.verdict.other_pods import ClearPods, in_clear, protocol_name
 from pytest_ciliumwg.verdict.timeline import clock
 
 Kind = Literal["cleartext", "bypass", "lost"]
@@ -35,6 +36,8 @@ class Symptom:
     layers: str = ""
     first_at: float = 0.0
     last_at: float = 0.0
+    besides: str = ""
+    """What hides it from those who look at something else."""
     because: str = ""
     """What was so all the while, or happened just before; only while something changes."""
 
@@ -44,7 +47,9 @@ class Symptom:
         if not self.frames:
             return told
         when = " to ".join(dict.fromkeys((clock(self.first_at), clock(self.last_at))))
-        return f"{told}, {self.frames} frames at {', '.join(self.seen_at)}, {when} ({self.layers})"
+        besides = f"; {self.besides}" if self.besides else ""
+        layers = f" ({self.layers})" if self.layers else ""
+        return f"{told}, {self.frames} frames at {', '.join(self.seen_at)}, {when}{layers}{besides}"
 
 
 def symptoms(judgements: Iterable[Judgement]) -> tuple[Symptom, ...]:
@@ -59,6 +64,35 @@ def symptoms(judgements: Iterable[Judgement]) -> tuple[Symptom, ...]:
         elif judgement.verdict in _KINDS and not (judgement.verdict is Verdict.UNREACHABLE and flow.dropped_by_design):
             found.setdefault((_KINDS[judgement.verdict], flow.pair), []).append((flow, []))
     return _sorted(found)
+
+
+def symptoms_of_pods(judge: Judge) -> tuple[Symptom, ...]:
+    """What other pods sent in cleartext, by pair of nodes, where no flow of ours tells."""
+    pairs: dict[Pair, list[ClearPods]] = {}
+    for clear in in_clear(judge.measurement):
+        pairs.setdefault((clear.source.node, clear.destination.node), []).append(clear)
+    found = (_symptom_of_pods(judge, pair, clear) for pair, clear in pairs.items())
+    return tuple(sorted(found, key=lambda symptom: -symptom.frames))
+
+
+def _symptom_of_pods(judge: Judge, pair: Pair, clear: list[ClearPods]) -> Symptom:
+    seen = [(node, conversation) for pods in clear for node, conversation in pods.seen]
+    counted = [one for one in seen if one[1].outgoing] or seen
+    back = sum(judge.data_messages(node, *pair[::-1])[0] for node in pair if node in judge.measurement.watches)
+    hidden = "answers come in WireGuard, so ping shows no loss"
+    return Symptom(
+        kind="cleartext",
+        pair=pair,
+        protocols=tuple(_in_order(protocol_name(conversation.protocol) for _, conversation in counted)),
+        families=tuple(sorted({IPFamily.of(one.source) for _, one in counted}, key=lambda family: family.value)),
+        flows=len({(one.source, one.destination, one.protocol) for _, one in counted}),
+        frames=sum(pods.frames for pods in clear),
+        seen_at=tuple(_in_order(f"{node} {one.device}" for node, one in counted)),
+        layers="/".join(_in_order({one.tunnel for _, one in counted} - {""})),
+        first_at=min(one.first_at for _, one in counted),
+        last_at=max(one.last_at for _, one in counted),
+        besides=hidden if back else "",
+    )
 
 
 def symptoms_of_change(timeline: Timeline) -> tuple[Symptom, ...]:

@@ -14,9 +14,9 @@ from pytest_ciliumwg.observe.json_reader import Value, decode
 WHOLE_MARK = 0xFFFFFFFF
 """The mask of a rule that shows a mark without one."""
 
-_DEFAULT = {IPFamily.V4: ipaddress.ip_network("0.0.0.0/0"), IPFamily.V6: ipaddress.ip_network("::/0")}
+DEFAULT = {IPFamily.V4: ipaddress.ip_network("0.0.0.0/0"), IPFamily.V6: ipaddress.ip_network("::/0")}
 _NO_TABLE = "FIB table does not exist"
-_DEAD_ENDS = frozenset({"unreachable", "blackhole", "prohibit", "throw"})
+DEAD_ENDS = frozenset({"unreachable", "blackhole", "prohibit", "throw"})
 _RULE_PARTS = frozenset(
     {"priority", "src", "srclen", "fwmark", "fwmask", "table", "protocol", "action", "goto", "nop", "unresolved"}
 )
@@ -132,7 +132,7 @@ def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, 
 
 def _routes(entry: Value, family: IPFamily, table: str) -> Iterator[Route]:
     kind = entry.get("type")
-    dead_end = kind is not None and kind.text() in _DEAD_ENDS
+    dead_end = kind is not None and kind.text() in DEAD_ENDS
     for hop in list(entry.each("nexthops")) or [entry]:
         device = hop.get("dev")
         yield Route(
@@ -153,7 +153,7 @@ def _table(entry: Value) -> str:
 
 def _destination(value: Value, family: IPFamily) -> IPNetwork:
     if value.text() == "default":
-        return _DEFAULT[family]
+        return DEFAULT[family]
     found = value.network()
     if IPFamily.of(found) is not family:
         message = f"shows a route that is not of the family {family.value}"

@@ -24,6 +24,7 @@ _FAMILIES = {
 }
 """tc's protocol of a filter to the families it sees; any other protocol (arp, 802.1Q …) sees neither."""
 
+_HOOKS = frozenset({"clsact", "tcx"})
 _FILTER = re.compile(
     r"filter (?:parent \S+ )?protocol (?P<protocol>\S+) pref \d+ (?P<kind>\S+)(?: chain \d+)?(?P<rest> .*)?"
 )
@@ -118,11 +119,41 @@ def redirects_from_bpftool(text: str) -> tuple[Redirect, ...]:
     for entry in (entry for part in parts for entry in part["tc"].items()):
         hook, _, direction = entry["kind"].text().partition("/")
         name = entry.get("name")
-        if name is None or not _redirects(name.text()) or hook not in {"clsact", "tcx"}:
+        if name is None or not _redirects(name.text()) or hook not in _HOOKS:
             continue
         found.append(
             _redirect(entry["devname"].text(), _direction(entry, direction), "bpf", REDIRECTING_PROGRAM, _BOTH)
         )
+    return _merged(found)
+
+
+_ATTACHED = re.compile(
+    r"(?P<device>\S+)\(\d+\) (?P<hook>\w+)/(?P<direction>ingress|egress) (?P<name>\S+)(?: (?:prog_)?id \d+)?(?: .*)?"
+)
+_HEADS = ("xdp:", "tc:", "flow_dissector:", "netfilter:")
+
+
+def redirects_from_bpftool_text(text: str) -> tuple[Redirect, ...]:
+    """Read `bpftool net` as plain text, likewise.
+
+    Raises:
+        ObservationError: the output is not that, or cut off.
+    """
+    if "tc:" not in (lines := text.splitlines()):
+        raise ObservationError("the output of `bpftool net` has no part `tc:`, so it is cut off or something else")
+    found, part = [], ""
+    for line in filter(None, map(str.strip, lines)):
+        if line in _HEADS:
+            part = line
+            continue
+        if part != "tc:":
+            continue
+        attached = _ATTACHED.fullmatch(line)
+        if attached is None:
+            raise ObservationError(f"the output of `bpftool net` has a line that is cut off or unknown: {line[:80]!r}")
+        if _redirects(attached["name"]) and attached["hook"] in _HOOKS:
+            direction: Direction = "ingress" if attached["direction"] == "ingress" else "egress"
+            found.append(_redirect(attached["device"], direction, "bpf", REDIRECTING_PROGRAM, _BOTH))
     return _merged(found)
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-PROVIDERS = ("kind", "existing", "lab")
+PROVIDERS = ("kind", "existing", "lab", "offline")
+LIVE = ("kind", "existing", "lab")
+"""The providers whose cluster is there, so that something can be sent in it and changed."""
 CLUSTERS = ("kind", "existing")
 """The providers that have a real Kubernetes."""
+RECORDED = (*CLUSTERS, "offline")
+"""The providers that have or had one."""
 
 
 class Option(NamedTuple):  # a dataclass would take every run of pytest a millisecond more

@@ -69,6 +69,8 @@ class Settings:
     rate: int = 20
     """Messages a second of each continuous flow."""
 
+    inputs: tuple[Path, ...] = ()
+    """Of the provider offline: what is judged."""
     wireguard: Literal["kernel", "userspace"] | None = None
     faults: tuple[str, ...] = ()
     selftest: bool = False
@@ -91,6 +93,10 @@ class Settings:
             return (
                 "--ciliumwg-node-encryption-opt-out: without --ciliumwg-node-encryption nothing is there to opt out of"
             )
+        if self.provider == "offline" and not self.inputs:
+            return "--ciliumwg-provider=offline: say with --ciliumwg-input what is to be judged"
+        if self.provider == "offline" and "disruptive" in self.profiles:
+            return "--ciliumwg-profile=disruptive: nothing can be changed with --ciliumwg-provider=offline"
         if self.changes and "disruptive" not in self.profiles:
             return "--ciliumwg-change: changes are made with --ciliumwg-profile=disruptive only"
         return ""
@@ -104,6 +110,7 @@ class Settings:
             "load_image": "load_images",
             "change": "changes",
             "chart": "charts",
+            "input": "inputs",
         }
         renamed = plural | {"set": "helm_sets", "values": "helm_values"}
         given = {renamed.get(name, name): value for name, value in values.items()}

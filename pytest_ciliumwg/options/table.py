@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pytest_ciliumwg.options import values
 from pytest_ciliumwg.options.clusters import EXISTING, KIND
-from pytest_ciliumwg.options.option import CLUSTERS, PROVIDERS, Option
+from pytest_ciliumwg.options.offline import OFFLINE
+from pytest_ciliumwg.options.option import CLUSTERS, LIVE, PROVIDERS, RECORDED, Option
 
 PROFILES = ("core", "extended", "disruptive")
 IP_FAMILIES = ("v4", "v6", "dual")
@@ -32,14 +33,14 @@ ENABLE = Option(
 def _switch(name: str, text: str, providers: tuple[str, ...] = PROVIDERS) -> Option:
     """What is declared to be on or off."""
     return Option(
-        name, f"{text} (default: off; existing: as found)", values.switch, None, "on|off", providers=providers
+        name, f"{text} (default: off; existing, offline: as found)", values.switch, None, "on|off", providers=providers
     )
 
 
 _RUN = (
     Option(
         "ciliumwg-provider",
-        "Where the cluster comes from: kind (default), existing or lab",
+        "Where the cluster comes from: kind (default), existing, lab, or offline for what a sysdump and captures tell",
         values.one_of(*PROVIDERS),
         "kind",
         "NAME",
@@ -82,6 +83,7 @@ _RUN = (
         values.switch,
         "no",
         flag=True,
+        providers=LIVE,
     ),
     Option(
         "ciliumwg-keep",
@@ -89,6 +91,7 @@ _RUN = (
         values.switch,
         "no",
         flag=True,
+        providers=LIVE,
     ),
     Option(
         "ciliumwg-cleanup",
@@ -136,7 +139,7 @@ _DECLARED = (
         values.one_of(*KUBE_PROXIES),
         None,
         "MODE",
-        providers=CLUSTERS,
+        providers=RECORDED,
     ),
     _switch("ciliumwg-node-encryption", "Whether traffic of nodes is encrypted too"),
     Option(
@@ -150,12 +153,12 @@ _DECLARED = (
     _switch(
         "ciliumwg-strict-egress",
         "Whether Cilium drops what would leave in cleartext: its strict mode since 1.15",
-        CLUSTERS,
+        RECORDED,
     ),
     _switch(
         "ciliumwg-strict-ingress",
         "Whether Cilium drops what arrives in cleartext: its strict mode since 1.19",
-        CLUSTERS,
+        RECORDED,
     ),
     _switch("ciliumwg-userspace-fallback", "Whether WireGuard may run in user space"),
 )
@@ -194,6 +197,7 @@ _CHANGES = (
         values.several_of(*CHANGES),
         "",
         "NAMES",
+        providers=LIVE,
     ),
     Option(
         "ciliumwg-upgrade",
@@ -201,6 +205,7 @@ _CHANGES = (
         values.cilium_versions,
         "",
         "V,V,…",
+        providers=LIVE,
     ),
     Option(
         "ciliumwg-downgrade",
@@ -208,6 +213,7 @@ _CHANGES = (
         values.switch,
         "no",
         flag=True,
+        providers=LIVE,
     ),
     Option(
         "ciliumwg-upgrade-command",
@@ -223,6 +229,7 @@ _CHANGES = (
         values.duration,
         None,
         "30m",
+        providers=LIVE,
     ),
     Option(
         "ciliumwg-rate",
@@ -230,6 +237,7 @@ _CHANGES = (
         values.number(1, 1000),
         "20",
         "N",
+        providers=LIVE,
     ),
 )
 GROUPS = {
@@ -239,5 +247,6 @@ GROUPS = {
     "kind: make a cluster": KIND,
     "existing: use a cluster": EXISTING,
     "lab: imitate one": _LAB,
+    "offline: judge a record of one": OFFLINE,
 }
 OPTIONS = tuple(option for group in GROUPS.values() for option in group)

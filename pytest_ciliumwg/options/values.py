@@ -115,6 +115,14 @@ def files(text: str) -> tuple[Path, ...]:
     return found
 
 
+def inputs(text: str) -> tuple[Path, ...]:
+    """Files and folders that exist, one each line."""
+    found = tuple(Path(line).expanduser() for line in lines(text))
+    if missing := [path for path in found if not path.exists()]:
+        raise ValueError(f"there is no {missing[0]}")
+    return found
+
+
 def labels(text: str) -> Mapping[str, str]:
     """LABEL=VALUE, separated by commas."""
     found = names(text)

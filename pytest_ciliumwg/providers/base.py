@@ -9,6 +9,7 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node,
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
+from pytest_ciliumwg.providers.recorded import Recorded
 from pytest_ciliumwg.waiting import for_each, wait_for
 
 SERVICE_PORT = 21000
@@ -149,7 +150,7 @@ class Cluster(Protocol):
 
     @property
     def provider(self) -> str:
-        """The provider's name: kind, existing or lab."""
+        """The provider's name: kind, existing, lab or offline."""
         ...
 
     @property
@@ -258,11 +259,13 @@ class Cluster(Protocol):
 
 
 def nodes_under_test(cluster: Cluster) -> list[str]:
-    """The names of the nodes that have a test pod, in node order.
+    """The names of the nodes that have a test pod, in node order; of a record all that it has.
 
     Raises:
         ProviderError: a test pod is missing or not ready.
     """
+    if isinstance(cluster, Recorded):
+        return [node.name for node in cluster.nodes()]
     return [pod.node for pod in cluster.test_pods()]
 
 

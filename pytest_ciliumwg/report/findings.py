@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pytest_ciliumwg.diagnosis.cases import POLICIES
 from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis, counted, diagnose
 from pytest_ciliumwg.diagnosis.statement import Statement
-from pytest_ciliumwg.diagnosis.symptoms import Symptom, symptoms, symptoms_of_change
+from pytest_ciliumwg.diagnosis.symptoms import Symptom, symptoms, symptoms_of_change, symptoms_of_pods
 from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.report.record import CheckResult, RunRecord
@@ -58,7 +58,7 @@ def _symptoms(record: RunRecord, stage: str) -> Iterator[Symptom]:
             yield from symptoms_of_change(made.watched.timeline)
     judged = record.judges.get(stage or "initial")
     if judged:
-        yield from symptoms(judged.judgements)
+        yield from symptoms(judged.judgements) if judged.measurement.flows else symptoms_of_pods(judged)
 
 
 def _statements(result: CheckResult, owners: Mapping[IPAddress, str]) -> Iterator[Statement]:

@@ -20,6 +20,9 @@ class RunOutcome(enum.Enum):
     INCONCLUSIVE = "inconclusive"
 
 
+_LOUD = (RunOutcome.NOT_CONFORMANT, RunOutcome.INCONCLUSIVE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """What a run is judged by, in numbers of checks."""
@@ -39,6 +42,11 @@ class Tally:
     """Nodes under test."""
     left_out: int = 0
     """Nodes of the cluster that are not."""
+    captured: str = ""
+    """Of a record: what its captures show, such as `2 of 6 pairs seen encrypted, none in cleartext`."""
+    state_failed: int = 0
+    state_inconclusive: int = 0
+    """Of a record: checks of the nodes' state."""
     allowed: tuple[str, ...] = ()
     """What was in cleartext and is allowed as declared, such as `573 frames in cleartext during device-down`."""
 
@@ -55,6 +63,8 @@ class Tally:
 
     def line(self) -> str:
         """The run in one sentence."""
+        if self.captured:
+            return self._of_a_record()
         match self.outcome:
             case RunOutcome.NOT_CONFORMANT:
                 return f"NOT CONFORMANT: {self._what_is_wrong()}"
@@ -67,6 +77,13 @@ class Tally:
             case RunOutcome.CONFORMANT:
                 passed = f"{_count(self.passed, 'check')} passed on {self._tested()} nodes"
                 return f"conformant: {passed}{self._with_what_is_allowed()}"
+
+    def _of_a_record(self) -> str:
+        """What state and captures say, each for itself: a record proves what it shows, and seldom all."""
+        unknown = f" ({_count(self.state_inconclusive, 'check')} could not be told)" if self.state_inconclusive else ""
+        state = f"{_count(self.state_failed, 'check')} of the state failed" if self.state_failed else "state conforms"
+        word = self.outcome.value.upper() if self.outcome in _LOUD else self.outcome.value
+        return f"{word.replace('-', ' ')}: {state}{unknown}; wire: {self.captured}"
 
     def _with_what_is_allowed(self) -> str:
         return f", with {' and '.join(self.allowed)} (no strict mode declared)" if self.allowed else ""

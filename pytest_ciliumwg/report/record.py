@@ -11,10 +11,12 @@ from typing import Any
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.finding import Finding, Remark
 from pytest_ciliumwg.checks.readings import NodeChange
+from pytest_ciliumwg.diagnosis.statement import STATE_AREAS
 from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 from pytest_ciliumwg.report.outcome import Tally
+from pytest_ciliumwg.verdict.captured import captured_in_words
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 from pytest_ciliumwg.verdict.timeline import frames_in_clear
 
@@ -29,6 +31,8 @@ _WORST_VERDICT_FIRST = (
     Verdict.ENCRYPTED,
 )
 _SHOWN = 10
+OFFLINE = "offline"
+"""The provider of which nothing is there but a record."""
 _OUTSIDE = (Verdict.CLEARTEXT, Verdict.BYPASS)
 _WORST_FIRST = ("fail", "inconclusive", "skip", "pass")
 
@@ -179,6 +183,16 @@ class RunRecord:
                 frames = frames_in_clear(made.watched.timeline.clear)
                 yield f"{frames} frames in cleartext while {made.change.cleartext_while}"
 
+    def _captured(self) -> str:
+        """Of a record, what its captures show; empty of a run that sent flows of its own."""
+        if self.provider != OFFLINE:
+            return ""
+        judge = next(iter(self.judges.values()), None)
+        return captured_in_words(judge) if judge else "not looked at"
+
+    def _of_state(self, outcome: str) -> int:
+        return sum(result.outcome == outcome and result.id.partition(".")[0] in STATE_AREAS for result in self.results)
+
     def tally(self) -> Tally:
         """The run in numbers, from which its outcome follows."""
         counts, known = self.counts(), {result.identity for result in self.results}
@@ -192,6 +206,9 @@ class RunRecord:
             unfinished=len(self.selected - known),
             nodes=len(self.nodes),
             left_out=len(self.left_out),
+            captured=self._captured(),
+            state_failed=self._of_state("fail"),
+            state_inconclusive=self._of_state("inconclusive"),
             allowed=tuple(self._allowed()),
         )
 

@@ -25,16 +25,19 @@ class _Collector:
 
 def collect() -> list[pytest.Item]:
     """The tests of the whole suite, whatever the folder and the environment say of other runs."""
-    collector = _Collector()
-    arguments = [
-        "--ciliumwg",
-        "--ciliumwg-provider=lab",  # which has no stage but one, so each check comes once
-        "--ciliumwg-profile=core,extended,disruptive",
-        "--collect-only",
-        *("-c", os.devnull, "--rootdir", str(suites_directory()), "-p", "no:cacheprovider"),
-    ]
+    suites = str(suites_directory())
+    # The lab has no stage but one, so each check comes once.
+    live = _collected("--ciliumwg-provider=lab", "--ciliumwg-profile=core,extended,disruptive")
+    of_a_record = _collected("--ciliumwg-provider=offline", f"--ciliumwg-input={suites}")
+    known = {item.nodeid for item in live}
+    return [*live, *(item for item in of_a_record if item.nodeid not in known)]
+
+
+def _collected(*settings: str) -> list[pytest.Item]:
+    collector, suites = _Collector(), str(suites_directory())
+    arguments = ["--ciliumwg", *settings, "--collect-only", "-c", os.devnull, "--rootdir", suites]
     with contextlib.redirect_stdout(io.StringIO()), _no_settings():
-        pytest.main([*arguments, str(suites_directory())], plugins=[collector])
+        pytest.main([*arguments, "-p", "no:cacheprovider", suites], plugins=[collector])
     return collector.items
 
 

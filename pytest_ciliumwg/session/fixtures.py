@@ -13,7 +13,7 @@ from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.mtus import MtuBase, MtuBases, WhatItDoes, measured_with_largest, mtu_base
 from pytest_ciliumwg.checks.readings import Readings
-from pytest_ciliumwg.checks.verify import Verify
+from pytest_ciliumwg.checks.verify import InconclusiveError, Verify
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import Expectations, expectations_for, mesh_peers
 from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
@@ -24,6 +24,7 @@ from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, read_settled
+from pytest_ciliumwg.providers.recorded import Recorded
 from pytest_ciliumwg.session.hooks import VERIFY, Conformance
 from pytest_ciliumwg.session.stages import INITIAL, Stage
 from pytest_ciliumwg.verdict.judge import Judge
@@ -82,6 +83,8 @@ def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage) -> R
         if cluster.untouched is None:
             pytest.skip("this cluster's provider did not look at it before it put our agents in")
         return cluster.untouched
+    if isinstance(cluster, Recorded):
+        return cluster.reading()
     reading = read_settled(cluster, nodes_under_test(cluster), conformance.run.progress)
     if stage.change is None and cluster.untouched is not None:
         conformance.record.touched = tuple(Readings(cluster.untouched, reading).changes())
@@ -89,9 +92,20 @@ def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage) -> R
 
 
 @pytest.fixture(scope="session")
-def nodes(first_reading: Reading) -> tuple[Node, ...]:
+def nodes(first_reading: Reading, cluster: Cluster) -> tuple[Node, ...]:
     """All nodes that run Cilium, as published."""
+    _refuse_unknown(cluster, "nodes")
     return first_reading.nodes
+
+
+def _refuse_unknown(cluster: Cluster, what: str) -> None:
+    """Conclude nothing from what a record does not tell.
+
+    Raises:
+        InconclusiveError: it does not tell that.
+    """
+    if isinstance(cluster, Recorded) and (why := cluster.missing(what)):
+        raise InconclusiveError(why)
 
 
 @pytest.fixture(scope="session")
@@ -113,14 +127,16 @@ def _judge_of(request: pytest.FixtureRequest, stage: Stage) -> Judge | None:
 
 
 @pytest.fixture(scope="session")
-def pods(readings: Readings) -> tuple[Pod, ...]:
+def pods(readings: Readings, cluster: Cluster) -> tuple[Pod, ...]:
     """Every pod that was there all the time: what must be known of pods."""
+    _refuse_unknown(cluster, "pods")
     return tuple(sorted(readings.pods, key=lambda pod: pod.key))
 
 
 @pytest.fixture(scope="session")
-def pods_ever(readings: Readings) -> tuple[Pod, ...]:
+def pods_ever(readings: Readings, cluster: Cluster) -> tuple[Pod, ...]:
     """Every pod that was there at any time: what may be known of pods."""
+    _refuse_unknown(cluster, "pods")
     return tuple(readings.pods_ever)
 
 
@@ -147,7 +163,11 @@ def judge(
     first_reading: Reading,
     route_mtus: Mapping[str, Mapping[str, int]],
 ) -> Judge:
-    """All flows, run inside one watch, and judged."""
+    """All flows, run inside one watch, and judged; of a record what its captures show, without flows of ours."""
+    if isinstance(cluster, Recorded):
+        _refuse_unknown(cluster, "pods")
+        judge = conformance.record.judges[stage.name] = Judge(cluster.captured(), nodes)
+        return judge
 
     def mtu(pod: Pod, address: IPAddress) -> int:
         return route_mtus[pod.key][str(address)]
@@ -160,6 +180,13 @@ def judge(
     measurement = measure(cluster, flows, first_reading.states, expected.listen_port, progress, other_pods=other_pods)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
+
+
+@pytest.fixture(scope="session")
+def record(cluster: Cluster) -> Recorded:
+    """The record of a cluster that is judged."""
+    assert isinstance(cluster, Recorded)  # noqa: S101 - checks of a record are left out of all other runs
+    return cluster
 
 
 @pytest.fixture(scope="session")

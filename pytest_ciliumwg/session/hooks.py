@@ -90,7 +90,8 @@ class Conformance:
             return True
         if check.about_a_change and params_of(item).get("stage", INITIAL.name) == INITIAL.name:
             return False
-        return check.profile in self.profiles
+        at_home = check.told_offline if self.settings.provider == "offline" else check.offline != "only"
+        return at_home and check.profile in self.profiles
 
     def _identities(self, items: Iterable[pytest.Item]) -> frozenset[Identity]:
         """The checks among these that belong to the run."""
@@ -199,7 +200,7 @@ class Conformance:
     def pytest_report_header(self) -> list[str]:
         """What is asked for; the cluster's own facts follow when it stands."""
         profiles = ", ".join(sorted(self.profiles))
-        default = "as found" if self.settings.provider == "existing" else DEFAULT_VERSION
+        default = "as found" if self.settings.provider in ("existing", "offline") else DEFAULT_VERSION
         version = self.settings.cilium_version or default
         return [f"ciliumwg: provider {self.settings.provider}, Cilium {version}, profile {profiles}"]
 

@@ -44,7 +44,8 @@ def open_cluster(hook: Any, settings: Settings, progress: Progress) -> Cluster:
     offered: Cluster | None = hook.pytest_ciliumwg_cluster(settings=settings, progress=progress)
     if offered is not None:
         return offered
-    return {"lab": _lab, "kind": _kind, "existing": _existing}[settings.provider](settings, progress)
+    provided = {"lab": _lab, "kind": _kind, "existing": _existing, "offline": _offline}
+    return provided[settings.provider](settings, progress)
 
 
 def _lab(settings: Settings, progress: Progress) -> Cluster:
@@ -83,6 +84,12 @@ def _existing(settings: Settings, progress: Progress) -> Cluster:
     if settings.cleanup:
         remove_leftovers(spec, find_leftovers(spec), progress)
     return connect_existing(spec, progress)
+
+
+def _offline(settings: Settings, progress: Progress) -> Cluster:
+    from pytest_ciliumwg.providers.offline import OfflineSpec, open_offline
+
+    return open_offline(OfflineSpec(inputs=settings.inputs, declared=declared_of(settings)), progress)
 
 
 def kind_spec(settings: Settings) -> KindSpec:

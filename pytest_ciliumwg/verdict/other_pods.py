@@ -73,8 +73,13 @@ def told(clear: ClearPods) -> str:
     return "; ".join([*shown, *more])
 
 
+def protocol_name(number: int) -> str:
+    """What IP's number stands for."""
+    return _PROTOCOLS.get(number, f"protocol {number}")
+
+
 def _told(node: str, seen: Conversation) -> str:
-    protocol = _PROTOCOLS.get(seen.protocol, f"protocol {seen.protocol}")
+    protocol = protocol_name(seen.protocol)
     ports = f" port {seen.source_port} → {seen.destination_port}" if seen.source_port or seen.destination_port else ""
     way = "leaving" if seen.outgoing else "entering"
     tunnel = f" inside {seen.tunnel}" if seen.tunnel else ""

@@ -115,7 +115,7 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--ciliumwg-provider=minikube"], "--ciliumwg-provider: 'minikube' is not accepted: *kind, existing, lab"),
+        (["--ciliumwg-provider=minikube"], "--ciliumwg-provider: 'minikube' is not accepted: *existing, lab, offline"),
         (["--ciliumwg-nodes=1"], "--ciliumwg-nodes: '1' is not accepted: accepted are whole numbers from 2 to 64"),
         (["--ciliumwg-nodes=many"], "--ciliumwg-nodes: 'many' is not accepted: *"),
         (["--ciliumwg-ip-family=v5"], "--ciliumwg-ip-family: 'v5' is not accepted: accepted are v4, v6, dual"),

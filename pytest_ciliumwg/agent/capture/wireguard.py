@@ -208,12 +208,12 @@ def _message(memory: mmap.mmap, frame: Frame, port: int) -> tuple[_Message, int]
     if port not in (from_port, to_port):
         return None
     size -= 8
-    kind = _kind(data[udp + 8 : udp + 12], size)
+    kind = message_kind(data[udp + 8 : udp + 12], size)
     keepalive = kind == _DATA and size == _KEEPALIVE
     return _Message(frame.outgoing, source, destination, kind, keepalive, fragmented), size
 
 
-def _kind(head: bytes, size: int) -> int:
+def message_kind(head: bytes, size: int) -> int:
     """The message type, 0 where type, reserved bytes and size are not those of a WireGuard message."""
     kind = head[0] if head[1:] == b"\0\0\0" else _OTHER
     if kind == _DATA:

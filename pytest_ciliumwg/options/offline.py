@@ -1,0 +1,18 @@
+"""The options of the record of a cluster."""
+
+from __future__ import annotations
+
+from pytest_ciliumwg.options import values
+from pytest_ciliumwg.options.option import Option
+
+OFFLINE = (
+    Option(
+        "ciliumwg-input",
+        "Repeatable: a cilium sysdump, an archive of cilium-bugtool, what `pytest-ciliumwg collect` wrote, a capture",
+        values.inputs,
+        "",
+        "PATH",
+        repeatable=True,
+        providers=("offline",),
+    ),
+)

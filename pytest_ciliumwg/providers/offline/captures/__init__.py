@@ -1,0 +1,1 @@
+"""Captures that somebody took: read by headers alone, counted, and put down to nodes and devices."""

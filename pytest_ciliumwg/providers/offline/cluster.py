@@ -1,0 +1,230 @@
+"""A cluster of which there is but a record: nothing can be asked of it any more, and nothing is sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import NoReturn
+
+from pytest_ciliumwg.errors import ObservationError, ProviderError
+from pytest_ciliumwg.expect import expectations_for
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, Member, Node, Pod
+from pytest_ciliumwg.model.measurement import Measurement
+from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.reading import Reading
+from pytest_ciliumwg.model.watch import WatchReport
+from pytest_ciliumwg.providers.base import Progress
+from pytest_ciliumwg.providers.existing.node_observer import state_from, unseen
+from pytest_ciliumwg.providers.offline.captures.taken import Captures
+from pytest_ciliumwg.providers.offline.captures.watches import Known
+from pytest_ciliumwg.providers.offline.contents import OBSERVED, read_contents
+from pytest_ciliumwg.providers.offline.gaps import no_node
+from pytest_ciliumwg.providers.offline.knowledge import Knowledge
+from pytest_ciliumwg.providers.offline.node_outputs import NodeOutputs
+from pytest_ciliumwg.providers.offline.spec import OfflineSpec
+
+_SHOWN = 5
+
+
+class OfflineCluster:
+    """What an input tells of a cluster."""
+
+    provider = "offline"
+    untouched = None
+    settle_seconds = 0.0
+    crowding = 1.0
+
+    def __init__(self, spec: OfflineSpec, progress: Progress) -> None:
+        self._spec = spec
+        self._captures = Captures()
+        self._names = ", ".join(path.name for path in spec.inputs)
+        progress(f"offline: reading {self._names}")
+        contents = read_contents(spec.inputs, self._captures.take)
+        self._knowledge = Knowledge(contents)
+        self._problems: list[str] = contents.problems
+        if len(self._knowledge.nodes) < 2:
+            told = "; ".join([*self._problems[:_SHOWN], *self._knowledge.missing.values()])
+            raise ProviderError(
+                f"{self._names} tells of {len(self._knowledge.nodes)} nodes, and traffic between nodes needs 2: hand "
+                f"in a `cilium sysdump` or what `pytest-ciliumwg collect` writes{f' ({told})' if told else ''}"
+            )
+
+    @property
+    def description(self) -> Sequence[str]:
+        """What was handed in, whose captures were found out, and what was not declared but taken as found."""
+        _, told = self._watched
+        assumed = ", ".join(self._spec.declared.assumed())
+        nodes, captures = len(self._knowledge.nodes), len(self._captures)
+        lines = [f"offline: the record of a cluster of {nodes} nodes, with {captures} captures", *told]
+        return [*lines, f"not declared, taken as found: {assumed}"] if assumed else lines
+
+    @property
+    def declared(self) -> CiliumConfig:
+        """The configuration that is expected: encryption is on, even if the record says otherwise."""
+        return self._spec.declared.over(self._found)
+
+    @cached_property
+    def _found(self) -> CiliumConfig:
+        """What the record says of Cilium; where it says nothing, what was declared.
+
+        Raises:
+            ProviderError: neither says which version it is.
+        """
+        try:
+            return self.actual_config()
+        except ObservationError as error:
+            declared = self._spec.declared
+            if declared.version is None:
+                raise ProviderError(f"{error}; or say with --ciliumwg-cilium-version which one it was") from None
+            families = declared.families or frozenset(
+                IPFamily.of(ip) for node in self._knowledge.nodes for ip in node.addresses
+            )
+            return CiliumConfig(version=declared.version, encryption=True, families=families)
+
+    def actual_config(self) -> CiliumConfig:
+        """The configuration that the cluster had; where its nodes differ, what most of them had.
+
+        Raises:
+            ObservationError: the record does not tell.
+        """
+        return Counter(self.node_configs().values()).most_common(1)[0][0]
+
+    def node_configs(self) -> Mapping[str, CiliumConfig]:
+        """Node → the configuration that its Cilium ran with.
+
+        Raises:
+            ObservationError: the record does not tell.
+        """
+        return self._knowledge.configs(self._spec.declared.version)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes that ran Cilium."""
+        return self._knowledge.nodes
+
+    def members(self) -> tuple[Member, ...]:
+        """All nodes of the cluster."""
+        return self._knowledge.members()
+
+    def pods(self) -> tuple[Pod, ...]:
+        """Every pod with addresses of its own."""
+        return tuple(sorted(self._knowledge.pods, key=lambda pod: pod.key))
+
+    def state(self, node: str) -> NodeState:
+        """One node from the inside, as it was."""
+        outputs = self._knowledge.outputs.get(node)
+        published = next(known for known in self._knowledge.nodes if known.name == node)
+        others = [known for known in self._knowledge.nodes if known.name != node]
+        families = self._found.families
+        if outputs is None:
+            return unseen(node, no_node(node))
+        if OBSERVED in outputs:
+            return state_from(outputs[OBSERVED], published, others, families)
+        at = self._knowledge.collected_at
+        return NodeOutputs(node, outputs, at).state(published, others, families)
+
+    def missing(self, what: str) -> str:
+        """Why the record does not tell of `nodes` or `pods`; empty where it does."""
+        _ = self._knowledge.nodes, self._knowledge.pods
+        return self._knowledge.missing.get(what, "")
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What could not be read of what was handed in, or fits nothing else in it, a sentence each."""
+        _ = self._watched, self._knowledge.outputs
+        found = [*self._problems, *self._knowledge.problems]
+        versions = Counter(self._knowledge.versions().values())
+        if len(versions) > 1:
+            each = ", ".join(f"{version} on {count} nodes" for version, count in versions.items())
+            found.append(
+                f"the nodes ran different versions of Cilium ({each}): {self._found.version} is expected of all"
+            )
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def _states(self) -> Mapping[str, NodeState]:
+        return {node.name: self.state(node.name) for node in self._knowledge.nodes}
+
+    @cached_property
+    def _watched(self) -> tuple[Mapping[str, WatchReport], Sequence[str]]:
+        knowledge = self._knowledge
+        known = Known(
+            nodes=knowledge.nodes,
+            pods=knowledge.pods,
+            since=knowledge.since,
+            port=expectations_for(self.declared).listen_port,
+            families=self._found.families,
+        )
+        return self._captures.watches(known, self._states, knowledge.contents.names, self._problems)
+
+    def reading(self) -> Reading:
+        """What the record shows."""
+        pods = self._knowledge.pods
+        return Reading(nodes=self._knowledge.nodes, states=self._states, pods_before=pods, pods_after=pods)
+
+    def captured(self) -> Measurement:
+        """What the captures show, without any flow of ours."""
+        watches, _ = self._watched
+        return Measurement(
+            flows=(),
+            deliveries={},
+            watches=watches,
+            before=self._states,
+            last=self.reading(),
+            problems=(),
+            pods=self._knowledge.pods,
+        )
+
+    def test_pods(self) -> tuple[Pod, ...]:
+        """None: nothing of ours was there."""
+        return ()
+
+    def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
+        """None likewise."""
+        return {}
+
+    def policy_drops(self, node: str) -> int | None:
+        """Nothing tells that."""
+        del node
+        return None
+
+    def policies(self) -> Sequence[str]:
+        """Of no matter where nothing is sent."""
+        return ()
+
+    def node_agent(self, node: str) -> NoReturn:
+        """There is none."""
+        raise _gone(f"node {node}")
+
+    def pod_agent(self, pod: Pod) -> NoReturn:
+        """There is none."""
+        raise _gone(f"pod {pod.key}")
+
+    def snapshot(self) -> NoReturn:
+        """There is none."""
+        raise _gone("the API")
+
+    @property
+    def operations(self) -> NoReturn:
+        """Nothing can be changed."""
+        raise _gone("the cluster")
+
+    def keep(self) -> str:
+        """There is nothing to keep."""
+        return "nothing was made, so nothing is kept"
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+def _gone(what: str) -> ProviderError:
+    return ProviderError(f"{what} cannot be asked: of this cluster there is but a record (--ciliumwg-provider=offline)")
+
+
+def open_offline(spec: OfflineSpec, progress: Progress) -> OfflineCluster:
+    """Read what was handed in.
+
+    Raises:
+        ProviderError: it is no record of a cluster.
+    """
+    return OfflineCluster(spec, progress)

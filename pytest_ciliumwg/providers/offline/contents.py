@@ -1,0 +1,175 @@
+"""What of an input is what: the API's objects, the outputs of commands of each node, captures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from pytest_ciliumwg.providers.offline.archive import File, Input, is_archive
+from pytest_ciliumwg.providers.offline.captures.files import CAPTURE_NAME
+
+_STAMP = r"(?:-(?P<stamp>\d{8}-\d{6}))?"
+_OBJECTS = {
+    "ciliumnodes": "ciliumnodes",
+    "ciliumendpoints": "ciliumendpoints",
+    "ciliumendpointslices": "ciliumendpointslices",
+    "k8s-nodes": "nodes",
+    "nodes": "nodes",
+    "k8s-pods": "pods",
+    "pods": "pods",
+    "cilium-configmap": "config",
+    "cilium-config": "config",
+}
+"""How a file of objects begins → what is in it."""
+_OBJECT_FILE = re.compile(rf"(?P<what>{'|'.join(_OBJECTS)}){_STAMP}\.(?:yaml|json)")
+_TOOL = r"cilium(?:-dbg)?"
+_COMMANDS = {
+    re.compile(pattern): command
+    for pattern, command in (
+        (r"hostname\.md", "hostname"),
+        (r"ip-a\.md", "ip a"),
+        (r"ip--d--s--s-l\.md|ip--d--s-l\.md", "ip -d -s -s l"),
+        (r"ip(?:--4)?(?:--d)?-rule\.md", "ip -d rule"),
+        (r"ip--6(?:--d)?-rule\.md", "ip -6 -d rule"),
+        (r"ip--4-r\.md", "ip -4 r"),
+        (r"ip--6-r\.md", "ip -6 r"),
+        (r"ip--(?P<a>[46])-route-show-\.md", "ip -{a} route show"),
+        (r"ip--(?P<a>[46])-route-show-table-(?P<b>\d+)\.md", "ip -{a} route show table {b}"),
+        (r"bpftool-net-show\.md", "bpftool net show"),
+        (r"tc-filter-show-dev-(?P<a>.+)-egress\.md", "tc filter show dev {a} egress"),
+        (r"cilium-debuginfo-.*\.json", "debuginfo"),
+        (rf"{_TOOL}-node-list--o-json\.md", "node list -o json"),
+        (rf"{_TOOL}-version\.md", "version"),
+        (r"wg-show-cilium_wg0-fwmark\.md", "wg show cilium_wg0 fwmark"),
+        (r"sysctl--a\.md", "sysctl -a"),
+    )
+}
+"""Files of a cilium-bugtool archive → the command that they hold the output of."""
+_BUGTOOL = re.compile(r"(?:(?P<place>.*?)/)?cmd/(?P<file>[^/]+)")
+_OBSERVED = re.compile(r"(?:.*/)?nodes/(?P<node>[^/]+)/observed\.txt")
+OBSERVED = "observed"
+"""What `pytest-ciliumwg collect` keeps of a node: the output of the script that looks at it."""
+_NAMES = "captures.yaml"
+_KEPT_OF_DEBUGINFO = ("cilium-version", "encryption", "environment-variables", "cilium-status")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Contents:
+    """All that was read of an input."""
+
+    objects: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """`ciliumnodes`, `ciliumendpoints`, … → the objects; what was not there is missing."""
+    config: Mapping[str, str] | None = None
+    """The data of the ConfigMap."""
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Where it was read, a folder's name or a node's → command → its output."""
+    names: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of `captures.yaml`: file → its node and device."""
+    stamps: list[str] = field(default_factory=list)
+    """When it was collected, as the files' names tell."""
+    problems: list[str] = field(default_factory=list)
+    anything: bool = False
+
+
+def read_contents(paths: Iterable[Path], take_capture: Callable[[File, list[str]], None]) -> Contents:
+    """Read inputs one after the other; a capture is handed over as it comes by, because its stream does not last."""
+    contents = Contents()
+    for path in paths:
+        opened = Input(path)
+        for file in opened.files(_wanted):
+            _take(contents, file, take_capture)
+        if not (path.is_dir() or is_archive(path.name) or _wanted(path.name)):
+            contents.problems.append(
+                f"{path.name} is neither a sysdump nor an archive of cilium-bugtool nor a capture, and was left out"
+            )
+        contents.problems += opened.problems
+    return contents
+
+
+def _wanted(name: str) -> bool:
+    base = name.rpartition("/")[2]
+    if bugtool := _BUGTOOL.fullmatch(name):
+        return _command(bugtool["file"]) is not None
+    if "/cmd/" in f"/{name}":
+        return False  # what an agent keeps for itself
+    known = _OBJECT_FILE.fullmatch(base) or _OBSERVED.fullmatch(name) or CAPTURE_NAME.fullmatch(base)
+    return known is not None or base == _NAMES
+
+
+def _command(file: str) -> str | None:
+    for pattern, command in _COMMANDS.items():
+        if found := pattern.fullmatch(file):
+            return command.format(**found.groupdict())
+    return None
+
+
+def _take(contents: Contents, file: File, take_capture: Callable[[File, list[str]], None]) -> None:
+    contents.anything = True
+    if CAPTURE_NAME.fullmatch(file.base):
+        take_capture(file, contents.problems)
+    elif bugtool := _BUGTOOL.fullmatch(file.name):
+        command = _command(bugtool["file"])
+        if command is not None:
+            outputs = contents.outputs.setdefault((bugtool["place"] or "").rpartition("/")[2], {})
+            outputs[command] = _kept(command, file.text())
+    elif observed := _OBSERVED.fullmatch(file.name):
+        contents.outputs.setdefault(observed["node"], {})[OBSERVED] = file.text()
+    else:
+        _take_objects(contents, file)
+
+
+def _kept(command: str, text: str) -> str:
+    """Of the agent's `debuginfo`, which may be large, what is read of it."""
+    if command != "debuginfo":
+        return text
+    try:
+        document = json.loads(text)
+        return json.dumps({name: document[name] for name in _KEPT_OF_DEBUGINFO if name in document})
+    except (ValueError, TypeError, RecursionError):
+        return text  # whoever reads it says what is wrong with it
+
+
+def _take_objects(contents: Contents, file: File) -> None:
+    document = _document(file, contents.problems)
+    if document is None:
+        return
+    if file.base == _NAMES:
+        contents.names.update({str(name): of for name, of in document.items() if isinstance(of, Mapping)})
+        return
+    found = _OBJECT_FILE.fullmatch(file.base)
+    if found is None:
+        return
+    if found["stamp"]:
+        contents.stamps.append(found["stamp"])
+    what = _OBJECTS[found["what"]]
+    if what == "config":
+        contents.config = document.get("data") or {}
+        return
+    items = document.get("items")
+    if not isinstance(items, list):
+        contents.problems.append(f"{file.name} holds no list of objects, and was left out")
+        return
+    contents.objects.setdefault(what, []).extend(item for item in items if isinstance(item, Mapping))
+
+
+def _document(file: File, problems: list[str]) -> Mapping[str, Any] | None:
+    """A file of YAML or JSON; one that is empty, as of a kind that the cluster does not have, is none."""
+    text = file.text()
+    if not text.strip():
+        return None
+    try:
+        document = json.loads(text) if file.base.endswith(".json") else yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
+    except (ValueError, yaml.YAMLError, RecursionError):
+        problems.append(f"{file.name} is cut off or damaged, and was left out")
+        return None
+    if not isinstance(document, Mapping):
+        problems.append(f"{file.name} holds no object, and was left out")
+        return None
+    return document

@@ -1,0 +1,31 @@
+"""What a cluster is of which there is but a record: it was observed once, by others, and nothing can be sent in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from pytest_ciliumwg.model.measurement import Measurement
+from pytest_ciliumwg.model.reading import Reading
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """Such a cluster; it is a `Cluster` too, whose agents and operations refuse."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What of the record could not be read, or fits nothing else in it, a sentence each."""
+        ...
+
+    def reading(self) -> Reading:
+        """The nodes and pods, as the record has them."""
+        ...
+
+    def captured(self) -> Measurement:
+        """What the captures in the record show; without flows, because none of ours were there."""
+        ...
+
+    def missing(self, what: str) -> str:
+        """Why the record does not tell of `nodes` or `pods`; empty where it does."""
+        ...

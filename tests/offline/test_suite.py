@@ -1,0 +1,129 @@
+"""The suite judges a record as it judges a live cluster: the same checks, findings and reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ciliumwg.options import OPTIONS
+from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS
+from tests.report.schema import problems
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finished run."""
+
+    result: pytest.RunResult
+    report: dict[str, Any]
+
+    @property
+    def last(self) -> str:
+        """The verdict."""
+        return [line for line in self.result.stdout.lines if line.strip()][-1]
+
+    def titles(self, outcome: str) -> set[str]:
+        """The checks with an outcome."""
+        return {check["id"] for check in self.report["checks"] if check["outcome"] == outcome}
+
+    def messages(self, check_id: str) -> str:
+        """What a check says."""
+        return "\n".join(check["message"] for check in self.report["checks"] if check["id"] == check_id)
+
+
+Judge = Callable[..., Judged]
+
+
+@pytest.fixture
+def judge(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """Run the suite on inputs."""
+    for name in ("GITHUB_ACTIONS", *(option.env for option in OPTIONS)):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*inputs: Path, more: tuple[str, ...] = ()) -> Judged:
+        report = Path(pytester.path, "report")
+        given = [f"--ciliumwg-input={path}" for path in inputs]
+        arguments = ["--ciliumwg", "--ciliumwg-provider=offline", f"--ciliumwg-report={report}", *given, *more]
+        result = pytester.runpytest_inprocess(*arguments, "-p", "no:cacheprovider")
+        document = json.loads((report / "report.json").read_text("utf-8"))
+        assert not problems(document)
+        return Judged(result, document)
+
+    return run
+
+
+# The WireGuard of these recordings is a process of its own, which the suite is right to refuse, live as well.
+FOREIGN_WIREGUARD = {"device.kind"}
+
+
+def test_a_healthy_record_and_what_it_does_not_prove(judge: Judge) -> None:
+    run = judge(HEALTHY, RECORDINGS / "healthy")
+    assert run.titles("fail") == FOREIGN_WIREGUARD
+    assert run.titles("inconclusive") == {"device.rp-filter", "wire.captured"}
+    assert {"wire.other-pods", "capture.input", "capture.coverage", "steering.redirect"} <= run.titles("pass")
+    unproven = run.messages("wire.captured").splitlines()
+    assert [line.partition(":")[0] for line in unproven] == [
+        "rig-control-plane → rig-worker",
+        "rig-control-plane → rig-worker2",
+        "rig-worker → rig-control-plane",
+        "rig-worker2 → rig-control-plane",
+    ]
+    assert all("which proves nothing: let pods talk while `pytest-ciliumwg collect" in line for line in unproven)
+    assert "`pytest-ciliumwg collect --node rig-worker` reads it" in run.messages("device.rp-filter")
+    assert run.last == (
+        "NOT CONFORMANT: 1 check of the state failed (1 check could not be told); "
+        "wire: 2 of 6 pairs seen encrypted, none in cleartext"
+    )
+
+
+def test_a_leak_is_the_first_finding_with_its_cause(judge: Judge) -> None:
+    run = judge(DETACHED, RECORDINGS / "egress-detached")
+    assert run.titles("fail") == FOREIGN_WIREGUARD | {"steering.redirect", "wire.other-pods"}
+    first = run.report["findings"][0]
+    assert first["headline"] == (
+        "rig-worker sends pods' traffic to rig-worker2 in cleartext: no program redirects packets into cilium_wg0"
+    )
+    (traffic,) = first["traffic"]
+    assert traffic.startswith(
+        "rig-worker → rig-worker2: ICMP v4, 1 flow, 40 frames at rig-worker eth0, 21:54:45.694 to"
+    )
+    assert traffic.endswith("answers come in WireGuard, so ping shows no loss")
+    assert first["state"][0]["where"] == "rig-worker eth0 IPv4"
+    assert "nothing at the egress hook" in first["state"][0]["said"]
+    assert "1 of 6 pairs seen encrypted, 1 in cleartext (40 frames)" in run.last
+
+
+def test_without_captures_the_wire_is_unknown(judge: Judge) -> None:
+    run = judge(HEALTHY)
+    assert {"wire.other-pods", "wire.captured", "capture.coverage"} <= run.titles("inconclusive")
+    assert "no capture of rig-worker2's eth0: `pytest-ciliumwg collect --node rig-worker2 --capture 60s` takes one" in (
+        run.messages("capture.coverage")
+    )
+    assert run.last.endswith("wire: no capture, so nothing is known")
+    assert run.result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--ciliumwg-provider=offline"], "say with --ciliumwg-input what is to be judged"),
+        (["--ciliumwg-provider=offline", "--ciliumwg-input=nothing.zip"], "there is no nothing.zip"),
+        (["--ciliumwg-provider=lab", f"--ciliumwg-input={HEALTHY}"], "goes with --ciliumwg-provider=offline only"),
+        (
+            ["--ciliumwg-provider=offline", f"--ciliumwg-input={HEALTHY}", "--ciliumwg-profile=disruptive"],
+            "nothing can be changed with --ciliumwg-provider=offline",
+        ),
+        (["--ciliumwg-provider=offline", f"--ciliumwg-input={__file__}"], "traffic between nodes needs 2"),
+    ],
+)
+def test_a_mistake_is_one_sentence(pytester: pytest.Pytester, arguments: list[str], sentence: str) -> None:
+    run = pytester.runpytest_inprocess("--ciliumwg", *arguments)
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    both = run.stdout.str() + run.stderr.str()
+    assert sentence in both
+    assert "Traceback" not in both
