@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_ciliumwg.providers.existing.rights import RIGHTS, Right, roles
+from pytest_ciliumwg.providers.existing.rights import PUBLISHING, RIGHTS, Right, roles
 
 NAME, NAMESPACE, CILIUM_NAMESPACE = "ciliumwg", "ciliumwg", "kube-system"
 _HEADER = "# Made by `make docs` from pytest_ciliumwg/providers/existing/rights.py: do not edit.\n"
@@ -16,10 +16,12 @@ _HEADER = "# Made by `make docs` from pytest_ciliumwg/providers/existing/rights.
 def pages() -> Mapping[str, str]:
     """File below `deploy/` → its content."""
     core = [right for right in RIGHTS if right.profile == "core"]
-    changes = [right for right in RIGHTS if right.profile != "core"]
+    changes = [right for right in RIGHTS if right.profile == "disruptive"]
+    publishing = [right for right in RIGHTS if right.profile == PUBLISHING]
     return {
         "base/rbac.yaml": _page(NAME, core),
         "disruptive/rbac.yaml": _page(f"{NAME}-disruptive", changes),
+        "nightly/rbac.yaml": _page(f"{NAME}-publish", publishing),
     }
 
 
@@ -34,7 +36,7 @@ def _page(name: str, granted: Iterable[Right]) -> str:
 
 
 def _with_bindings(name: str, granted: Iterable[Right]) -> Iterator[dict[str, Any]]:
-    for role in roles(granted, name, CILIUM_NAMESPACE):
+    for role in roles(granted, name, CILIUM_NAMESPACE, NAMESPACE):
         yield role
         yield {
             "apiVersion": role["apiVersion"],

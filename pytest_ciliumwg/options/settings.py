@@ -19,6 +19,8 @@ class Settings:
     require: str | None = None
     """The outcome that the run has to come to."""
     verdict_file: Path | None = None
+    publish: tuple[str, str] | None = None
+    """Namespace and name of the CronJob that the verdict is put on."""
     other_pods: Literal["check", "report", "off"] = "check"
     report: Path | None = None
     plan: bool = False

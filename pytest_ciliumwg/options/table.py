@@ -69,6 +69,15 @@ _RUN = (
         "FILE",
     ),
     Option(
+        "ciliumwg-publish",
+        "Put the verdict on this CronJob as an Event, and in a Report of OpenReports or a PolicyReport where the "
+        "cluster has such",
+        values.namespaced,
+        None,
+        "NAMESPACE/CRONJOB",
+        providers=("existing",),
+    ),
+    Option(
         "ciliumwg-other-pods",
         "Traffic of other pods in cleartext, known by its headers: check (default) fails, report only tells, off does "
         "not look",

@@ -49,6 +49,14 @@ def several_of(*accepted: str) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
+def namespaced(text: str) -> tuple[str, str]:
+    """An object's namespace and name."""
+    namespace, slash, name = text.strip().partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise ValueError("accepted is NAMESPACE/NAME")
+    return namespace, name
+
+
 def duration(text: str) -> float:
     """A time such as 90s, 30m or 2h, in seconds."""
     found = re.fullmatch(r"([0-9]{1,6})(s|m|h)?", text.strip())

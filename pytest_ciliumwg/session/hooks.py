@@ -22,6 +22,7 @@ from pytest_ciliumwg.report.findings import findings
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import CheckResult, Identity, RunRecord, identity
 from pytest_ciliumwg.session.plan import print_plan
+from pytest_ciliumwg.session.publishing import publish
 from pytest_ciliumwg.session.redacted import redact
 from pytest_ciliumwg.session.run import ClusterRun
 from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
@@ -217,13 +218,15 @@ class Conformance:
     def _write_reports(self, exit_status: int) -> None:
         """Write the files that were asked for, and tell GitHub where this runs in an action."""
         directory, in_action = self.settings.report, github.is_there(os.environ)
-        if directory is None and not in_action:
+        if directory is None and not in_action and self.settings.publish is None:
             return
         document = files.made(lambda: json_report.document(self.record, self.findings, exit_status), self.run.progress)
         if directory is not None:
             files.write(self.record, document, directory, self.run.progress, self._writers)
         if in_action and document:
             files.tell_github(document, os.environ, self.run.raw, self.run.progress)
+        if document:
+            publish(self.settings, document, self.run.progress)
 
     @cached_property
     def findings(self) -> tuple[Diagnosis, ...]:

@@ -14,7 +14,7 @@ from pytest_ciliumwg.flows.plan import plan_flows
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.providers.existing.rights import rights
+from pytest_ciliumwg.providers.existing.rights import PUBLISHING, rights
 from pytest_ciliumwg.session.opening import existing_spec, families_of, kind_spec, nodes_of, version_of
 from pytest_ciliumwg.session.stages import announcement
 
@@ -105,12 +105,13 @@ def _indented(content: Any) -> Iterator[str]:
 
 def _agents(settings: Settings) -> Iterator[str]:
     spec = existing_spec(settings)
+    publishing = [] if settings.publish is None else [PUBLISHING]
     yield "in the cluster, and removed at the end: a namespace ciliumwg-<id> (privileged Pod Security) with a"
     yield "  ServiceAccount without rights, a ConfigMap with the agent, a NetworkPolicy that lets test traffic pass,"
     yield "  a DaemonSet node-agent (host network, NET_RAW) and a DaemonSet test-pod, one pod with a Service of its own"
     yield f"  on each node, image {spec.image} ({spec.image_pull_policy})"
     yield "rights that this needs (deploy/ has them as Roles):"
-    yield from (f"  {right}" for right in rights(*settings.profiles))
+    yield from (f"  {right}" for right in rights(*settings.profiles, *publishing))
 
 
 def _flows(writer: Any, nodes: int, families: frozenset[IPFamily]) -> None:

@@ -255,8 +255,9 @@ class ExistingCluster:
     def _warn_of_leftovers(self, progress: Progress) -> None:
         try:
             found = leftovers_of(self._kube)
-        except KubeError:
-            return  # a warning is no reason to end, and whether more is wrong shows soon enough
+        except KubeError as error:
+            progress(f"existing: whether earlier runs left something is not known: {error}")
+            return  # which is no reason to end, and whether more is wrong shows soon enough
         for leftover in found:
             progress(f"existing: an earlier run left {leftover}; if it does not run any more, use --ciliumwg-cleanup")
 

@@ -9,10 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Scope = Literal["cluster", "runs", "cilium"]
+Scope = Literal["cluster", "runs", "cilium", "own"]
 """Everywhere; in the namespaces of runs, whose names nobody knows before, so that it has to be granted everywhere; in
-the namespace of Cilium's agents."""
+the namespace of Cilium's agents; in that of the CronJob."""
 _CORE, _CHANGES = "core", "disruptive"
+PUBLISHING = "publish"
+"""As a profile: what `--ciliumwg-publish` needs."""
+
+
+_WHERE: Mapping[Scope, str] = {
+    "cluster": "",
+    "runs": " in its own namespace",
+    "cilium": " in Cilium's namespace",
+    "own": " in the CronJob's namespace",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +44,7 @@ class Right:
 
     def __str__(self) -> str:
         of = f".{self.group}" if self.group else ""
-        where = {"cluster": "", "runs": " in its own namespace", "cilium": " in Cilium's namespace"}[self.scope]
+        where = _WHERE[self.scope]
         return f"{', '.join(self.verbs)} {self.resource}{of}{where}: {self.why}"
 
 
@@ -99,6 +109,24 @@ RIGHTS = (
     Right(
         group="cilium.io", resource="ciliumnodes", verbs=("get",), scope="cluster", why="a new key", profile=_CHANGES
     ),
+    Right(group="batch", resource="cronjobs", verbs=("get",), scope="own", why="whose Event it is", profile=PUBLISHING),
+    Right(group="", resource="events", verbs=("create",), scope="own", why="the verdict", profile=PUBLISHING),
+    Right(
+        group="openreports.io",
+        resource="reports",
+        verbs=("create", "patch"),
+        scope="own",
+        why="the verdict, where there is OpenReports",
+        profile=PUBLISHING,
+    ),
+    Right(
+        group="wgpolicyk8s.io",
+        resource="policyreports",
+        verbs=("create", "patch"),
+        scope="own",
+        why="the verdict, where there are PolicyReports",
+        profile=PUBLISHING,
+    ),
 )
 
 
@@ -107,15 +135,15 @@ def rights(*profiles: str) -> tuple[Right, ...]:
     return tuple(right for right in RIGHTS if right.profile in (_CORE, *profiles))
 
 
-def roles(wanted: Iterable[Right], name: str, cilium_namespace: str) -> Iterator[dict[str, Any]]:
-    """A ClusterRole for what holds everywhere, and a Role for what holds in the namespace of Cilium's agents."""
+def roles(wanted: Iterable[Right], name: str, cilium_namespace: str, own_namespace: str) -> Iterator[dict[str, Any]]:
+    """A ClusterRole for what holds everywhere, and Roles for the namespaces of Cilium's agents and of the CronJob."""
     wanted = list(wanted)
-    everywhere = [right for right in wanted if right.scope != "cilium"]
-    there = [right for right in wanted if right.scope == "cilium"]
+    everywhere = [right for right in wanted if right.scope in ("cluster", "runs")]
     if everywhere:
         yield _role("ClusterRole", {"name": name}, everywhere)
-    if there:
-        yield _role("Role", {"name": name, "namespace": cilium_namespace}, there)
+    for scope, namespace in (("cilium", cilium_namespace), ("own", own_namespace)):
+        if there := [right for right in wanted if right.scope == scope]:
+            yield _role("Role", {"name": name, "namespace": namespace}, there)
 
 
 def _role(kind: str, metadata: Mapping[str, str], granted: Iterable[Right]) -> dict[str, Any]:
