@@ -23,7 +23,14 @@ from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.verdict.custody_over_time import bypasses, unproven
 from pytest_ciliumwg.verdict.other_pods_over_time import in_clear
 from pytest_ciliumwg.verdict.other_pods_over_time import unproven as other_pods_unproven
-from pytest_ciliumwg.verdict.timeline import answered_without_tunnel, blind_intervals, outages, sounding, unwatchable
+from pytest_ciliumwg.verdict.timeline import (
+    answered_without_tunnel,
+    blind_intervals,
+    frames_in_clear,
+    outages,
+    sounding,
+    unwatchable,
+)
 
 
 def watched(change: ChangeResult, verify: Verify) -> Observation | None:
@@ -79,6 +86,36 @@ def test_no_cleartext(change: ChangeResult, verify: Verify) -> None:
     if not found:
         for flow in sounding(timeline):
             verify(True, where=Place.of_flow(flow), expected="encrypted all the time", seen="nothing in cleartext")
+
+
+@pytest.mark.ciliumwg_check(
+    "change.strict",
+    profile="disruptive",
+    source="Cilium's strict mode: drop reason 195, `Traffic is unencrypted`; cilium-cli deletes ipcache entries for it",
+)
+def test_strict(change: ChangeResult, verify: Verify) -> None:
+    """With the strict mode for what leaves, Cilium drops what it does not encrypt, and counts it as that."""
+    name = change.change.name
+    if not change.change.meets_strict_mode:
+        verify.unsupported(Place.of_change(name), "it brings nothing before the strict mode that is not encrypted")
+        return
+    if (seen := watched(change, verify)) is None:
+        return
+    if seen.tolerance.clear_reported:
+        frames = frames_in_clear(seen.timeline.clear)
+        verify.unsupported(Place.of_change(name), f"no strict mode is declared: {frames} frames left in cleartext")
+        return
+    place = Place.of_node(change.node).under(name)
+    if seen.unencrypted_drops is None:
+        verify.unmeasured(place, "its agent does not tell what was dropped (`bpf metrics list`)")
+        return
+    verify(
+        seen.unencrypted_drops > 0,
+        where=place,
+        expected="packets dropped for `Traffic is unencrypted`",
+        seen=f"{seen.unencrypted_drops} such packets",
+        meaning="What kept these packets from leaving, if anything, was not the strict mode.",
+    )
 
 
 @pytest.mark.ciliumwg_check(

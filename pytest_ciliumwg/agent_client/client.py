@@ -12,7 +12,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Node
+from pytest_ciliumwg.model.cluster import IPFamily, IPNetwork, Node
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.base import AgentTransport
@@ -47,6 +47,10 @@ class Heartbeat:
     """How they go there."""
 
 
+_CONTROLS = {IPFamily.V4: "192.0.2.1", IPFamily.V6: "2001:db8::1"}
+"""Documentation addresses."""
+
+
 class Run:
     """What ties the requests of one watch together: its canaries' secret, its jobs' ids, and what is known of others.
 
@@ -61,12 +65,10 @@ class Run:
         self.job = secrets.token_hex(canary.PREFIX_SIZE)
         self._canaries = canary.Canaries.of(bytes.fromhex(self.secret))
 
-    def pod_controls(self, node: Node) -> list[str]:
-        """The addresses of control packets between pods on a node: of its own pod networks, where it has some."""
-        first: dict[IPFamily, IPAddress] = {}
-        for network in (*node.pod_cidrs, *self.pod_networks):
-            first.setdefault(IPFamily.of(network), network.network_address)
-        return [str(first[family]) for family in dict.fromkeys(map(IPFamily.of, self.pod_networks))]
+    @property
+    def pod_controls(self) -> list[str]:
+        """The addresses of control packets of the watch on pods: of no pod, for strict mode drops what pods' have."""
+        return [_CONTROLS[family] for family in dict.fromkeys(map(IPFamily.of, self.pod_networks))]
 
     def token(self, flow: Flow, mark: int) -> str:
         """The flow's canary, in hex."""
@@ -162,7 +164,7 @@ class Agent:
         return self.ask("watch-stop", job=run.job)
 
     def send_control(
-        self, run: Run, node: Node, number: int, devices: Sequence[str], targets: Sequence[str], ways: Sequence[str]
+        self, run: Run, number: int, devices: Sequence[str], targets: Sequence[str], ways: Sequence[str]
     ) -> tuple[list[str], list[str]]:
         """Send a control canary from a node, inside the tunnel too.
 
@@ -176,7 +178,7 @@ class Agent:
             targets=list(targets),
             ways=list(ways),
             inside=DEVICE,
-            pod_controls=run.pod_controls(node),
+            pod_controls=run.pod_controls,
         )
         return [str(problem) for problem in reply["problems"]], [str(problem) for problem in reply["unreached"]]
 
@@ -266,5 +268,5 @@ def _watch(run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wiregua
         "wireguard_port": wireguard_port,
         "pods": [str(network) for network in run.pod_networks],
         "machines": run.machines,
-        "pod_controls": run.pod_controls(node),
+        "pod_controls": run.pod_controls,
     }

@@ -75,6 +75,14 @@ def device_down(context: OperationContext) -> None:
     _carry_out(context, "device-up", "setting cilium_wg0 up", context.operations.device_up)
 
 
+def lose_ipcache(context: OperationContext) -> None:
+    """Let the node's datapath not know for some seconds which nodes the test pods' addresses are on."""
+    delete, restore = context.operations.delete_ipcache, context.operations.restore_ipcache
+    _carry_out(context, "delete-ipcache", "deleting the ipcache entries of other nodes' test pods", delete)
+    time.sleep(OUT_SECONDS)
+    _carry_out(context, "restore-ipcache", "putting the ipcache entries back", restore)
+
+
 def block_port(context: OperationContext) -> None:
     """Drop WireGuard's packets for some seconds."""
     _carry_out(context, "block-port", "blocking WireGuard's UDP port", context.operations.block_port)

@@ -41,6 +41,8 @@ class Observation:
     after: ClusterState | None
     """None where the cluster could not be looked at again."""
     convergence: Convergence
+    unencrypted_drops: int | None = None
+    """Packets that the hit node dropped meanwhile because they were not encrypted; None where nothing tells that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,7 @@ class _ChangeRun:
     def _watched(self) -> ChangeResult:
         states = self._states()
         before = self._read(states)
+        dropped_before = self._unencrypted_drops()
         port, how = self._expected.listen_port, self._how
         watch = continuous_watch(self._cluster, states, port, self._progress, rate=how.rate, other_pods=how.other_pods)
         with watch:
@@ -146,6 +149,7 @@ class _ChangeRun:
             before=before,
             after=self._read_again(),
             convergence=convergence,
+            unencrypted_drops=self._more_drops(dropped_before),
         )
         return self._made(error, watched=watched)
 
@@ -163,6 +167,14 @@ class _ChangeRun:
         except CiliumwgError as error:
             return str(error)
         return ""
+
+    def _unencrypted_drops(self) -> int | None:
+        told = self._cluster.drops(self._node) if self._change.meets_strict_mode else None
+        return None if told is None else told.unencrypted
+
+    def _more_drops(self, before: int | None) -> int | None:
+        after = self._unencrypted_drops()
+        return None if before is None or after is None else after - before
 
     def _read_again(self) -> ClusterState | None:
         try:

@@ -42,6 +42,8 @@ class Change:
     made. Empty: as before this change."""
     cleartext_while: str = ""
     """Of an outage: while what there may be cleartext, unless strict mode forbids it; for the verdict."""
+    meets_strict_mode: bool = False
+    """Whether packets reach a native device unencrypted, where the strict mode has to drop and count them."""
     version: str = ""
     """The Cilium version that it brings; only an upgrade or downgrade brings one."""
 
@@ -114,6 +116,18 @@ DISRUPTIONS: tuple[Change, ...] = (
         act=actions.block_port,
         cleartext_while="WireGuard's port was blocked",
         operations=("block_port", "unblock_port"),
+        undoes_itself=True,
+    ),
+    Change(
+        name="ipcache-lost",
+        kind="outage",
+        does="deletes the IPv4 ipcache entries of the other nodes' test pods on {node} for "
+        f"{actions.OUT_SECONDS:.0f} s: nothing for them is encrypted there",
+        source="cilium-cli's test of the strict mode; CVE-2025-32793: an entry that is missing is cleartext",
+        act=actions.lose_ipcache,
+        cleartext_while="the ipcache lacked entries",
+        meets_strict_mode=True,
+        operations=("delete_ipcache", "restore_ipcache"),
         undoes_itself=True,
     ),
     Change(

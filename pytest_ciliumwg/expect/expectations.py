@@ -76,6 +76,8 @@ class Expectations:
     """The paths between nodes that must be encrypted. Never assert that another path is clear."""
     overlay_in_wireguard: bool
     """Whether pods' packets are encapsulated before they are encrypted: in a tunnel, since 1.15."""
+    strict_egress: bool
+    """Whether the strict mode exists that drops what would leave in cleartext."""
     l7_proxy_allowed: bool
     """Whether the L7 proxy may be on together with encryption."""
     restart_loss: bool
@@ -145,6 +147,16 @@ class Expectations:
             label in labels and (not equals or labels[label] == value) for label, equals, value in terms
         )
 
+    def without_strict_egress(self) -> str:
+        """Why what is not encrypted cannot meet the strict mode for what leaves, were it on; empty where it can."""
+        if not self.strict_egress:
+            return f"{availability('strict_egress')}, and this is {self.config.version}"
+        if IPFamily.V4 not in self.config.families:
+            return "the strict mode for what leaves protects IPv4 alone"
+        if self.config.routing_mode != "native":
+            return "in a tunnel, what is for a pod that the ipcache does not have never gets to a native device"
+        return ""
+
     def unfragmented(self, underlay: IPFamily) -> bool:
         """Whether no packet of the tunnel may be fragmented when it travels over this family."""
         return underlay in self.unfragmented_underlays
@@ -182,6 +194,7 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         pod_cidrs_in_allowed_ips=value("pod_cidrs_in_allowed_ips")[routing],
         encrypted_paths=frozenset(value("encrypted_paths")["node_encryption" if config.node_encryption else routing]),
         overlay_in_wireguard=routing == "tunnel" and value("overlay_in_wireguard"),
+        strict_egress=value("strict_egress"),
         l7_proxy_allowed=value("l7_proxy_allowed"),
         restart_loss=value("restart_loss"),
         churn_loss=value("churn_loss"),

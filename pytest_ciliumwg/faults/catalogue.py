@@ -67,6 +67,8 @@ class Fault:
     """Native devices that the lab must have."""
     node_encryption: bool
     """Whether the lab must have node encryption."""
+    strict_egress: bool
+    """Whether the lab must have the strict mode for what leaves."""
     during: str
     """The change during which it acts, by its operation's name; empty: it is a fault of a cluster that stands."""
     privileged: bool
@@ -130,6 +132,7 @@ def fault(
     devices: tuple[str, ...] = ("eth0",),
     seconds: float = 0.0,
     node_encryption: bool = False,
+    strict_egress: bool = False,
     during: str = "",
     privileged: bool = False,
 ) -> Callable[[Inject], Inject]:
@@ -152,6 +155,7 @@ def fault(
             families=frozenset(families),
             devices=devices,
             node_encryption=node_encryption,
+            strict_egress=strict_egress,
             during=during,
             privileged=privileged,
             inject=inject,
@@ -198,7 +202,7 @@ def parse(text: str, nodes: int) -> Injection:
 
 
 def resolve(spec: LabSpec, faults: Iterable[str]) -> tuple[tuple[Injection, ...], LabSpec]:
-    """The faults of these names, and the spec of a lab with the native devices and node encryption that they need.
+    """The faults of these names, and the spec of a lab with the native devices and options that they need.
 
     Raises:
         ProviderError: a fault or node is unknown, or such a lab cannot have the fault.
@@ -208,4 +212,5 @@ def resolve(spec: LabSpec, faults: Iterable[str]) -> tuple[tuple[Injection, ...]
         injection.fault.check(spec)
     devices = max([spec.devices, *(injection.fault.devices for injection in injections)], key=len)
     encrypting = spec.node_encryption or any(injection.fault.node_encryption for injection in injections)
-    return injections, replace(spec, devices=devices, node_encryption=encrypting)
+    strict = spec.strict_egress or any(injection.fault.strict_egress for injection in injections)
+    return injections, replace(spec, devices=devices, node_encryption=encrypting, strict_egress=strict)

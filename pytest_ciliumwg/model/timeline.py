@@ -39,6 +39,8 @@ ChangeStep = Literal[
     "replace-key",
     "device-down",
     "device-up",
+    "delete-ipcache",
+    "restore-ipcache",
     "block-port",
     "unblock-port",
     "restart-node",

@@ -18,6 +18,7 @@ CHANGES = (
     "key-replaced",
     "device-down",
     "port-blocked",
+    "ipcache-lost",
     "node-restart",
     "node-drained",
     "node-removed",
@@ -162,7 +163,6 @@ _DECLARED = (
     _switch(
         "ciliumwg-strict-egress",
         "Whether Cilium drops what would leave in cleartext: its strict mode since 1.15",
-        RECORDED,
     ),
     _switch(
         "ciliumwg-strict-ingress",

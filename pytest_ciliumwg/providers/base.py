@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
+from pytest_ciliumwg.model.drops import Drops
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
@@ -72,6 +73,14 @@ class Operations(Protocol):
 
     def device_up(self, node: str) -> None:
         """Set it up again, and have what depends on it (routes) restored as Cilium does at its start."""
+        ...
+
+    def delete_ipcache(self, node: str) -> None:
+        """Delete the IPv4 entries of the other nodes' test pods from a node's ipcache: it encrypts nothing for them."""
+        ...
+
+    def restore_ipcache(self, node: str) -> None:
+        """Put the entries back."""
         ...
 
     def block_port(self, node: str) -> None:
@@ -190,8 +199,8 @@ class Cluster(Protocol):
         """All nodes that run Cilium, as they are published now."""
         ...
 
-    def policy_drops(self, node: str) -> int | None:
-        """How many packets network policies have denied on a node since it started; None where nothing tells that."""
+    def drops(self, node: str) -> Drops | None:
+        """What the datapath of a node has dropped since it started; None where nothing tells that."""
         ...
 
     def policies(self) -> Sequence[str]:

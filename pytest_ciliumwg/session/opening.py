@@ -59,6 +59,7 @@ def _lab(settings: Settings, progress: Progress) -> Cluster:
         routing_mode=settings.routing or "native",
         node_encryption=bool(settings.node_encryption),
         node_encryption_opt_out=_opt_out(settings),
+        strict_egress=bool(settings.strict_egress),
         fallback=bool(settings.userspace_fallback),
         wireguard=settings.wireguard,
     )

@@ -106,13 +106,10 @@ class _Watching:
 
     def _send_controls(self, numbers: Mapping[str, int]) -> list[Problem]:
         """Send one from each node; returns what went wrong on the ways to others."""
-        by_name = {node.name: node for node in self.nodes}
 
         def send(name: str, agent: Agent) -> tuple[list[str], list[str]]:
             others = [str(ip) for node in self.nodes if node.name != name for ip in node.addresses]
-            return agent.send_control(
-                self.run, by_name[name], numbers[name], self.devices[name], others, self.ways.used
-            )
+            return agent.send_control(self.run, numbers[name], self.devices[name], others, self.ways.used)
 
         unreached: list[Problem] = []
         for name, answer in self.each(self.watchers, send).items():
@@ -254,8 +251,8 @@ def measure(
 def _policy_drops(cluster: Cluster, nodes: Iterable[str], pool: ThreadPoolExecutor) -> dict[str, int]:
     """Node → packets that network policies have denied there; nodes that do not tell are missing."""
     names = list(nodes)
-    counts = zip(names, pool.map(cluster.policy_drops, names), strict=True)
-    return {node: count for node, count in counts if count is not None}
+    told = zip(names, pool.map(cluster.drops, names), strict=True)
+    return {node: drops.by_policies for node, drops in told if drops is not None}
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from . import frames_made as make
 from .test_watch import send
 
 NETWORKS = [parse_network("10.244.0.0/16"), parse_network("fd00:10:244::/48")]
-CONTROLS = [address for address, _ in NETWORKS]
+CONTROLS = [parse_network(address)[0] for address in ("192.0.2.1/32", "2001:db8::1/128")]
 SECRET = make.Raw(b"nobody else's business " * 40)
 A, B, OURS = "10.244.1.11", "10.244.2.11", "10.244.1.10"
 A6, B6 = "fd00:10:244:1::b", "fd00:10:244:2::b"

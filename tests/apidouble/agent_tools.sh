@@ -48,9 +48,12 @@ cilium() {
         one="$one, \"GoRuntimeVersion\": \"go1.21.13\", \"Arch\": \"linux/amd64\"}"
         echo "{\"Client\": $one, \"Daemon\": $one}";;
     "bpf metrics list --output json")
-        drops=$(sh "${0%/*/*}/policy_drops.sh")
+        set -- $(sh "${0%/*/*}/drops.sh")
         echo "[{\"reason\": \"Success\", \"direction\": \"egress\", \"packets\": 9, \"bytes\": 900},"
-        echo " {\"reason\": \"Policy denied\", \"direction\": \"egress\", \"packets\": $drops, \"bytes\": 0}]";;
+        echo " {\"reason\": \"Policy denied\", \"direction\": \"egress\", \"packets\": $1, \"bytes\": 0},"
+        echo " {\"reason\": \"Traffic is unencrypted\", \"direction\": \"egress\", \"packets\": $2, \"bytes\": 0}]";;
+    "bpf ipcache "*)
+        shift 2; . "${0%/*/*}/ipcache.sh"; ipcache "$@";;
     "debuginfo --output json")
         status="{\"host-firewall\": {\"mode\": \"Disabled\", \"devices\": [$(selected)]}}"
         echo "{\"cilium-version\": \"$CILIUM_VERSION 0123456789\", \"cilium-status\": $status, \"policy\": {},"

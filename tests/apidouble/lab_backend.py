@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from pytest_ciliumwg.model.cluster import IPAddress, Pod
-from pytest_ciliumwg.providers.lab.cluster import POLICY_DROPS
+from pytest_ciliumwg.providers.lab.drops import DROPS
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.operations import LabOperations, upgrade
 from pytest_ciliumwg.providers.lab.spec import LabNode
@@ -92,7 +92,8 @@ class LabBackend:
             for name in names:
                 place.joinpath(name).write_bytes(here.joinpath(source).read_bytes())
                 place.joinpath(name).chmod(0o755)
-        self._inside(f"{_ROOT}/policy_drops.sh").write_text(POLICY_DROPS)
+        self._inside(f"{_ROOT}/drops.sh").write_text(DROPS)
+        self._inside(f"{_ROOT}/ipcache.sh").write_bytes(here.joinpath("ipcache_tool.sh").read_bytes())
 
     @property
     def _environment(self) -> dict[str, str]:

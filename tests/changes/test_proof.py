@@ -55,6 +55,7 @@ SHOWN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("key-replaced", {"agents": agents("c", "b"), "keys": {"one": "m"}}, {"keys": {"one": "m"}}),
     ("device-down", {"outages": (outage(0, 150.0, 152.0),)}, {}),
     ("port-blocked", {"clear": (clear(),)}, {}),
+    ("ipcache-lost", {"clear": (clear(),)}, {}),
     ("node-restart", {"events": RESTARTED}, {}),
     ("node-drained", {"pods": {"q": "one"}}, {}),
     ("node-removed", {"nodes": {"two": True}}, {}),

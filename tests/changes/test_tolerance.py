@@ -47,14 +47,14 @@ def test_churn() -> None:
     assert of("pod-churn", "1.16.3").hit_outage == NO_LOSS
 
 
-@pytest.mark.parametrize("name", ["device-down", "port-blocked"])
+@pytest.mark.parametrize("name", ["device-down", "port-blocked", "ipcache-lost"])
 def test_only_the_strict_mode_promises_to_fail_closed(name: str) -> None:
     assert of(name, "1.18.3").clear_reported
     assert not of(name, "1.18.3", strict_egress=True).clear_reported
     assert of(name, "1.20.3", strict_ingress=True).clear_reported
 
 
-@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - {"device-down", "port-blocked"}))
+@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - {"device-down", "port-blocked", "ipcache-lost"}))
 def test_nothing_else_may_leak(name: str) -> None:
     assert not of(name, "1.13.3").clear_reported
 

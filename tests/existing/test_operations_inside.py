@@ -40,7 +40,8 @@ def condition(double: ApiDouble) -> str:
         for family in -4 -6; do ip $family rule; ip $family route show table all | sort; done
         for family in ip ip6; do nft list table $family iptables_double 2>/dev/null | grep -c drop || true; done
         mkdir -p /run/apidouble/agents; find /run/apidouble/agents -name '*.pid*'
-        pgrep -fc 'ciliumwg-(port|device)' || true
+        pgrep -fc 'ciliumwg-(port|device|ipcache)' || true
+        tc filter show dev eth0 egress 2>/dev/null | grep -o 'pref [0-9]*\\|match .*\\|to device .*' | sort
         """,
     )
 
@@ -95,6 +96,23 @@ def test_the_tunnel_is_stopped_and_works_again(stopped: Any, kind: str, what: st
     assert condition(double) == before
     assert pings(cluster, double)
     go(NODE)
+    assert condition(double) == before
+
+
+def test_ipcache_entries_are_deleted_and_come_back(lab_double: MakeDouble, connect: Connect) -> None:
+    double = lab_double(VERSIONS["redirect"], nodes=2, strict_egress=True)
+    cluster = connect(double, **PATIENT)
+    before = condition(double)
+    cluster.operations.delete_ipcache(NODE)
+    cluster.operations.delete_ipcache(NODE)  # which may happen after a broken connection
+    assert not pings(cluster, double)
+    dropped = cluster.drops(NODE)
+    assert dropped is not None
+    assert dropped.unencrypted > 0
+    cluster.operations.restore_ipcache(NODE)
+    assert condition(double) == before
+    assert pings(cluster, double)
+    cluster.operations.restore_ipcache(NODE)
     assert condition(double) == before
 
 

@@ -41,7 +41,7 @@ def test_our_own_policy_comes_and_goes(recorded: MakeDouble, connect: Connect) -
 
 def test_a_recorded_agent_that_does_not_tell_of_drops(recorded: MakeDouble, connect: Connect) -> None:
     cluster = connect(recorded())
-    assert cluster.policy_drops(cluster.selected[0]) is None
+    assert cluster.drops(cluster.selected[0]) is None
 
 
 @pytest.mark.parametrize("code", [403, 404])

@@ -20,6 +20,11 @@ def node(state: str, name: str) -> str:
     return (ROOT / state / NODE / "node" / name).read_text()
 
 
+def recording(path: str) -> str:
+    """Any file."""
+    return (ROOT / path).read_text()
+
+
 def agent(state: str, name: str) -> str:
     """What a command in the agent's container printed."""
     return (ROOT / state / NODE / "agent" / name).read_text()

@@ -106,6 +106,7 @@ def test_device_down_is_reported_where_nobody_promises_to_fail_closed(run_lab: R
 
 
 UPGRADE = "--ciliumwg-upgrade=1.13.18,1.15.10"
+SMALL = ("--ciliumwg-nodes=2", "--ciliumwg-ip-family=v4")
 # Arguments → what has to be found: the check in its stage → the fault.
 FAULTY: dict[tuple[str, ...], dict[str, str]] = {
     (DISRUPTIVE, "--ciliumwg-change=agent-restart,pod-churn,key-replaced"): {
@@ -126,10 +127,16 @@ FAULTY: dict[tuple[str, ...], dict[str, str]] = {
         "change.done[agent-restart-all]": "agents-stay@lab-worker",
         "change.restored[agent-restart-all]": "restart-shrinks@lab-worker2",
     },
+    (DISRUPTIVE, "--ciliumwg-change=ipcache-lost", *SMALL): {
+        "change.no-cleartext[ipcache-lost]": "strict-missing@lab-worker",
+    },
+    (DISRUPTIVE, *SMALL, "--ciliumwg-change=ipcache-lost"): {
+        "change.strict[ipcache-lost]": "strict-untested@lab-worker",
+    },
 }
 
 
-@pytest.mark.thorough(but=("agent-restart",))
+@pytest.mark.thorough(but=("agent-restart", "ipcache-lost"))
 @pytest.mark.parametrize("arguments", FAULTY, ids=lambda arguments: arguments[-1].rpartition("=")[2])
 def test_what_goes_wrong_in_a_change_is_found(run_lab: RunLab, arguments: tuple[str, ...]) -> None:
     wanted = FAULTY[arguments]
@@ -149,6 +156,20 @@ def test_a_restart_that_forgets_is_found_by_the_suite_afterwards(run_lab: RunLab
     fault = "--ciliumwg-fault=restart-forgets@lab-worker2"
     run = run_lab(DISRUPTIVE, "--ciliumwg-change=agent-restart", fault, "-k", "allowed_ips")
     assert failed(run) == {"allowed-ips.pods[agent-restart]"}
+
+
+@pytest.mark.parametrize("strict", ["on", "off"])
+def test_what_is_not_encrypted_is_dropped_by_the_strict_mode_alone(run_lab: RunLab, strict: str) -> None:
+    asked = f"--ciliumwg-strict-egress={strict}"
+    run = run_lab(DISRUPTIVE, "--ciliumwg-change=ipcache-lost", *SMALL, asked, *ONLY_CHANGES)
+    assert run.result.ret == 0
+    if strict == "on":
+        assert {"change.strict[ipcache-lost]", "change.no-cleartext[ipcache-lost]"} <= set(run.outcome("pass"))
+        assert "0 frames in cleartext" in run.result.stdout.str()
+    else:
+        told = run.outcome("skip")["change.strict[ipcache-lost]"]
+        assert re.search(r"no strict mode is declared: [1-9]\d* frames left in cleartext", told)
+        assert re.search(r"with \d+ frames in cleartext while the ipcache lacked entries", run.report["verdict"])
 
 
 def test_every_fault_of_a_change_is_tried_here() -> None:

@@ -33,7 +33,7 @@ class PodNetworks(NamedTuple):
     ours: frozenset[bytes]
     """The test pods' addresses: what runs between two of them the flows' own watch sees."""
     controls: list[bytes]
-    """One address of each family, no pod's, from which to itself control packets go."""
+    """One address of each family, in none of these networks, from which to itself control packets go."""
 
 
 class Conversation(NamedTuple):
@@ -72,7 +72,7 @@ class PodWatch:
         self._controls: dict[tuple[str, int], None] = {}
         self._forgotten = 0
         self.rings: list[Ring] = []
-        program = pod_filter(pods.networks)
+        program = pod_filter([*pods.networks, *((address, 8 * len(address)) for address in pods.controls)])
         try:
             for device in devices:
                 self.rings.append(Ring(device, RING_BLOCK, RING_BLOCKS, program))

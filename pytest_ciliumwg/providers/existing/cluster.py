@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
+from pytest_ciliumwg.model.drops import Drops
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
@@ -26,7 +27,7 @@ from pytest_ciliumwg.providers.existing.members import members_of
 from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
 from pytest_ciliumwg.providers.existing.pod_commands import run_in_pod
-from pytest_ciliumwg.providers.existing.policies import policies, policy_drops
+from pytest_ciliumwg.providers.existing.policies import drops, policies
 from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
@@ -182,9 +183,9 @@ class ExistingCluster:
             raise ProviderError(f"there is no CiliumNode {node}")
         return self._known[node]
 
-    def policy_drops(self, node: str) -> int | None:
-        """How many packets policies have denied on a node since it started; None where its agent does not tell."""
-        return policy_drops(self._kube, self._cilium, node)
+    def drops(self, node: str) -> Drops | None:
+        """What a node has dropped since it started; None where its agent does not tell."""
+        return drops(self._kube, self._cilium, node)
 
     def policies(self) -> Sequence[str]:
         """The network policies that may concern test pods, as far as they can be read."""

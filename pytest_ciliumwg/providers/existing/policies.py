@@ -1,11 +1,12 @@
-"""Network policies in an existing cluster: what they deny on a node, and which of them may concern the test pods."""
+"""Network policies in an existing cluster: what is dropped on a node, and which of them may concern the test pods."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
-from pytest_ciliumwg.observe.policy_drops import policy_drops_from
+from pytest_ciliumwg.model.drops import Drops
+from pytest_ciliumwg.observe.drops import drops_from
 from pytest_ciliumwg.providers.existing.agent_tool import ask_agent
 from pytest_ciliumwg.providers.existing.agents_told import EXEC_SECONDS
 from pytest_ciliumwg.providers.existing.cilium import Cilium
@@ -18,12 +19,12 @@ _OF_NAMESPACES = ("networkpolicies", "ciliumnetworkpolicies")
 _OF_THE_CLUSTER = ("ciliumclusterwidenetworkpolicies",)
 
 
-def policy_drops(kube: Kube, cilium: Cilium, node: str) -> int | None:
-    """How many packets policies have denied on a node since it started; None where its agent does not tell."""
+def drops(kube: Kube, cilium: Cilium, node: str) -> Drops | None:
+    """What a node has dropped since it started; None where its agent does not tell."""
     try:
         place = cilium.agent(node)
         done = ask_agent(kube, place, "bpf", "metrics", "list", "--output", "json", timeout=EXEC_SECONDS)
-        return policy_drops_from(done.output) if done.status == 0 else None
+        return drops_from(done.output) if done.status == 0 else None
     except (ProviderError, ObservationError):
         return None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
+from pytest_ciliumwg.model.drops import Drops
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
@@ -96,9 +97,9 @@ class KindProvider:
         """One pod with an agent for each node, in node order."""
         return self._inner.test_pods()
 
-    def policy_drops(self, node: str) -> int | None:
-        """How many packets policies have denied on a node since it started; None where its agent does not tell."""
-        return self._inner.policy_drops(node)
+    def drops(self, node: str) -> Drops | None:
+        """What a node has dropped since it started; None where its agent does not tell."""
+        return self._inner.drops(node)
 
     def policies(self) -> Sequence[str]:
         """The network policies that may concern test pods."""

@@ -7,32 +7,17 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, LeftOut, Member, Node, Pod
+from pytest_ciliumwg.model.drops import Drops
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
-from pytest_ciliumwg.providers.lab.fragments import TABLE
+from pytest_ciliumwg.providers.lab.drops import DROPS
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.node_observer import observe_node
 from pytest_ciliumwg.providers.lab.operations import LabOperations
 from pytest_ciliumwg.providers.lab.spec import LabSpec
 
 SETTLE_SECONDS = 1.0
-
-
-POLICY_DROPS = f"""
-nft list ruleset 2>/dev/null | awk -v own={TABLE} '
-    $1 == "table" {{ mine = ($3 == own) }}
-    /"lxc/ && / drop/ && !mine {{
-        if (match($0, /packets [0-9]+/)) counted += substr($0, RSTART + 8, RLENGTH - 8); else all = 1
-    }}
-    END {{ printf "%d %d\\n", counted, all }}' | {{
-    read -r counted all
-    # A rule that counts nothing: all that pods have sent is what it can have dropped.
-    [ "$all" = 0 ] || counted=$(awk '$1 ~ /^lxc/ {{ sum += $3 }} END {{ print sum + 0 }}' /proc/net/dev)
-    echo "$counted"
-}}
-"""
-"""The script that counts what stands in the lab for the drops of network policies."""
 
 
 class LabCluster:
@@ -100,9 +85,10 @@ class LabCluster:
         """One pod with an agent for each node, in node order."""
         return tuple(node.test_pod.pod for node in self.lab.layout)
 
-    def policy_drops(self, node: str) -> int:
-        """How many packets of pods nftables rules for pods' devices have dropped on a node; the lab's own are none."""
-        return int(self.lab.run_in(self.lab.node(node), POLICY_DROPS))
+    def drops(self, node: str) -> Drops:
+        """What nftables rules for pods' devices and the strict mode have dropped on a node."""
+        by_policies, unencrypted = map(int, self.lab.run_in(self.lab.node(node), DROPS).split())
+        return Drops(by_policies=by_policies, unencrypted=unencrypted)
 
     def policies(self) -> Sequence[str]:
         """None: a lab has no API that would hold them."""

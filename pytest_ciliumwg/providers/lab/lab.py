@@ -23,6 +23,7 @@ from pytest_ciliumwg.providers.lab.requirements import (
 from pytest_ciliumwg.providers.lab.sandbox import Sandbox
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec, plan_nodes
 from pytest_ciliumwg.providers.lab.steering import steering_script
+from pytest_ciliumwg.providers.lab.strict_mode import strict_mode_script
 from pytest_ciliumwg.providers.lab.topology import topology_script
 from pytest_ciliumwg.providers.lab.wireguard import (
     ON,
@@ -132,7 +133,9 @@ class Lab:
         """
         expected = self.running[node.name]
         peers = peers_script(self.peers_of(node), self.keys, expected, changed)
-        return f"{peers}\n{steering_script(self.spec, self.layout, node, expected)}\n{fragments_script(expected)}"
+        steering = steering_script(self.spec, self.layout, node, expected)
+        strict = strict_mode_script(self.spec, expected)
+        return f"{peers}\n{steering}\n{strict}\n{fragments_script(expected)}"
 
     def pod_mtu(self, expected: Expectations) -> int:
         """The MTU of the default routes of pods that a version makes."""

@@ -28,6 +28,8 @@ POD_SLOTS = 64
 TEST_SLOT, IDLE_SLOT = 0, 1
 FIRST_POD = 10
 """The place in a pod network of its first pod's address."""
+POD_NETWORK = IPv4Network("10.244.0.0/16")
+"""Of all nodes together."""
 UNDERLAY = "underlay"
 """The network namespace that holds the bridges between the nodes: the wire."""
 
@@ -53,6 +55,8 @@ class LabSpec:
     """Whose WireGuard; None: the kernel's where it has one, else wireguard-go."""
     node_encryption: bool = False
     node_encryption_opt_out: tuple[str, ...] = OPT_OUT_LABELS
+    strict_egress: bool = False
+    """Drop what would leave for pods in cleartext, as Cilium's strict mode does."""
     fallback: bool = False
     """Imitate Cilium's userspace fallback: the WireGuard device dies with the agent. Cilium 1.11 to 1.16 alone."""
 
@@ -74,6 +78,8 @@ class LabSpec:
             raise ProviderError("the lab's tunnel runs over IPv4; choose --ciliumwg-ip-family=v4 or dual")
         if self.node_encryption and self.tunnel:
             raise ProviderError("the lab has node encryption with --ciliumwg-routing=native alone")
+        if self.strict_egress and (self.tunnel or IPFamily.V4 not in self.families):
+            raise ProviderError("the lab has the strict mode with --ciliumwg-routing=native and IPv4 alone")
 
     def config(self, *, userspace: bool) -> CiliumConfig:
         """The configuration of the Cilium that the lab imitates."""
@@ -85,6 +91,7 @@ class LabSpec:
             node_encryption=self.node_encryption,
             node_encryption_opt_out=self.node_encryption_opt_out,
             userspace_fallback=userspace or self.fallback,
+            strict_egress=self.strict_egress,
         )
 
     def expectations(self) -> Expectations:

@@ -21,6 +21,8 @@ FILTER_PREFERENCE = 10
 """The lowest preference of the redirecting tc filters; a fault's come before them."""
 NODE_PREFERENCE = 30000
 """Beyond those of all pods: the preferences of what node encryption redirects."""
+LAST_PREFERENCE = 38999
+"""Filters beyond it steer nothing."""
 
 
 def steering_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expected: Expectations) -> str:
@@ -122,7 +124,7 @@ def redirect_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, expe
     return "\n".join(
         [
             f"to='action mirred egress redirect dev {expected.device_name}'",
-            *(_FILTERS.format(device=device, wanted="\n".join(lines), least=FILTER_PREFERENCE)
+            *(_FILTERS.format(device=device, wanted="\n".join(lines), least=FILTER_PREFERENCE, most=LAST_PREFERENCE)
               for device in spec.devices),
             *(f"tc filter replace dev {device} egress {passing} flowid 1:1"
               for device in spec.devices for passing in outer),
@@ -162,7 +164,12 @@ END
 shown=$(tc filter show dev {device} egress | while read -r word _ protocol _ pref _ _ _ last handle _; do
     case $word in
     filter) at=
-        case $pref in [0-9]*) [ "$pref" -lt {least} ] || {{ echo "has $pref $protocol"; at="$pref $handle"; }};; esac;;
+        case $pref in
+        [0-9]*)
+            if [ "$pref" -ge {least} ] && [ "$pref" -le {most} ]; then
+                echo "has $pref $protocol"; at="$pref $handle"
+            fi;;
+        esac;;
     action) [ "$last" != '*)' ] || [ -z "$at" ] || echo "gone $at";;
     esac
 done)
@@ -214,6 +221,7 @@ def redirects(
         for family in families
         for peer in _others(nodes, node)
         for pod in peer.pods
+        if pod.pod.address(family)
     }
     return found | (_node_redirects(spec, nodes, node) if _encrypts_nodes(expected, node) else {})
 
@@ -240,7 +248,10 @@ def _preference(pod: LabPod, family: IPFamily) -> int:
 
 def no_redirects_script(spec: LabSpec) -> str:
     """Remove all redirects of a node."""
-    return "\n".join(_FILTERS.format(device=device, wanted="", least=FILTER_PREFERENCE) for device in spec.devices)
+    return "\n".join(
+        _FILTERS.format(device=device, wanted="", least=FILTER_PREFERENCE, most=LAST_PREFERENCE)
+        for device in spec.devices
+    )
 
 
 def _others(nodes: Sequence[LabNode], node: LabNode) -> list[LabNode]:

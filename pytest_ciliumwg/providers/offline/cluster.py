@@ -10,6 +10,7 @@ from typing import NoReturn
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.expect import expectations_for
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, Member, Node, Pod
+from pytest_ciliumwg.model.drops import Drops
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
@@ -183,7 +184,7 @@ class OfflineCluster:
         """None likewise."""
         return {}
 
-    def policy_drops(self, node: str) -> int | None:
+    def drops(self, node: str) -> Drops | None:
         """Nothing tells that."""
         del node
         return None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from pytest_ciliumwg.expect import expectations_for
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.providers.existing.operations import agents, extra_pod, in_container
 from pytest_ciliumwg.providers.existing.operations.context import ContainerContext
-from pytest_ciliumwg.providers.existing.operations.self_undoing import DEAD_MAN
+from pytest_ciliumwg.providers.existing.operations.ipcache import ipcache_switch
+from pytest_ciliumwg.providers.existing.operations.self_undoing import DEAD_MAN, Switch
 from pytest_ciliumwg.providers.existing.operations.upgraders import Upgrader
 from pytest_ciliumwg.providers.undo_log import UndoLog
 
@@ -26,9 +28,13 @@ class ExistingOperations:
         self._context = context
         self._upgrader = upgrader
         self._undo_log = UndoLog()
+        self._ipcaches: dict[str, Switch] = {}
+        """Node → what puts its deleted ipcache entries back."""
 
     def unavailable(self, operation: str) -> str:
         """Why an operation cannot be used here; empty when it can."""
+        if operation == "delete_ipcache":
+            return expectations_for(self._context.config()).without_strict_egress()
         if hasattr(self, operation):
             return ""
         return f"{operation} needs access to the nodes themselves: use --ciliumwg-provider=kind"
@@ -74,6 +80,21 @@ class ExistingOperations:
             self._context, node, in_container.port_switch_of(self._context).release(), "unblock WireGuard's port"
         )
         self._undo_log.done(f"port of {node}")
+
+    def delete_ipcache(self, node: str) -> None:
+        """Delete what a node knows of the other nodes' test pods; a process there puts it back as above."""
+        # Asked again after an interruption, the node has none of them any more to read.
+        if node not in self._ipcaches:
+            self._ipcaches[node] = ipcache_switch(self._context, node)
+        script = self._ipcaches[node].pull(self.dead_man)
+        self._carry_out("ipcache", node, lambda: self.restore_ipcache(node), script, "delete ipcache entries")
+
+    def restore_ipcache(self, node: str) -> None:
+        """Put the entries back."""
+        if switch := self._ipcaches.get(node):
+            in_container.run(self._context, node, switch.release(), "put ipcache entries back")
+            del self._ipcaches[node]
+        self._undo_log.done(f"ipcache of {node}")
 
     def _carry_out(self, what: str, node: str, undo: Callable[[], None], script: str, doing: str) -> None:
         agents.agents_on(self._context, [node])

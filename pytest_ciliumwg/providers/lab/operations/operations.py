@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
-from pytest_ciliumwg.providers.lab.operations import agents, device, nodes, pods, upgrade
+from pytest_ciliumwg.providers.lab.operations import agents, device, ipcache, nodes, pods, upgrade
 
 _TAKES_A_NODE_AWAY = ("drain_node", "remove_node", "add_node")
 
@@ -19,6 +19,8 @@ class LabOperations:
 
     def unavailable(self, operation: str) -> str:
         """Why an operation cannot be carried out here; empty when it can."""
+        if operation == "delete_ipcache":
+            return self._lab.expected.without_strict_egress()
         return nodes.why_not(self._lab) if operation in _TAKES_A_NODE_AWAY else ""
 
     def restart_agents(self, nodes: Sequence[str]) -> None:
@@ -60,6 +62,14 @@ class LabOperations:
     def device_up(self, node: str) -> None:
         """Set it up again, with the route of table 201."""
         device.device_up(self._lab, node)
+
+    def delete_ipcache(self, node: str) -> None:
+        """Let a node encrypt nothing for the other nodes' test pods over IPv4."""
+        ipcache.delete_ipcache(self._lab, node)
+
+    def restore_ipcache(self, node: str) -> None:
+        """Let it encrypt again."""
+        ipcache.restore_ipcache(self._lab, node)
 
     def block_port(self, node: str) -> None:
         """Drop WireGuard's packets in and out of a node."""
