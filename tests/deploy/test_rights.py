@@ -42,6 +42,7 @@ def granted(*folders: str) -> list[dict[str, Any]]:
     return [made for file in files for made in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
 
 
+@pytest.mark.thorough(but=("base",))
 @pytest.mark.slow
 @pytest.mark.parametrize("folders", RUNS, ids="+".join)
 def test_a_run_needs_what_it_is_granted(

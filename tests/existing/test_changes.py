@@ -107,7 +107,7 @@ def test_a_gap_in_the_middle_of_a_rollout(lab_double: MakeDouble, run_suite: Any
 HALVES = (("agent-restart", "agent-restart-all", "pod-churn"), ("key-replaced", "device-down", "port-blocked"))
 
 
-@pytest.mark.thorough(but=("agent-restart agent-restart-all pod-churn",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("half", HALVES, ids=" ".join)
 def test_disruptions(lab_double: MakeDouble, run_suite: Any, half: tuple[str, ...]) -> None:
     double = lab_of(lab_double, "1.18.3")
@@ -150,7 +150,7 @@ def test_the_api_server_may_be_away(lab_double: MakeDouble, run_suite: Any, monk
     assert not report["changes"][0]["timeline"]["blind"]
 
 
-@pytest.mark.thorough(but=("declared",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("declared", [(), (f"--ciliumwg-cilium-version={FROM}",)], ids=["found", "declared"])
 def test_an_upgrade_of_somebody_else_s_while_nothing_but_watching_was_asked_for(
     lab_double: MakeDouble, run_suite: Any, monkeypatch: pytest.MonkeyPatch, declared: tuple[str, ...]

@@ -71,6 +71,7 @@ def adapt(spec: dict[str, Any], how: Distribution) -> None:
     spec["volumes"] = [{"name": "config", "configMap": {"name": how.config}}] if how.mounted else []
 
 
+@pytest.mark.thorough(but=("openshift", "other-container", "gke"))
 @pytest.mark.parametrize("name", list(DISTRIBUTIONS))
 def test_found_by_what_it_is(
     recorded: MakeDouble, connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str

@@ -26,6 +26,7 @@ BREAKS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.thorough(but=("version-at-once", "look-in-the-middle", "look-garbled-end"))
 @pytest.mark.parametrize("how", list(BREAKS))
 @pytest.mark.parametrize("which", ["version", "look"])
 def test_a_break_that_passes(recorded: MakeDouble, tmp_path: Path, which: str, how: str) -> None:

@@ -115,7 +115,7 @@ MTUS: dict[str, tuple[str, Edit | None, Callable[[Lab], None], dict[str, Any]]] 
 }
 
 
-@pytest.mark.thorough(but=("told",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("base", MTUS)
 def test_whose_mtu_counts(suite: Suite, base: str) -> None:
     version, edit, prepare, spec = MTUS[base]
@@ -149,6 +149,7 @@ def node_config(labels: dict[str, str], **defaults: str) -> Object:
     }
 
 
+@pytest.mark.thorough
 def test_encryption_that_is_switched_on_node_by_node(suite: Suite) -> None:
     everywhere = node_config({"kubernetes.io/os": "linux"}, enable_wireguard="true")
     done = suite("1.18.3", configured(enable_wireguard="false"), more=everywhere)
@@ -243,6 +244,7 @@ WEST: list[Object] = [
 ]
 
 
+@pytest.mark.thorough(but=("told1-west/rack-7 at 192.0.2.21:51871",))
 @pytest.mark.parametrize(
     ("told", "called"), [([], f"a node of another cluster at {END}"), (WEST, f"west/rack-7 at {END}")]
 )
@@ -275,6 +277,7 @@ def test_a_stranger_stays_a_stranger(suite: Suite, said: Callable[[], str], why:
     assert "peers of other clusters" not in said()
 
 
+@pytest.mark.thorough
 def test_the_mark_of_the_device_is_looked_at(suite: Suite, said: Callable[[], str]) -> None:
     def other_mark(lab: Lab) -> None:
         lab.run_in(lab.layout[1], "wg set cilium_wg0 fwmark 0x1")
@@ -284,6 +287,7 @@ def test_the_mark_of_the_device_is_looked_at(suite: Suite, said: Callable[[], st
     assert "lab-worker: expected 0xe00; seen: 0x1" in said()
 
 
+@pytest.mark.thorough
 def test_a_tun_of_a_process_that_is_not_ciliums(suite: Suite, said: Callable[[], str]) -> None:
     off = configured(enable_wireguard_userspace_fallback="false")
     done = suite("1.18.3", off, lambda _: None, "-k", "test_kind", wireguard="userspace")

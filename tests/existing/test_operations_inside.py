@@ -150,6 +150,7 @@ def test_a_rule_of_somebody_else_stays(stopped: Any) -> None:
     assert look(double, "nft list table ip iptables_double | grep drop").count("theirs") == 1
 
 
+@pytest.mark.thorough(but=("iptables",))
 @pytest.mark.parametrize("tool", ["iptables", "ip6tables"])
 def test_a_container_without_the_tools_is_told(stopped: Any, tool: str) -> None:
     double, cluster = stopped("redirect")

@@ -111,6 +111,7 @@ CANNOT: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
 }
 
 
+@pytest.mark.thorough(but=("unknown", "another-runs", "odd-values"))
 @pytest.mark.parametrize("name", CANNOT)
 def test_what_cannot_be_is_refused_before_anything_is_changed(
     recorded: MakeDouble, connect: Connect, helm: Path, name: str

@@ -43,6 +43,7 @@ LASTING: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.thorough(but=("wrong-image", "crash", "psa", "quota"))
 @pytest.mark.parametrize("name", list(HOPELESS))
 def test_hopeless(recorded: MakeDouble, tmp_path: Path, name: str) -> None:
     how, says = HOPELESS[name]

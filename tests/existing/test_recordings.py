@@ -14,6 +14,7 @@ OFF = ["v1.13/off", "v1.13/off-fresh", "v1.15/off"]
 VERSIONS = {"v1.13": "1.13.0-rc3", "v1.14": "1.14.0-rc.0", "v1.15": "1.15.0-pre.3"}
 
 
+@pytest.mark.thorough(but=("v1.13/dual", "v1.15/vxlan"))
 @pytest.mark.parametrize("state", ON)
 def test_healthy(recorded: MakeDouble, connect: Connect, state: str) -> None:
     cluster = connect(recorded(state))

@@ -52,6 +52,7 @@ def damaged(draw: st.DrawFn, value: Any) -> Any:
     return draw(JUNK)
 
 
+@pytest.mark.thorough(but=("links", "rules", "tc", "wg dump", "status", "debuginfo"))
 @pytest.mark.parametrize("name", PARSERS)
 def test_edited_text(name: str) -> None:
     parse, text = PARSERS[name]

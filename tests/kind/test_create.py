@@ -40,6 +40,7 @@ def reviewed(version: str, routing: str) -> Any:
     return json.loads(EXPECTED.joinpath(f"{version}-{routing}.json").read_text("utf-8"))
 
 
+@pytest.mark.thorough(but=("native-1.15", "vxlan-1.20.3"))
 @pytest.mark.parametrize(
     ("routing", "version"),
     [("vxlan", "1.10"), ("geneve", "1.13"), ("native", "1.15"), ("native", "1.18"), ("vxlan", "1.20.3")],

@@ -80,7 +80,7 @@ def picture(kind: KindProvider, double: ApiDouble) -> dict[str, Any]:
 
 
 # Where a library is interrupted while it connects, nobody closes its socket.
-@pytest.mark.thorough(but=("drain_node",))
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize("operation", ["drain_node", "remove_node", "restart_node"])
 def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, double: ApiDouble, operation: str) -> None:
@@ -97,6 +97,7 @@ def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, doub
             assert b"ok" in kind.node_agent(pod.node).exchange(b'{"op":"hello"}\n', timeout=5)
 
 
+@pytest.mark.thorough
 def test_an_upgrade_installs_the_values_of_the_version(make: Make, machine: Machine, double: ApiDouble) -> None:
     kind = make(upgrade_path=("1.16.4",))
     kind.operations.check_upgrade([VERSION, "1.16.4"])

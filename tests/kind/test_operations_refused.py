@@ -88,6 +88,7 @@ def test_who_may_not_evict_is_told(make: Make, double: ApiDouble) -> None:
         kind.operations.drain_node(NODE)
 
 
+@pytest.mark.thorough(but=("spec1-versions1-Cilium 1.15.10 runs, not 1.14.0",))
 @pytest.mark.parametrize(
     ("spec", "versions", "sentence"),
     [
@@ -108,10 +109,12 @@ def test_a_path_that_the_cluster_cannot_go_is_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.thorough
 def test_a_named_node_image_is_taken_as_it_is(make: Make) -> None:
     make(node_image="kindest/node:v1.29.14").operations.check_upgrade([VERSION, "1.16", "1.17", "1.18", "1.19"])
 
 
+@pytest.mark.thorough
 def test_the_node_image_suits_the_whole_path() -> None:
     spec = KindSpec(cilium_version="1.16", upgrade_path=("1.17",))
     spec.check()

@@ -51,6 +51,13 @@ def sniffed_at_the_worker(cluster: LabCluster, *, wait: float = 2.0) -> tuple[Sn
     return seen, answered
 
 
+@pytest.mark.thorough(
+    but=(
+        "1.13-rule-deleted-clear4-answered4",
+        "1.18-leak-vxlan-clear15-answered15",
+        "1.18-redirect-removed-v6-clear6-answered6",
+    )
+)
 @pytest.mark.parametrize(("version", "fault", "clear", "answered"), ON_THE_WIRE)
 def test_on_the_wire(
     raise_lab: Raise, version: str, fault: str, clear: frozenset[str], answered: frozenset[str]

@@ -43,6 +43,7 @@ def test_restarted_agents_are_others_and_leave_all_as_it_was(raise_lab: Raise, v
     assert shape(cluster) == shaped
 
 
+@pytest.mark.thorough(but=("1.15.10-clear1",))
 @pytest.mark.parametrize(("version", "clear"), [(RULE, {"icmp--v4"}), (REBUILDS, set())])
 def test_with_the_fallback_the_device_dies_with_the_agent(raise_lab: Raise, version: str, clear: set[str]) -> None:
     cluster = raise_lab(version, fallback=True)
@@ -76,6 +77,7 @@ def test_a_replaced_key_is_learned_by_all(raise_lab: Raise, version: str) -> Non
     reach_each_other(cluster.lab)
 
 
+@pytest.mark.thorough(but=("1.15.10-clear1",))
 @pytest.mark.parametrize(("version", "clear"), [(RULE, {"icmp--v4"}), (REBUILDS, set())])
 def test_a_device_that_is_down_leaks_by_rule_alone(raise_lab: Raise, version: str, clear: set[str]) -> None:
     cluster = raise_lab(version, nodes=2)

@@ -73,7 +73,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "RESTART_SECONDS", 0.0)
 
 
-@pytest.mark.thorough(but=("spec1-1.13.18-names1",))
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("spec", "to", "names"),
     [

@@ -143,6 +143,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.thorough(but=("cut",))
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 def test_any_bytes_are_kept_whatever_they_decode_to(tmp_path: Path, data: bytes) -> None:
     hostile = EvidenceFrame(at=1.0, data=data, length=9000)

@@ -35,16 +35,16 @@ def environment() -> dict[str, str]:
 
 
 def test_faults_are_caught_and_a_missing_check_is_noticed(tmp_path: Path) -> None:
-    small = ("--ciliumwg-fault=leak-vlan", "--ciliumwg-nodes=2")
+    small = ("--ciliumwg-fault=leak-vlan", "--ciliumwg-nodes=2", "--ciliumwg-cilium-version=1.13")
     done = run(tmp_path, *small)
     assert done.returncode == 0, done.stdout
-    assert "2 of 2 faults caught by the check that has to catch them, 0 wrong blames, 2 of 2 healthy" in done.stdout
+    assert "1 of 1 faults caught by the check that has to catch them, 0 wrong blames, 1 of 1 healthy" in done.stdout
     document = json.loads((tmp_path / "selftest.json").read_text(encoding="utf-8"))
     assert document["good"]
     assert {run["result"] for run in document["runs"]} == {"caught", "clean"}
     assert "| leak-vlan | wire.no-cleartext[v4-icmp]" in (tmp_path / "selftest.md").read_text(encoding="utf-8")
 
-    without = run(tmp_path, *small, "--ciliumwg-cilium-version=1.13", "-k", "not test_no_cleartext")
+    without = run(tmp_path, *small, "-k", "not test_no_cleartext")
     assert without.returncode == 1
     assert "leak-vlan" in without.stdout
     assert "missed: wire.no-cleartext did not fail" in without.stdout

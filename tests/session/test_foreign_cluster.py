@@ -26,6 +26,7 @@ def notes(run: SuiteRun) -> dict[str, str]:
     return {check["title"]: " ".join(map(str, check["notes"])) for check in run.report["checks"] if check["notes"]}
 
 
+@pytest.mark.thorough
 def test_another_cluster_with_the_same_pod_addresses_is_put_aside_and_told(run_lab: RunLab) -> None:
     run = run_lab(f"--ciliumwg-fault={FAULT}")
     assert run.report["outcome"] == "conformant", run.outcome("fail") | run.outcome("inconclusive")
@@ -42,6 +43,7 @@ def test_beside_it_what_leaks_over_a_router_is_found(run_lab: RunLab) -> None:
     assert "entering lab-worker2 eth0" in said
 
 
+@pytest.mark.thorough
 def test_it_is_put_aside_while_things_change_too(run_lab: RunLab) -> None:
     run = run_lab(f"--ciliumwg-fault={FAULT}", "--ciliumwg-observe=2s", "-k", "test_change")
     assert run.result.ret == 0, run.outcome("fail") | run.outcome("inconclusive")

@@ -101,6 +101,7 @@ def test_a_plugin_that_drops_checks(run_own: Run, pytester: pytest.Pytester, whe
     run.result.stdout.fnmatch_lines([PARTIAL])
 
 
+@pytest.mark.thorough(but=("xfail", "fixture"))
 @pytest.mark.parametrize(
     "mark",
     ["skip", "xfail", "xfail(strict=True)", "xfail(run=False)", "skipif(True, reason='no')", "fixture"],

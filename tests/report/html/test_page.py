@@ -42,6 +42,7 @@ def page(name: str) -> Page:
 every_run = pytest.mark.parametrize("name", list(RUNS))
 
 
+@pytest.mark.thorough(but=("healthy", "leaking", "change", "healthy-64"))
 @every_run
 def test_it_is_well_formed_and_small_enough(name: str) -> None:
     assert not page(name).problems
