@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import tenacity
 
 MOST_AT_ONCE = 16
 
 _TELL_SECONDS = 1.0
-_TIME = re.compile(r" \(\d+ s\)$")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,6 +23,7 @@ def wait_for(
     seconds: float,
     poll: float,
     progress: Callable[[str], None] | None = None,
+    doing: str = "",
     advance: Callable[[], int] | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> str:
@@ -35,6 +34,7 @@ def wait_for(
         seconds: How long to wait at most.
         poll: Seconds between two questions.
         progress: Told what is missing whenever that changes, and else every second with the time that it took so far.
+        doing: What it is told before what is missing.
         advance: How many parts are done by now; whenever that changes, `seconds` begin anew. None: they never do.
         sleep: Lets the time between two questions pass.
 
@@ -48,7 +48,7 @@ def wait_for(
         nonlocal told, told_at
         why, now = missing(), time.monotonic()
         if why and progress is not None and (why != told or now - told_at >= _TELL_SECONDS):
-            progress(with_time(why, now - began))
+            progress(with_time(doing + why, now - began))
             told_at = now
         told = why
         return why
@@ -73,14 +73,22 @@ def wait_for(
     return retrying(ask)
 
 
-def with_time(why: str, seconds: float) -> str:
+class TimedLine(str):
+    """What is waited for, and at the end of the line for how long already."""
+
+    def __new__(cls, what: str, seconds: float) -> Self:
+        """Add the time to `what`."""
+        line = super().__new__(cls, f"{what} ({seconds:.0f} s)")
+        line.what = what
+        return line
+
+    what: str
+    """The line without its time."""
+
+
+def with_time(what: str, seconds: float) -> str:
     """What is waited for, and for how long already; without a time that nobody would notice."""
-    return f"{why} ({seconds:.0f} s)" if seconds >= _TELL_SECONDS else why
-
-
-def without_time(line: str) -> str:
-    """A line that ends with `with_time`, as it was before."""
-    return _TIME.sub("", line)
+    return TimedLine(what, seconds) if seconds >= _TELL_SECONDS else what
 
 
 def first_trouble(

@@ -50,9 +50,10 @@ def converge(cluster: Cluster, watch: ContinuousWatch, progress: Progress) -> Co
 
     def told(why: str) -> None:
         if time.monotonic() - began >= _LONG_SECONDS:
-            progress(f"waiting until all is as it has to be again: {why}")
+            progress(why)
 
-    left = wait_for(wrong, seconds=limit, poll=_PAUSE, progress=told)
+    doing = "waiting until all is as it has to be again: "
+    left = wait_for(wrong, seconds=limit, poll=_PAUSE, progress=told, doing=doing)
     if not left:
         return Convergence(after=looked - began, limit=limit, wrong=())
     everything = dict.fromkeys((*_wrong_inside(cluster), *_wrong_outside(cluster, watch)))

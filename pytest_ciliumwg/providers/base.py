@@ -322,11 +322,9 @@ def read_settled(cluster: Cluster, nodes: Iterable[str], progress: Progress, sec
             name for name, state in reading.states.items() if not _settled(name, state, reading.nodes, meshed)
         )
 
-    def told(which: str) -> None:
-        progress(f"waiting until these nodes have the peers that others publish: {which}")
-
     limit = cluster.settle_seconds if seconds is None else seconds
-    wait_for(underway, seconds=limit, poll=_POLL_SECONDS, progress=told)
+    doing = "waiting until these nodes have the peers that others publish: "
+    wait_for(underway, seconds=limit, poll=_POLL_SECONDS, progress=progress, doing=doing)
     return found[0]
 
 

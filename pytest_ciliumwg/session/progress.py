@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from pytest_ciliumwg.redaction import without_secrets
-from pytest_ciliumwg.waiting import without_time
+from pytest_ciliumwg.waiting import TimedLine
 
 _PREVIOUS_ROW = "\x1b[1A\x1b[2K"
 """Moves up one row and clears it."""
@@ -39,26 +39,21 @@ class ProgressLines:
     def __call__(self, line: str) -> None:
         """Tell of a step, or of what is waited for."""
         with self._lock:
-            base = without_time(line)
+            what, time_told = (line.what, line.removeprefix(line.what)) if isinstance(line, TimedLine) else (line, "")
             # Only with its time is it surely the same wait, in which nobody else has written meanwhile.
-            again = line != base and base == self._told
+            again = bool(time_told) and what == self._told
             if again and self._width is None and self._clock() - self._told_at < _EVERY_SECONDS:
                 return
-            self._told, self._told_at = base, self._clock()
-            self._tell(f"ciliumwg: {without_secrets(line)}", again=again)
+            self._told, self._told_at = what, self._clock()
+            self._tell(f"ciliumwg: {without_secrets(what)}", time_told, again=again)
 
-    def _tell(self, text: str, *, again: bool) -> None:
+    def _tell(self, what: str, time_told: str, *, again: bool) -> None:
+        text = f"{what}{time_told}"
         if self._width is None:
             self._write(text)
             return
-        fitted = _fitted(text, self._width) if again else text
+        fitted = (
+            f"{what[: self._width - len(time_told) - 2]}…{time_told}" if again and len(text) >= self._width else text
+        )
         self._write(f"{_PREVIOUS_ROW}{fitted}" if again and self._in_one_row else fitted)
         self._in_one_row = len(fitted) < self._width
-
-
-def _fitted(text: str, width: int) -> str:
-    """A text in one row, with its time."""
-    if len(text) < width:
-        return text
-    time_told = text.removeprefix(without_time(text))
-    return f"{text[: width - len(time_told) - 2]}…{time_told}"

@@ -106,7 +106,8 @@ class Installation:
             missing,
             seconds=self.spec.timeout,
             poll=self.spec.retry_policy.poll,
-            progress=lambda line: self.progress(f"existing: waiting: {line}"),
+            progress=self.progress,
+            doing="existing: waiting: ",
         )
         if why:
             raise ProviderError(f"the agents were not ready within {self.spec.timeout:g} s: {why}")

@@ -104,7 +104,8 @@ def await_cilium(kubectl: Kubectl, spec: KindSpec, progress: Progress) -> None:
         missing,
         seconds=spec.timeout,
         poll=spec.poll,
-        progress=lambda line: progress(f"kind: waiting for Cilium: {line}"),
+        progress=progress,
+        doing="kind: waiting for Cilium: ",
     )
     if why:
         raise ProviderError(f"Cilium is not ready after {spec.timeout:g} s: {why}")

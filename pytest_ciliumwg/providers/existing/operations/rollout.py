@@ -41,7 +41,8 @@ class Rollout:
             self._missing,
             seconds=timeout if limit is None else limit,
             poll=self._context.spec.retry_policy.poll,
-            progress=lambda why: self._context.progress(f"existing: waiting for Cilium {self._version}: {why}"),
+            progress=self._context.progress,
+            doing=f"existing: waiting for Cilium {self._version}: ",
             advance=(lambda: self._done) if limit is None else None,
         )
         if why:
