@@ -44,6 +44,7 @@ class Tally:
     """Nodes of the cluster that are not."""
     captured: str = ""
     """Of a record: what its captures show, such as `2 of 6 pairs seen encrypted, none in cleartext`."""
+    state_passed: int = 0
     state_failed: int = 0
     state_inconclusive: int = 0
     """Of a record: checks of the nodes' state."""
@@ -81,9 +82,17 @@ class Tally:
     def _of_a_record(self) -> str:
         """What state and captures say, each for itself: a record proves what it shows, and seldom all."""
         unknown = f" ({_count(self.state_inconclusive, 'check')} could not be told)" if self.state_inconclusive else ""
-        state = f"{_count(self.state_failed, 'check')} of the state failed" if self.state_failed else "state conforms"
         word = self.outcome.value.upper() if self.outcome in _LOUD else self.outcome.value
-        return f"{word.replace('-', ' ')}: {state}{unknown}; wire: {self.captured}"
+        return f"{word.replace('-', ' ')}: {self._state()}{unknown}; wire: {self.captured}"
+
+    def _state(self) -> str:
+        if self.state_failed:
+            return f"{_count(self.state_failed, 'check')} of the state failed"
+        if not self.state_passed:
+            return "nothing is known of the state"
+        if self.ran < self.expected:
+            return f"{_count(self.state_passed, 'check')} of the state passed, none failed"
+        return "state conforms"
 
     def _with_what_is_allowed(self) -> str:
         return f", with {' and '.join(self.allowed)} (no strict mode declared)" if self.allowed else ""

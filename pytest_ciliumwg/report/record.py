@@ -207,6 +207,7 @@ class RunRecord:
             nodes=len(self.nodes),
             left_out=len(self.left_out),
             captured=self._captured(),
+            state_passed=self._of_state("pass"),
             state_failed=self._of_state("fail"),
             state_inconclusive=self._of_state("inconclusive"),
             allowed=tuple(self._allowed()),

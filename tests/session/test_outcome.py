@@ -33,6 +33,18 @@ def test_cleartext_that_is_allowed_is_told_in_the_verdict() -> None:
     )
 
 
+def test_of_a_record_only_what_was_judged_is_said_to_conform() -> None:
+    seen = "2 of 6 pairs seen encrypted, none in cleartext"
+    whole = replace(tally(50, passed=48, inconclusive=2), captured=seen, state_passed=30, state_inconclusive=1)
+    assert whole.line() == f"INCONCLUSIVE: state conforms (1 check could not be told); wire: {seen}"
+    wrong = replace(tally(50, passed=48, failed=2), captured=seen, state_passed=30, state_failed=2)
+    assert wrong.line() == f"NOT CONFORMANT: 2 checks of the state failed; wire: {seen}"
+    chosen = replace(tally(50, passed=3), captured=seen, state_passed=3)
+    assert chosen.line() == f"partial: 3 checks of the state passed, none failed; wire: {seen}"
+    none = replace(tally(50), captured="not looked at")
+    assert none.line() == "INCONCLUSIVE: nothing is known of the state; wire: not looked at"
+
+
 TABLE: list[tuple[Tally, RunOutcome, str, int]] = [
     (tally(90, passed=86, skipped=4), CONFORMANT, "conformant: 86 checks passed on 3 nodes", 0),
     (tally(90, passed=90, left_out=180), CONFORMANT, "conformant: 90 checks passed on 3 of 183 nodes", 0),
