@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ciliumwg import hookspecs
+from pytest_ciliumwg import asked, hookspecs
 from pytest_ciliumwg.checks.suite_path import every_suite, suites_directory
-from pytest_ciliumwg.options import add_options, is_enabled, resolve
 
 MARKER = (
     'ciliumwg_check(id, source, profile="core", about="cluster"): a conformance check of pytest --ciliumwg. '
@@ -25,8 +24,8 @@ NEEDS_SUITE = "it is a check of a Cilium cluster: run it with pytest --ciliumwg"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the suite."""
-    add_options(parser)
+    """Add the option that asks for the suite."""
+    asked.declare(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -35,8 +34,16 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
-    """Let `pytest --ciliumwg` run the suite that came with this package, beside the paths that were given."""
-    if not is_enabled(early_config):
+    """Let `pytest --ciliumwg` run the suite that came with this package, beside the paths that were given.
+
+    The other options are added here and not before: each takes every run of pytest some time.
+    """
+    if not asked.is_named(early_config, args):
+        return
+    from pytest_ciliumwg.options import add_options
+
+    add_options(parser)
+    if not asked.is_enabled(early_config):
         return
     from pytest_ciliumwg.options.command_line import names_part_of, refuse_swallowed_path, refuse_variables
 
@@ -51,14 +58,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Keep the suite out of runs that did not ask for it, even if they name its folder."""
-    if suites_directory() in (collection_path, *collection_path.parents) and not is_enabled(config):
-        return True
-    return None
+    suites = suites_directory()
+    ours = str(collection_path).startswith(str(suites)) and suites in (collection_path, *collection_path.parents)
+    return True if ours and not asked.is_enabled(config) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip checks in runs that did not ask for the suite, which has their fixtures."""
-    if is_enabled(config):
+    if asked.is_enabled(config):
         return
     for item in items:
         if any(name.startswith("ciliumwg_") for name in getattr(item, "fixturenames", ())):
@@ -68,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     """Load the rest of the package when the suite is asked for."""
     config.addinivalue_line("markers", MARKER)
-    if not is_enabled(config):
+    if not asked.is_enabled(config):
         if config.option.showfixtures or config.option.show_fixtures_per_test:
             config.pluginmanager.import_plugin("pytest_ciliumwg.session.fixture_api")
         given = [str(argument) for argument in config.invocation_params.args]
@@ -77,11 +84,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
             refuse_options(given)
         return
-    settings = resolve(config)
+    from pytest_ciliumwg.options import resolve
     from pytest_ciliumwg.session.hooks import Conformance
     from pytest_ciliumwg.session.single_process import keep_to_one_process
     from pytest_ciliumwg.session.terminal_end import TerminalEnd
 
+    settings = resolve(config)
     keep_to_one_process(config)
     conformance = Conformance(config, settings)
     config.pluginmanager.register(conformance, "ciliumwg-conformance")
@@ -92,8 +100,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Run the self-test in place of a session when it is asked for."""
-    if not is_enabled(config) or config.option.help or config.option.version:
+    if not asked.is_enabled(config) or config.option.help or config.option.version:
         return None
+    from pytest_ciliumwg.options import resolve
+
     settings = resolve(config)
     if not settings.selftest:
         return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_ciliumwg import asked
 from pytest_ciliumwg.options.option import PROVIDERS, Option
 from pytest_ciliumwg.options.table import ENABLE, GROUPS, OPTIONS
 
@@ -21,11 +22,13 @@ __all__ = ["GROUPS", "OPTIONS", "PROVIDERS", "Option", "add_options", "is_enable
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare all options and their ini settings."""
-    group = parser.getgroup("ciliumwg", "Cilium WireGuard conformance")
+    """Declare all options and their ini settings but the one that `asked` declares."""
+    group = parser.getgroup(*asked.GROUP)
     for option in OPTIONS:
-        origin = f" [env: {option.env}, ini: {option.ini}]"
-        how: dict[str, Any] = {"dest": option.ini, "default": None, "help": option.help + origin}
+        if option is ENABLE:
+            continue
+        shown = asked.help_of(option.help, option.env, option.ini)
+        how: dict[str, Any] = {"dest": option.ini, "default": None, "help": shown}
         if option.flag:
             how.update(action="store_const", const="yes")
         else:
@@ -82,7 +85,9 @@ def _value(option: Option, text: str | None, origin: str) -> Any:
 
 def _text(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> tuple[str | None, str]:
     """What was said of the option, None for nothing, and where."""
-    given = getattr(config.known_args_namespace, option.ini, None)
+    # What is known before all options are declared is this one alone.
+    where = config.known_args_namespace if option is ENABLE else config.option
+    given = getattr(where, option.ini, None)
     if given is not None:
         empty = isinstance(given, list) and not all(value.strip() for value in given)
         return "" if empty else "\n".join(given) if isinstance(given, list) else given, option.cli

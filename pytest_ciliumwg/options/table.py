@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_ciliumwg import asked
 from pytest_ciliumwg.options import values
 from pytest_ciliumwg.options.clusters import EXISTING, KIND
 from pytest_ciliumwg.options.offline import OFFLINE
@@ -26,9 +27,7 @@ CHANGES = (
 )
 """The disruptions, in the order in which they are made."""
 
-ENABLE = Option(
-    "ciliumwg", "Run the conformance suite for Cilium's WireGuard encryption", values.switch, "no", flag=True
-)
+ENABLE = Option(asked.NAME, asked.HELP, values.switch, "no", flag=True)
 
 
 def _switch(name: str, text: str, providers: tuple[str, ...] = PROVIDERS) -> Option:
