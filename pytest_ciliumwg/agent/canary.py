@@ -27,12 +27,13 @@ REQUEST, REPLY, CONTROL = 0, 1, 2
 class Canaries:
     """The canaries of one run, made and read with its secret.
 
-    `common` begins both prefixes, so that one search finds either; `secret` and `public` are their other halves.
+    `common` begins both `prefixes`, so that one search finds either; `secret` and `public` are their other halves.
     """
 
     def __init__(self, common: bytes, secret: bytes, public: bytes, key: bytes) -> None:
         self.common = common
         self.prefix, self.public_prefix = common + secret, common + public
+        self.prefixes = (self.prefix, self.public_prefix)
         self._key = key
 
     @classmethod
@@ -55,7 +56,7 @@ class Canaries:
         if len(check) != 3 or self._checksum(body) != check:
             return None
         number, mark = struct.unpack_from(">IB", body, PREFIX_SIZE)
-        prefixes = (self.public_prefix,) if mark == CONTROL else (self.prefix, self.public_prefix)
+        prefixes = (self.public_prefix,) if mark == CONTROL else self.prefixes
         return (number, mark) if mark in (REQUEST, REPLY, CONTROL) and body.startswith(prefixes) else None
 
     def _checksum(self, body: bytes) -> bytes:

@@ -24,13 +24,21 @@ from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 8
+VERSION = 9
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
 _LONGEST_WAIT = 30.0
 _LARGEST_RING = 64 << 20
-_MOST = {"devices": 64, "flows": 1 << 18, "exclusive": 1 << 14, "pods": 32, "pod_controls": 2, "machines": 1 << 16}
+_MOST = {
+    "devices": 64,
+    "flows": 1 << 18,
+    "exclusive": 1 << 14,
+    "own": 1 << 8,
+    "pods": 32,
+    "pod_controls": 2,
+    "machines": 1 << 16,
+}
 """Lengths of a watch's lists: what a cluster of thousands of nodes needs, and no more."""
 _PROTOCOLS = {"icmp": ICMP, "tcp": TCP, "udp": UDP}
 
@@ -170,12 +178,12 @@ def _plan(request: Request) -> Plan:
             raise ValueError(f"{len(request[name])} {name} are more than {most}")
     if int(ring["block_size"]) * int(ring["blocks"]) > _LARGEST_RING:
         raise ValueError(f"a ring of more than {_LARGEST_RING} bytes")
-    exclusive = frozenset(packed(str(address)) for address in request["exclusive"])
+    exclusive, own = (frozenset(packed(str(address)) for address in request[name]) for name in ("exclusive", "own"))
     networks = [parse_network(str(network)) for network in request["pods"]]
     controls = [packed(str(address)) for address in request["pod_controls"]]
     return Plan(
         devices=[str(device) for device in request["devices"]],
-        flows=FlowIndex(_canaries(request), [_flow_row(row) for row in request["flows"]], exclusive),
+        flows=FlowIndex(_canaries(request), [_flow_row(row) for row in request["flows"]], exclusive, own),
         block_size=int(ring["block_size"]),
         blocks=int(ring["blocks"]),
         wireguard_port=int(request["wireguard_port"]),

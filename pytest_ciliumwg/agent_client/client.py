@@ -263,6 +263,7 @@ def _watch(run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wiregua
         "devices": list(devices),
         "flows": wanted.rows(node.name),
         "exclusive": wanted.exclusive,
+        "own": wanted.own(node.name),
         "ring": RING,
         "inside": {"device": DEVICE, "headers": wanted.headers},
         "wireguard_port": wireguard_port,

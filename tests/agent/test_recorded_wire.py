@@ -12,6 +12,7 @@ from scapy.utils import RawPcapReader
 
 from pytest_ciliumwg.agent.canary import Canaries
 from pytest_ciliumwg.agent.capture.frames import FlowIndex
+from pytest_ciliumwg.agent.capture.needles import pattern_of
 
 PCAPS = Path(__file__).parent.parent / "recordings" / "pcap"
 MARKER = b"RIGCLEAR"
@@ -58,9 +59,9 @@ def count(name: str, pods: list[tuple[str, str]], prefix: bytes) -> int:
         for number, (source, destination) in enumerate(pods)
     ]
     index = FlowIndex(Canaries(prefix[:4], prefix[4:], b"none", b""), flows)
-    found = 0
+    search, found = pattern_of(index.strings).search, 0
     capture = io.BytesIO(gzip.decompress((PCAPS / f"{name}.pcap.gz").read_bytes()))
     with RawPcapReader(capture) as frames:  # type: ignore[arg-type]  # it reads files too
         for data, _ in frames:
-            found += index.pattern.search(data) is not None and index.find(data) is not None
+            found += search(data) is not None and index.find(data) is not None
     return found

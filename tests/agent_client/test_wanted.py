@@ -38,8 +38,11 @@ def test_requests_grow_with_nodes_and_not_with_pairs() -> None:
     for node, flows in wanted.by_node.items():
         assert [row[0] for row in wanted.rows(node)] == [flow.id for flow in FLOWS if node in flow.pair]
         assert len(flows) == 4
+        ends = [end for flow in flows for end in zip(flow.pair, (flow.source, flow.destination), strict=True)]
+        assert wanted.own(node) == list({str(address) for at, address in ends if at == node})
     assert len(wanted.exclusive) == 3
-    assert wanted.rows("a node without flows") == []
+    assert not wanted.rows("a node without flows")
+    assert not wanted.own("a node without flows")
 
 
 @pytest.mark.parametrize("flow", FLOWS[:1])

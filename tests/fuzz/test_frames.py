@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.frames import UNKNOWN_FLOW
 from pytest_ciliumwg.agent.capture.layers import describe
-from pytest_ciliumwg.agent.capture.ring import Frame, Ring
+from pytest_ciliumwg.agent.capture.needles import pattern_of
+from pytest_ciliumwg.agent.capture.ring import Block, Frame, Ring
 from pytest_ciliumwg.agent.capture.wireguard import _message
 from tests.agent import frames_made as made
 
@@ -54,7 +55,7 @@ def test_what_is_found_was_there(frame: bytes) -> None:
     assert hit.flow in FLOWS
     assert hit.mark in (canary.REQUEST, canary.REPLY, canary.CONTROL)
     # The search over whole blocks has to lead to every frame in which the walk finds something.
-    assert index.pattern.search(frame) is not None
+    assert pattern_of(index.strings).search(frame) is not None
 
 
 @QUICK
@@ -90,6 +91,12 @@ def test_no_walk_leaves_its_block(memory: bytes, count: int, first: int, end: in
     ring = object.__new__(Ring)
     ring.memory = bytearray(memory)  # type: ignore[assignment]
     end = min(end, len(memory))
-    walked = list(ring.frames(count, first, end))
+    block = Block(count, first, end)
+    walked = list(ring.frames(block))
     assert len(walked) <= len(memory) + 1
     assert all(frame.end <= end for frame in walked)
+    frame_at, at, stepped = ring.walk(block), first, []
+    while (frame := frame_at(at)) is not None:
+        stepped.append(frame)
+        at = frame.end
+    assert all(frame.end <= end for frame in stepped)

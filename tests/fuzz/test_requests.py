@@ -40,8 +40,8 @@ def test_requests_that_make_no_sense(operation: str, fields: dict[str, Any]) -> 
 
 
 WATCH: dict[str, Any] = {
-    "op": "watch-start", "job": "w", "secret": "00", "devices": ["left"], "flows": [], "exclusive": [], "pods": [],
-    "machines": [],
+    "op": "watch-start", "job": "w", "secret": "00", "devices": ["left"], "flows": [], "exclusive": [], "own": [],
+    "pods": [], "machines": [],
     "ring": {"block_size": 4096, "blocks": 2}, "wireguard_port": 51871, "inside": None,
     "pod_controls": [],
 }  # fmt: skip

@@ -150,7 +150,7 @@ def test_peer_faults_show_in_the_state(raise_lab: Raise) -> None:
     assert allowed.issuperset(worker.idle_pod.pod.addresses)
 
 
-WATCH = {"secret": "00" * 32, "flows": [], "exclusive": [], "devices": ["eth0"], "wireguard_port": 51871,
+WATCH = {"secret": "00" * 32, "flows": [], "exclusive": [], "own": [], "devices": ["eth0"], "wireguard_port": 51871,
          "inside": {"device": "cilium_wg0", "headers": False}, "pods": [], "pod_controls": [],
          "machines": []}  # fmt: skip
 

@@ -9,7 +9,7 @@ _LOAD_WORD_X, _LOAD_HALF_X, _LOAD_BYTE_X = 0x40, 0x48, 0x50
 _LOAD_X, _LOAD_X_HEADER = 0x01, 0xB1
 _AND, _ADD, _ADD_X, _SHIFT = 0x54, 0x04, 0x0C, 0x64
 _TO_X, _FROM_X = 0x07, 0x87
-_JUMP, _JUMP_EQUAL, _JUMP_SET = 0x05, 0x15, 0x45
+_JUMP, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_SET = 0x05, 0x15, 0x25, 0x45
 _RETURN, _RETURN_A = 0x06, 0x16
 _FAR = 255
 """A conditional jump reaches so many instructions."""
@@ -69,6 +69,10 @@ class Program:
     def if_equal(self, value: int, then: str | None = NEXT, otherwise: str | None = NEXT) -> None:
         """Jump by whether A is a number."""
         self._add(_JUMP_EQUAL, value, then, otherwise)
+
+    def if_greater(self, value: int, then: str | None = NEXT, otherwise: str | None = NEXT) -> None:
+        """Jump by whether A is greater than a number."""
+        self._add(_JUMP_GREATER, value, then, otherwise)
 
     def if_any(self, bits: int, then: str | None = NEXT, otherwise: str | None = NEXT) -> None:
         """Jump by whether A has any of these bits."""

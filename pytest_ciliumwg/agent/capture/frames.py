@@ -7,9 +7,8 @@ with options, IPv6 extension headers, or an address translation that left one si
 
 from __future__ import annotations
 
-import re
 import struct
-from typing import AbstractSet, Any, Iterator, NamedTuple, Sequence
+from typing import AbstractSet, Iterator, NamedTuple, Sequence
 
 from .. import canary
 from .quotes import quotes_headers_alone
@@ -56,7 +55,9 @@ class FlowIndex:
 
     `flows` are rows of (id, IP protocol number, source, destination, port), addresses packed, port being the server's
     port or the ICMP identifier. `exclusive` are the addresses that nobody but our flows uses, also those of which no
-    row tells (None: all addresses of the rows); only these are looked for in frames without a canary.
+    row tells (None: all addresses of the rows); only these are looked for in frames without a canary. `searched` are
+    those of them that bring a frame to be looked at (None: all): every frame between two nodes has an address of a pod
+    on either, so each node's watch needs its own pods' only.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class FlowIndex:
         canaries: canary.Canaries,
         flows: Sequence[tuple[int, int, bytes, bytes, int]],
         exclusive: AbstractSet[bytes] | None = None,
+        searched: AbstractSet[bytes] | None = None,
     ) -> None:
         self.canaries = canaries
         self._by_port: dict[tuple[int, int], list[tuple[int, bytes, bytes]]] = {}
@@ -78,7 +80,8 @@ class FlowIndex:
                 # With several flows between two addresses, the addresses alone do not tell whose a frame is.
                 only = (source, destination, protocol) not in self._pairs
                 self._pairs[source, destination, protocol] = flow if only else UNKNOWN_FLOW
-        self.pattern = _pattern(canaries, self._addresses)
+        self.strings = frozenset(canaries.prefixes) | (self._addresses if searched is None else searched)
+        """What is looked for in memory: a frame without any of them holds nothing of ours."""
 
     def find(self, frame: bytes) -> Hit | None:
         """The first of `find_all`; None when nothing of ours is in the frame."""
@@ -176,24 +179,6 @@ class FlowIndex:
         if packet.source in self._addresses and packet.destination in self._addresses:
             return Hit(UNKNOWN_FLOW, canary.REQUEST, "header")
         return None
-
-
-def _pattern(canaries: canary.Canaries, addresses: AbstractSet[bytes]) -> Any:
-    """One expression over whole ring blocks: the canary's prefix, or any test pod's address.
-
-    Addresses of a family mostly start alike; with the common part in front the search skips nearly everything.
-    """
-    tails = (prefix[len(canaries.common) :] for prefix in (canaries.prefix, canaries.public_prefix))
-    parts = [re.escape(canaries.common) + b"(?:" + b"|".join(map(re.escape, tails)) + b")"]
-    for size in (4, 16):
-        family = sorted(address for address in addresses if len(address) == size)
-        if family:
-            first, last = family[0], family[-1]
-            shared = next((i for i in range(size) if first[i] != last[i]), size)
-            common = first[:shared]
-            rest = b"|".join(re.escape(address[shared:]) for address in family)
-            parts.append(re.escape(common) + b"(?:" + rest + b")")
-    return re.compile(b"|".join(parts), re.DOTALL)
 
 
 def _packets(frame: bytes, addresses: AbstractSet[bytes]) -> Iterator[_Packet]:

@@ -16,7 +16,8 @@ from typing import Any, Callable, NamedTuple
 from .. import canary
 from . import packets
 from .frames import FlowIndex
-from .ring import Frame, OversizeCounter, Ring, read_out
+from .needles import Needles
+from .ring import Block, Frame, OversizeCounter, Ring, read_out
 
 QUIET_SECONDS = 1.0
 """A flow of which nothing passes for so long has a gap."""
@@ -75,6 +76,7 @@ class Inside:
         self._index = index
         self._size = (block_size, blocks)
         self._headers = tunnel.headers
+        self._needles = Needles(index.strings if tunnel.headers else index.canaries.prefixes)
         self._gap: Gap | None = None
         self._passages: dict[_Key, _Passage] = {}
         self._controls: dict[int, None] = {}
@@ -139,25 +141,23 @@ class Inside:
     def read(self) -> None:
         """Count what has come since the last call."""
         for ring in self.rings:
-            for count, first, end in ring.ready_blocks():
-                at = self._find(ring.memory, first, end)
-                if at >= 0:
-                    self._walk(ring, count, first, end, at)
+            for span in ring.ready_spans():
+                first, end = span[0].first, span[-1].end
+                self._needles.look_at(ring.memory, first, end)
+                if self._needles.after(first) < end:
+                    for block in span:
+                        self._walk(ring, block)
 
-    def _find(self, memory: mmap.mmap, first: int, end: int) -> int:
-        """Where something of ours may be, at the earliest; -1 for nowhere."""
-        if not self._headers:
-            return memory.find(self._index.canaries.common, first, end)
-        match = self._index.pattern.search(memory, first, end)
-        return -1 if match is None else int(match.start())
-
-    def _walk(self, ring: Ring, count: int, first: int, end: int, at: int) -> None:
-        memory = ring.memory
-        for frame in ring.frames(count, first, end):
-            if frame.end <= at:
-                continue
-            if not self._marked(frame, memory) and self._headers:
-                self._unmarked(frame, memory)
+    def _walk(self, ring: Ring, block: Block) -> None:
+        frame_at, needles = ring.walk(block), self._needles
+        at = needles.after(block.first)
+        while at < block.end:
+            frame = frame_at(at)
+            if frame is None:
+                return
+            if needles.within(frame.start, frame.end) and not self._marked(frame, ring.memory) and self._headers:
+                self._unmarked(frame, ring.memory)
+            at = needles.after(frame.end)
 
     def _marked(self, frame: Frame, memory: mmap.mmap) -> bool:
         """Count a packet by its first whole canary; a message may end with half of one. Returns whether it has any."""
@@ -191,8 +191,6 @@ class Inside:
                 passage.numbers.add(lead)
 
     def _unmarked(self, frame: Frame, memory: mmap.mmap) -> None:
-        if self._index.pattern.search(memory, frame.start, frame.end) is None:
-            return
         try:
             hit = self._index.find(memory[frame.start : frame.end])
         except (LookupError, ValueError, struct.error):

@@ -83,8 +83,8 @@ class PodWatch:
     def read(self) -> None:
         """Count what has come since the last call."""
         for ring in self.rings:
-            for count, first, end in ring.ready_blocks():
-                for frame in ring.frames(count, first, end):
+            for block in ring.ready_blocks():
+                for frame in ring.frames(block):
                     self._take(ring, frame)
 
     def _take(self, ring: Ring, frame: Frame) -> None:

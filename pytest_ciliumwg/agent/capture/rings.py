@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from .frames import FlowIndex, Hit
 from .inside import Inside, Tunnel
 from .machines import Machines
+from .needles import Needles
 from .pods import PodNetworks, PodWatch
-from .ring import Frame, OversizeCounter, Ring, read_out
+from .ring import Block, Frame, OversizeCounter, Ring, read_out
 from .wireguard import MessageCounter
 
 _NICE = -10
@@ -53,6 +54,7 @@ class Capture:
 
     def __init__(self, plan: Plan) -> None:
         self._index = plan.flows
+        self._needles = Needles(plan.flows.strings)
         self._machines = plan.machines
         self._foreign: dict[str, int] = dict.fromkeys(plan.devices, 0)
         self._inside: Inside | None = None
@@ -79,24 +81,27 @@ class Capture:
         raise NotImplementedError
 
     def _read(self, ring: Ring) -> None:
-        memory, search = ring.memory, self._index.pattern.search
-        for count, first, end in ring.ready_blocks():
-            match = search(memory, first, end)
-            if match is not None:
-                self._walk(ring, count, first, end, match.start())
+        needles = self._needles
+        for number, span in enumerate(ring.ready_spans()):
+            if number == 0:
+                self._counters[ring.device].sample(ring, span[0])
+            first, end = span[0].first, span[-1].end
+            needles.look_at(ring.memory, first, end)
+            if needles.after(first) < end:
+                for block in span:
+                    self._walk(ring, block)
 
-    def _walk(self, ring: Ring, count: int, first: int, end: int, at: int) -> None:
-        """Look at the frames of a block that may hold what matched; before `at`, nothing did."""
-        memory, search = ring.memory, self._index.pattern.search
-        for frame in ring.frames(count, first, end):
-            if frame.end <= at:
-                continue
-            if search(memory, frame.start, frame.end) is not None:
-                self._look_at(frame, ring)
-            match = search(memory, frame.end, end)
-            if match is None:
+    def _walk(self, ring: Ring, block: Block) -> None:
+        """Look at the frames of a block that hold what is looked for."""
+        frame_at, needles = ring.walk(block), self._needles
+        at = needles.after(block.first)
+        while at < block.end:
+            frame = frame_at(at)
+            if frame is None:
                 return
-            at = match.start()
+            if needles.within(frame.start, frame.end):
+                self._look_at(frame, ring)
+            at = needles.after(frame.end)
 
     def _look_at(self, frame: Frame, ring: Ring) -> None:
         """Find what is ours in a frame; a frame that cannot be read is counted, and does not end the watch."""

@@ -20,6 +20,7 @@ FRAMES_KEPT = 4
 """Frames kept whole for each flow, direction and device, as evidence."""
 BYTES_KEPT = 16384
 _TICK = 0.2
+_PACE = 0.005
 _EVENTS = select.POLLIN | select.POLLERR
 
 
@@ -61,7 +62,7 @@ class Watch(Capture):
         for ring in self._rings:
             readers[ring.fileno()] = partial(self._read, ring)
         for counter in self._counters.values():
-            readers[counter.fileno()] = counter.read
+            readers.update(dict.fromkeys([ring.fileno() for ring in counter.rings], counter.read))
         if self._pods is not None:
             readers.update(dict.fromkeys([ring.fileno() for ring in self._pods.rings], self._pods.read))
         for fileno in readers:
@@ -73,6 +74,8 @@ class Watch(Capture):
                     if event & select.POLLERR:
                         self._note_error(fileno)
                     readers[fileno]()
+                # A ring holds far more than comes meanwhile; woken for every block, this thread would do little else.
+                self._stopping.wait(_PACE)
             self._errors += self._drain()
         except Exception as error:  # whatever it is, the result must say that the watch went blind
             self._errors.append(f"the watch stopped reading: {error!r}")

@@ -6,15 +6,24 @@ import mmap
 import socket
 import struct
 from collections import Counter
+from itertools import islice
 from typing import Any, NamedTuple, Optional, Tuple
 
 from .ciphertext import Samples
+from .data_messages import RING_BLOCK as DATA_BLOCK
+from .data_messages import RING_BLOCKS as DATA_BLOCKS
+from .data_messages import SNAP as DATA_SNAP
+from .data_messages import sorts_in
 from .machines import Machines
-from .ring import Filter, Frame, Ring, read_out
+from .ring import Block, Frame, Ring, read_out
+from .wireguard_filter import data_filter, others_filter
 
-SNAP = 288
-"""Bytes kept of each frame: all headers, the message type, and enough of the ciphertext for a sample."""
-RING_BLOCK, RING_BLOCKS = 65536, 64
+SNAP = 128
+"""Bytes kept of each frame: all headers, and the message type."""
+RING_BLOCK, RING_BLOCKS = 1 << 13, 128
+
+_FEW, _LOOKED_AT = 64, 4
+"""In a block of so many frames or more, so many are looked at for a sample."""
 
 _ETHERNET = 14
 _UDP = 17
@@ -49,8 +58,8 @@ _Found = Optional[Tuple[_Message, int]]
 class MessageCounter:
     """Counts the WireGuard messages of one device as they come by.
 
-    The ring keeps only headers; where it overflows, or packets come from too many addresses, counts are lower bounds,
-    and `drops` says so.
+    Data messages are counted many at a time, all others one by one. Their rings keep only headers; where one overflows,
+    or packets come from too many addresses, counts are lower bounds, and `drops` says so.
     """
 
     def __init__(self, device: str, port: int, machines: Machines) -> None:
@@ -58,43 +67,69 @@ class MessageCounter:
         self._machines = machines
         self.foreign = 0
         """Frames between machines that are no nodes of this cluster, which are not counted."""
-        self._ring = Ring(device, RING_BLOCK, RING_BLOCKS, port_filter(port))
         self._alike: dict[tuple[bool, tuple[bytes, ...]], _Found] = {}
         self._messages: Counter[_Message] = Counter()
         self._bytes: Counter[_Message] = Counter()
         self._uncounted = 0
         self._samples = Samples()
+        self._data = Ring(device, DATA_BLOCK, DATA_BLOCKS, data_filter(port, DATA_SNAP))
+        try:
+            self._others = Ring(device, RING_BLOCK, RING_BLOCKS, others_filter(port, SNAP))
+        except BaseException:
+            self._data.close()
+            raise
 
-    def fileno(self) -> int:
-        """For poll."""
-        return self._ring.fileno()
+    @property
+    def rings(self) -> list[Ring]:
+        """The rings to poll."""
+        return [self._data, self._others]
 
     def attach(self) -> None:
         """Count on the device that has the name now."""
-        self._ring.attach()
+        for ring in self.rings:
+            ring.attach()
 
     def take_error(self) -> None:
-        """Clear the kernel's error, which would wake poll for ever; the watch's own ring reports it."""
-        self._ring.take_error()
+        """Clear the kernel's errors, which would wake poll for ever; the watch's own ring reports them."""
+        for ring in self.rings:
+            ring.take_error()
 
     def read(self) -> None:
         """Count what has come since the last call."""
-        memory = self._ring.memory
-        counts: Counter[_Found] = Counter()
-        for count, first, end in self._ring.ready_blocks():
-            frames = list(self._ring.frames(count, first, end))
-            found_in_block = [self._find(memory, frame) for frame in frames]
-            counts.update(found_in_block)
-            if frames and found_in_block[-1] is not None:
-                self._sample(found_in_block[-1][0], frames[-1])
-        for message, count in counts.items():
-            if message is not None:
-                self._add(message[0], count, message[1] * count)
+        for block in self._data.ready_blocks():
+            sorts = sorts_in(self._data, block)
+            if sorts is None:
+                self._walk(self._data, block)
+            else:
+                for sort, count in sorts:
+                    message = _Message(sort.outgoing, sort.source, sort.destination, _DATA, False, False)
+                    self._add(message, count, sort.size * count)
+        for block in self._others.ready_blocks():
+            self._walk(self._others, block)
+
+    def _walk(self, ring: Ring, block: Block) -> None:
+        """Count the messages of a block one by one."""
+        for found, count in Counter(self._find(ring.memory, frame) for frame in ring.frames(block)).items():
+            if found is not None:
+                self._add(found[0], count, found[1] * count)
 
     def drain(self) -> None:
         """Take no more, and count what the kernel took until now; what stays unread is missing from the counts."""
-        read_out([self._ring], self.read)
-        self._uncounted += max(0, self._ring.left())
+        read_out(self.rings, self.read)
+        self._uncounted += sum(max(0, ring.left()) for ring in self.rings)
+
+    def sample(self, ring: Ring, block: Block) -> None:
+        """Keep some of the ciphertext of the first data message among the first whole frames of a block."""
+        for frame in islice(ring.frames(block), None if block.held < _FEW else _LOOKED_AT):
+            if frame.overheard or frame.end - frame.start < _ALIKE6.size:
+                continue
+            found = _message(ring.memory, frame, self._port)
+            if found is not None and found[0].kind == _DATA and not (found[0].keepalive or found[0].fragmented):
+                message = found[0]
+                header = _ETHERNET + (40 if len(message.source) == 16 else (ring.memory[frame.start + 14] & 15) * 4) + 8
+                data = ring.memory[frame.start + header : frame.end]
+                self._samples.add(message.source, message.destination, data)
+                return
 
     def _find(self, memory: mmap.mmap, frame: Frame) -> _Found:
         """What a frame is; frames like one before are not taken apart again."""
@@ -114,13 +149,6 @@ class MessageCounter:
                 self._alike.clear()
             self._alike[key] = found
         return found
-
-    def _sample(self, message: _Message, frame: Frame) -> None:
-        """Keep some of the ciphertext of a data message; of each block one at most."""
-        if message.kind == _DATA and not message.keepalive and not message.fragmented:
-            data = self._ring.memory[frame.start : frame.end]
-            header = _ETHERNET + (40 if len(message.source) == 16 else (data[_ETHERNET] & 15) * 4) + 8
-            self._samples.add(message.source, message.destination, data[header:])
 
     def _add(self, message: _Message, count: int, size: int) -> None:
         if message in self._messages or len(self._messages) < _MOST_MESSAGES:
@@ -144,48 +172,18 @@ class MessageCounter:
             dict(row, source=address_text(row["source"]), destination=address_text(row["destination"]))
             for row in self._samples.rows()
         ]
-        return {"messages": rows, "samples": samples, "drops": self._ring.statistics().drops + self._uncounted}
+        drops = sum(ring.statistics().drops for ring in self.rings)
+        return {"messages": rows, "samples": samples, "drops": drops + self._uncounted}
 
     def close(self) -> None:
-        """Free the ring."""
-        self._ring.close()
-
-
-def port_filter(port: int) -> Filter:
-    """A classic BPF program: UDP from or to `port`, and every UDP fragment, over IPv4 or IPv6.
-
-    The kernel has taken VLAN tags out before the filter runs.
-    """
-    ldh, ldb, ldxb, ldh_x = 0x28, 0x30, 0xB1, 0x48
-    jeq, jset, ret = 0x15, 0x45, 0x06
-    return (
-        (ldh, 0, 0, 12),
-        (jeq, 0, 9, 0x0800),
-        (ldb, 0, 0, 23),
-        (jeq, 0, 16, _UDP),
-        (ldh, 0, 0, 20),
-        (jset, 13, 0, 0x3FFF),
-        (ldxb, 0, 0, 14),
-        (ldh_x, 0, 0, 14),
-        (jeq, 10, 0, port),
-        (ldh_x, 0, 0, 16),
-        (jeq, 8, 9, port),
-        (jeq, 0, 8, 0x86DD),
-        (ldb, 0, 0, 20),
-        (jeq, 5, 0, _FRAGMENT),
-        (jeq, 0, 5, _UDP),
-        (ldh, 0, 0, 54),
-        (jeq, 2, 0, port),
-        (ldh, 0, 0, 56),
-        (jeq, 0, 1, port),
-        (ret, 0, 0, SNAP),
-        (ret, 0, 0, 0),
-    )
+        """Free the rings."""
+        for ring in self.rings:
+            ring.close()
 
 
 def _message(memory: mmap.mmap, frame: Frame, port: int) -> tuple[_Message, int] | None:
     """The message that a captured frame begins, with its UDP payload size; None for another port's fragments."""
-    data = memory[frame.start : frame.end]
+    data = memory[frame.start : min(frame.end, frame.start + SNAP)]
     if len(data) < _ETHERNET + 28:
         return None
     if data[12:14] == b"\x08\x00":
