@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1]
 
 
+@cache
 def suites_directory() -> Path:
     """Where the suite is: inside the package when installed, beside it in a checkout."""
     installed = PACKAGE / "suites"
