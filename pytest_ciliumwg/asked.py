@@ -36,7 +36,7 @@ def is_named(config: pytest.Config, args: list[str]) -> bool:
         getattr(known, "help", False)
         or any(argument.startswith(f"--{NAME}") or f"{NAME}_" in argument for argument in args)
         or any(NAME.upper() in name for name in os.environ)
-        or any(NAME in name for name in config.inicfg)
+        or (config.inipath is not None and f"{NAME}_" in config.inipath.read_text(encoding="utf-8", errors="replace"))
     )
 
 
