@@ -74,6 +74,16 @@ def needs_one_look(test: Callable[..., object]) -> bool:
     return bool(wanted & looks_at_nodes) and wanted <= _OF_ONE_LOOK
 
 
+_ALIVE = frozenset(("cluster", "route_mtus", "change", "request", "conformance"))
+"""The fixtures that are not to be had of a run that is judged again."""
+
+
+def needs_no_cluster(test: Callable[..., object]) -> bool:
+    """Whether all that a check asks for is in the record of a run."""
+    wanted = inspect.signature(test).parameters.keys()
+    return not wanted & _ALIVE and not any(name.startswith("ciliumwg_") for name in wanted)
+
+
 def params_of(item: pytest.Item) -> dict[str, str]:
     """The parameters that tell apart the tests of one check, as text; the stage first, where there are several."""
     callspec = getattr(item, "callspec", None)

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from pytest_ciliumwg.options.clusters import DEFAULT_CLUSTER
 
+_RUN = "record.json.gz"
+"""What the report of a run keeps of all that it saw."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -76,6 +79,11 @@ class Settings:
     wireguard: Literal["kernel", "userspace"] | None = None
     faults: tuple[str, ...] = ()
     selftest: bool = False
+
+    @property
+    def judges_a_run(self) -> bool:
+        """Whether the record that is judged is that of a whole run, and not of others."""
+        return any(path.name == _RUN or (path / _RUN).is_file() for path in self.inputs)
 
     def contradiction(self) -> str:
         """What of this does not go together, in a sentence; empty when all does."""

@@ -274,7 +274,7 @@ def nodes_under_test(cluster: Cluster) -> list[str]:
         ProviderError: a test pod is missing or not ready.
     """
     if isinstance(cluster, Recorded):
-        return [node.name for node in cluster.nodes()]
+        return list(cluster.tested())
     return [pod.node for pod in cluster.test_pods()]
 
 

@@ -18,12 +18,16 @@ class Recorded(Protocol):
         """What of the record could not be read, or fits nothing else in it, a sentence each."""
         ...
 
+    def tested(self) -> Sequence[str]:
+        """The nodes that are judged."""
+        ...
+
     def reading(self) -> Reading:
         """The nodes and pods, as the record has them."""
         ...
 
     def captured(self) -> Measurement:
-        """What the captures in the record show; without flows, because none of ours were there."""
+        """What its captures show, or what a run saw of its flows."""
         ...
 
     def missing(self, what: str) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.model.recording import NAME
 from pytest_ciliumwg.report import conformance_yaml, github, json_report, metrics
 from pytest_ciliumwg.report.evidence.files import write_evidence
 from pytest_ciliumwg.report.evidence.kept import evidence
 from pytest_ciliumwg.report.html import page
 from pytest_ciliumwg.report.record import RunRecord
+from pytest_ciliumwg.report.recording import write_recording
 
 Document = Mapping[str, Any]
 Writers = Mapping[str, Callable[[Document], str]]
@@ -26,7 +28,7 @@ WRITERS: Writers = {
     page.NAME: page.render,
 }
 """Name of a file → what makes its text, from the fields of report.json alone."""
-_OURS = frozenset((*WRITERS, "the report", "the evidence", "the step's summary"))
+_OURS = frozenset((*WRITERS, NAME, "the report", "the evidence", "the step's summary"))
 
 
 def every_writer(added: Iterable[Writers]) -> Writers:
@@ -52,7 +54,7 @@ def make_ready(directory: Path, writers: Writers = WRITERS) -> None:
         CiliumwgError: it cannot be written.
     """
     require_writable(directory)
-    for name in (*_captures(directory), *writers):
+    for name in (*_captures(directory), NAME, *writers):
         with contextlib.suppress(OSError):
             (directory / name).unlink()
 
@@ -103,6 +105,9 @@ def write(
         with _telling(name, directory, tell):
             (directory / name).write_text(text({**document, **kept}), encoding="utf-8")
             tell(f"wrote {directory / name}")
+    with _telling(NAME, directory, tell):
+        if path := write_recording(record, directory):
+            tell(f"wrote {path}")
 
 
 def tell_github(

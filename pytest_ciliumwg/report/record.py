@@ -12,7 +12,8 @@ from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.finding import Finding, Remark
 from pytest_ciliumwg.checks.readings import NodeChange
 from pytest_ciliumwg.diagnosis.statement import STATE_AREAS
-from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut
+from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut, Member
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 from pytest_ciliumwg.report.outcome import Tally
@@ -103,6 +104,12 @@ class RunRecord:
     left_out: dict[str, LeftOut] = field(default_factory=dict)
     """The other nodes of the cluster, and why they are not."""
     results: list[CheckResult] = field(default_factory=list)
+    configs: Mapping[str, CiliumConfig] = field(default_factory=dict)
+    """Node → what its Cilium was configured to do, where a check asked for it."""
+    members: tuple[Member, ...] = ()
+    """All nodes of the cluster."""
+    first: Reading | None = None
+    """The cluster before the flows; None where no check looked at it."""
     judges: dict[str, Judge] = field(default_factory=dict)
     """Stage → its flows, judged."""
     touched: tuple[NodeChange, ...] = ()
@@ -122,7 +129,8 @@ class RunRecord:
         self.provider = cluster.provider
         self.declared = cluster.declared
         self.nodes = nodes_under_test(cluster)
-        self.left_out = {member.name: member.left_out for member in cluster.members() if member.left_out}
+        self.members = cluster.members()
+        self.left_out = {member.name: member.left_out for member in self.members if member.left_out}
         self.description = [*cluster.description, *_opted_out(cluster, self.nodes), *_not_tested(self.left_out)]
 
     def add(self, result: CheckResult) -> None:
@@ -188,6 +196,8 @@ class RunRecord:
         if self.provider != OFFLINE:
             return ""
         judge = next(iter(self.judges.values()), None)
+        if judge and judge.measurement.flows:
+            return ""
         return captured_in_words(judge) if judge else "not looked at"
 
     def _of_state(self, outcome: str) -> int:

@@ -84,10 +84,13 @@ def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage) -> R
             pytest.skip("this cluster's provider did not look at it before it put our agents in")
         return cluster.untouched
     if isinstance(cluster, Recorded):
-        return cluster.reading()
+        conformance.record.first = cluster.reading()
+        return conformance.record.first
     reading = read_settled(cluster, nodes_under_test(cluster), conformance.run.progress)
     if stage.change is None and cluster.untouched is not None:
         conformance.record.touched = tuple(Readings(cluster.untouched, reading).changes())
+    if stage.change is None:
+        conformance.record.first = reading
     return reading
 
 
@@ -200,9 +203,12 @@ def mesh(readings: Readings, expected: Expectations) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="session")
-def node_configs(cluster: Cluster) -> Mapping[str, CiliumConfig]:
+def node_configs(conformance: Conformance, stage: Stage, cluster: Cluster) -> Mapping[str, CiliumConfig]:
     """Node → the configuration that its Cilium runs with."""
-    return cluster.node_configs()
+    found = cluster.node_configs()
+    if stage.change is None:
+        conformance.record.configs = found
+    return found
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.checks.check import MARKER, Check, needs_one_look, params_of
+from pytest_ciliumwg.checks.check import MARKER, Check, needs_no_cluster, needs_one_look, params_of
 from pytest_ciliumwg.checks.verify import InconclusiveError, Outcome, Verify
 from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis
 from pytest_ciliumwg.errors import CiliumwgError, ProviderError
@@ -91,8 +91,17 @@ class Conformance:
             return True
         if check.about_a_change and params_of(item).get("stage", INITIAL.name) == INITIAL.name:
             return False
-        at_home = check.told_offline if self.settings.provider == "offline" else check.offline != "only"
-        return at_home and check.profile in self.profiles
+        return check.profile in self.profiles and self._can_tell(item, check)
+
+    def _can_tell(self, item: pytest.Item, check: Check) -> bool:
+        """Whether this provider can decide the check at all: a record has but what somebody looked at."""
+        if self.settings.provider != "offline":
+            return check.offline != "only"
+        if self.settings.judges_a_run:
+            return check.offline == "also" or (
+                check.offline != "only" and needs_no_cluster(getattr(item, "function", print))
+            )
+        return check.told_offline
 
     def _identities(self, items: Iterable[pytest.Item]) -> frozenset[Identity]:
         """The checks among these that belong to the run."""

@@ -19,7 +19,9 @@ Changed = Callable[[Callable[[str, bytes], Iterable[tuple[str, bytes]]]], Path]
 
 def opened(*inputs: Path) -> OfflineCluster:
     """A record, read."""
-    return open_offline(OfflineSpec(inputs=inputs), lambda _: None)
+    cluster = open_offline(OfflineSpec(inputs=inputs), lambda _: None)
+    assert isinstance(cluster, OfflineCluster)
+    return cluster
 
 
 @pytest.fixture

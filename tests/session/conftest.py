@@ -48,3 +48,24 @@ def run_lab(pytester: pytest.Pytester) -> Callable[..., SuiteRun]:
         return SuiteRun(result, document)
 
     return run
+
+
+@pytest.fixture
+def judge_again(pytester: pytest.Pytester) -> Callable[[], SuiteRun]:
+    """Judge what the last run saw once more, from its report alone."""
+
+    def run() -> SuiteRun:
+        before, report = Path(pytester.path, "report"), Path(pytester.path, "again")
+        arguments = [
+            "--ciliumwg",
+            "--ciliumwg-provider=offline",
+            f"--ciliumwg-input={before}",
+            "-p",
+            "no:cacheprovider",
+        ]
+        result = pytester.runpytest_inprocess(*arguments, f"--ciliumwg-report={report}")
+        document = json.loads((report / "report.json").read_text())
+        assert not problems(document)
+        return SuiteRun(result, document)
+
+    return run

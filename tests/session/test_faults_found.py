@@ -66,7 +66,9 @@ DOUBTS = (*SILENT, "wire.*", "handshake.*", "device.*", "peers.*", "allowed-ips.
 
 @pytest.mark.thorough(but=("leak-udp-pair-1.20", "rule-deleted-1.13", "encryption-off-1.20"))
 @pytest.mark.parametrize(("fault", "version"), list(FAULTS), ids=lambda value: value.replace("@", "-at-"))
-def test_fault_is_found(run_lab: Callable[..., SuiteRun], fault: str, version: str) -> None:
+def test_fault_is_found(
+    run_lab: Callable[..., SuiteRun], judge_again: Callable[[], SuiteRun], fault: str, version: str
+) -> None:
     catcher, names, consequences = FAULTS[fault, version]
     nodes = 3 if fault in THREE_NODES and version == "1.20" else 2
     run = run_lab(f"--ciliumwg-fault={fault}", f"--ciliumwg-cilium-version={version}", f"--ciliumwg-nodes={nodes}")
@@ -79,6 +81,13 @@ def test_fault_is_found(run_lab: Callable[..., SuiteRun], fault: str, version: s
     unrelated = [title for title in failed if title != catcher and not _any(title, consequences)]
     assert not unrelated, {title: failed[title] for title in unrelated}
     assert not [title for title in doubtful if not _any(title, DOUBTS)]
+    again = judge_again()
+    assert [finding["headline"] for finding in again.report["findings"]] == [
+        finding["headline"] for finding in run.report["findings"]
+    ]
+    live = {check["title"]: (check["outcome"], check["message"]) for check in run.report["checks"]}
+    offline = {check["title"]: (check["outcome"], check["message"]) for check in again.report["checks"]}
+    assert live.items() - offline.items() <= {item for item in live.items() if item[0].startswith("size.route-mtu")}
 
 
 def test_a_blind_watch_makes_everything_that_it_did_not_see_inconclusive(run_lab: Callable[..., SuiteRun]) -> None:

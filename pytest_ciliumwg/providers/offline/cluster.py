@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import NoReturn
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.expect import expectations_for
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, Member, Node, Pod
-from pytest_ciliumwg.model.drops import Drops
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Member, Node, Pod
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
@@ -21,20 +19,17 @@ from pytest_ciliumwg.providers.offline.captures.taken import Captures
 from pytest_ciliumwg.providers.offline.captures.watches import Known
 from pytest_ciliumwg.providers.offline.contents import OBSERVED, read_contents
 from pytest_ciliumwg.providers.offline.gaps import no_node
+from pytest_ciliumwg.providers.offline.gone import GoneCluster
 from pytest_ciliumwg.providers.offline.knowledge import Knowledge
 from pytest_ciliumwg.providers.offline.node_outputs import NodeOutputs
+from pytest_ciliumwg.providers.offline.replayed import ReplayedRun, recorded_run
 from pytest_ciliumwg.providers.offline.spec import OfflineSpec
 
 _SHOWN = 5
 
 
-class OfflineCluster:
+class OfflineCluster(GoneCluster):
     """What an input tells of a cluster."""
-
-    provider = "offline"
-    untouched = None
-    settle_seconds = 0.0
-    crowding = 1.0
 
     def __init__(self, spec: OfflineSpec, progress: Progress) -> None:
         self._spec = spec
@@ -102,6 +97,10 @@ class OfflineCluster:
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that ran Cilium."""
         return self._knowledge.nodes
+
+    def tested(self) -> Sequence[str]:
+        """All of them."""
+        return [node.name for node in self._knowledge.nodes]
 
     def members(self) -> tuple[Member, ...]:
         """All nodes of the cluster."""
@@ -176,56 +175,14 @@ class OfflineCluster:
             pods=self._knowledge.pods,
         )
 
-    def test_pods(self) -> tuple[Pod, ...]:
-        """None: nothing of ours was there."""
-        return ()
 
-    def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
-        """None likewise."""
-        return {}
-
-    def drops(self, node: str) -> Drops | None:
-        """Nothing tells that."""
-        del node
-        return None
-
-    def policies(self) -> Sequence[str]:
-        """Of no matter where nothing is sent."""
-        return ()
-
-    def node_agent(self, node: str) -> NoReturn:
-        """There is none."""
-        raise _gone(f"node {node}")
-
-    def pod_agent(self, pod: Pod) -> NoReturn:
-        """There is none."""
-        raise _gone(f"pod {pod.key}")
-
-    def snapshot(self) -> NoReturn:
-        """There is none."""
-        raise _gone("the API")
-
-    @property
-    def operations(self) -> NoReturn:
-        """Nothing can be changed."""
-        raise _gone("the cluster")
-
-    def keep(self) -> str:
-        """There is nothing to keep."""
-        return "nothing was made, so nothing is kept"
-
-    def close(self) -> None:
-        """Nothing was opened."""
-
-
-def _gone(what: str) -> ProviderError:
-    return ProviderError(f"{what} cannot be asked: of this cluster there is but a record (--ciliumwg-provider=offline)")
-
-
-def open_offline(spec: OfflineSpec, progress: Progress) -> OfflineCluster:
+def open_offline(spec: OfflineSpec, progress: Progress) -> OfflineCluster | ReplayedRun:
     """Read what was handed in.
 
     Raises:
         ProviderError: it is no record of a cluster.
     """
-    return OfflineCluster(spec, progress)
+    runs = [found for path in spec.inputs if (found := recorded_run(path))]
+    if runs and len(spec.inputs) > 1:
+        raise ProviderError(f"{runs[0]} is the record of a whole run: judge it by itself")
+    return ReplayedRun(runs[0], spec) if runs else OfflineCluster(spec, progress)

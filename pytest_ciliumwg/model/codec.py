@@ -1,0 +1,110 @@
+"""Values of the model as JSON, and back by their types: for what one run stores and another one reads."""
+
+from __future__ import annotations
+
+import base64
+import enum
+import types
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from functools import cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+_READERS: Mapping[Any, Callable[[Any], Any]] = {
+    IPv4Address: ip_address,
+    IPv6Address: ip_address,
+    IPv4Network: ip_network,
+    IPv6Network: ip_network,
+    IPv4Interface: ip_interface,
+    IPv6Interface: ip_interface,
+    bytes: base64.b64decode,
+    float: float,
+}
+_UNIONS = (Union, types.UnionType)
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON has it; mappings by anything but text become lists of pairs."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value.value if isinstance(value, enum.Enum) else value
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if is_dataclass(value):
+        return {member.name: encode(getattr(value, member.name)) for member in fields(value)}
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) for key in value):
+            return {key: encode(item) for key, item in value.items()}
+        return [[encode(key), encode(item)] for key, item in value.items()]
+    if isinstance(value, (list, tuple, AbstractSet)):
+        return [encode(item) for item in value]
+    return str(value)
+
+
+def decode(kind: type[T], raw: Any) -> T:
+    """The value of a type that `encode` made this of; what is missing in it has its default.
+
+    Raises:
+        ValueError: it is not of that type.
+    """
+    try:
+        found: T = _decode(kind, raw)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"it is no {kind.__name__}: {error}") from None
+    return found
+
+
+def _decode(kind: Any, raw: Any) -> Any:
+    origin, inner = get_origin(kind), get_args(kind)
+    if raw is None and (kind is type(None) or (origin in _UNIONS and type(None) in inner)):
+        return None
+    if kind in _READERS:
+        return _READERS[kind](raw)
+    if origin in _UNIONS:
+        return _decode(next(one for one in inner if one is not type(None)), raw)
+    if origin is Literal:
+        if raw not in inner:
+            raise ValueError(f"{raw!r} is none of {', '.join(map(str, inner))}")
+        return raw
+    if origin is not None:
+        return _collection(origin, inner, raw)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind(raw)
+    if is_dataclass(kind):
+        made: Any = kind
+        hints = _hints(made)
+        return made(**{name: _decode(hints[name], item) for name, item in raw.items() if name in hints})
+    if not isinstance(raw, kind):
+        raise TypeError(f"{raw!r} instead of {kind.__name__}")
+    return raw
+
+
+def _collection(origin: Any, inner: tuple[Any, ...], raw: Any) -> Any:
+    if issubclass(origin, Mapping):
+        pairs = raw.items() if isinstance(raw, Mapping) else raw
+        return {_decode(inner[0], key): _decode(inner[1], item) for key, item in pairs}
+    if origin is tuple and not (len(inner) == 2 and inner[1] is ...):
+        return tuple(_decode(kind, item) for kind, item in zip(inner, raw, strict=True))
+    items = (_decode(inner[0], item) for item in raw)
+    if issubclass(origin, AbstractSet):
+        return frozenset(items)
+    return tuple(items) if issubclass(origin, Sequence) else list(items)
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    return get_type_hints(kind)
