@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -76,18 +76,24 @@ class Origins:
             return self._whole(node, device, "") if node else Origin(problem="holds no frame, and nothing says whose")
         shown = self._shown(counted.frames)
         node, device = self._said(name, counted.interface.name)
-        if shown is None and not self._any_known(counted.frames):
+        if not shown and not self._any_known(counted.frames):
             return Origin(
                 problem="holds no frame of any node or pod of this cluster, so it is another cluster's, or was taken "
                 "at another time"
             )
-        if node and shown and shown[0] and shown[0] != node:
-            return self._whole(*shown, f"its name says {node}, but its frames are those of {shown[0]}")
+        if node and counted.frames.ethernet and not self._has_mac_of(node, counted.frames):
+            return Origin(
+                problem=f"has no frame with an Ethernet address of {node}, though its name says so: it is another "
+                "cluster's with the same addresses, or of another network"
+            )
+        of_node = [found for found in shown if found[0] == node]
+        if node and (of_node or len(shown) != 1):
+            return self._whole(node, device or (of_node[0][1] if of_node else ""), "")
         if node:
-            return self._whole(node, device or (shown[1] if shown and shown[0] == node else ""), "")
-        if shown is None:
+            return self._whole(*shown[0], f"its name says {node}, but its frames are those of {shown[0][0]}")
+        if len(shown) != 1:
             return Origin(problem="is of no single node: name its file NODE.DEVICE.pcap, or write captures.yaml")
-        return self._whole(*shown, f"is from {' '.join(filter(None, shown))}, as the addresses in it show")
+        return self._whole(*shown[0], f"is from {' '.join(filter(None, shown[0]))}, as the addresses in it show")
 
     def _whole(self, node: str, device: str, told: str) -> Origin:
         """With the device, which is known also where the node has but one."""
@@ -117,10 +123,10 @@ class Origins:
         devices = sorted((link.name for link in state.devices), key=len, reverse=True) if state else []
         return node, next((device for device in devices if _within(device, rest)), interface or rest.strip(" ._-"))
 
-    def _shown(self, frames: FrameCounter) -> tuple[str, str] | None:
-        """The device that is an end of nearly all frames, by its Ethernet address; else the node by its IP address."""
+    def _shown(self, frames: FrameCounter) -> list[tuple[str, str]]:
+        """The devices that are an end of nearly all frames, by their Ethernet addresses; else the nodes, by IP's."""
         machines: Counter[tuple[str, str]] = Counter()
-        nodes: Counter[str] = Counter()
+        nodes: Counter[tuple[str, str]] = Counter()
         whole = of_nodes = 0
         for slot in frames.seen():
             if frames.ethernet and len(slot.frame) >= 12 and not slot.frame[0] & _MULTICAST:
@@ -129,12 +135,9 @@ class Origins:
                 machines.update({self._macs[mac]: slot.count for mac in ends if mac in self._macs})
             if own := self._own(slot.frame, ethernet=frames.ethernet):
                 of_nodes += slot.count
-                nodes.update(dict.fromkeys(own, slot.count))
-        if machines and (top := machines.most_common(1)[0])[1] >= _MOSTLY * whole:
-            return top[0]
-        if nodes and (first := nodes.most_common(1)[0])[1] >= _MOSTLY * of_nodes and _alone(nodes):
-            return first[0], ""
-        return None
+                nodes.update({(node, ""): slot.count for node in own})
+        by_mac = [device for device, count in machines.items() if count >= _MOSTLY * whole]
+        return by_mac or [node for node, count in nodes.items() if count >= _MOSTLY * of_nodes]
 
     def _own(self, frame: bytes, *, ethernet: bool) -> set[str]:
         """The nodes whose frame it is, by the outermost addresses."""
@@ -142,14 +145,14 @@ class Origins:
         ends = (ip_address(end) for packet in found for end in (packet.source, packet.destination))
         return {self._known[end] for end in ends if end in self._known}
 
+    def _has_mac_of(self, node: str, frames: FrameCounter) -> bool:
+        """Whether a node is an end of any frame; also where its Ethernet addresses are not known."""
+        state = self._states.get(node)
+        macs = state.macs if state else frozenset()
+        return not macs or any({_mac(slot.frame[0:6]), _mac(slot.frame[6:12])} & macs for slot in frames.seen())
+
     def _any_known(self, frames: FrameCounter) -> bool:
         return any(self._own(slot.frame, ethernet=frames.ethernet) for slot in frames.seen())
-
-
-def _alone(counted: Counter[str]) -> bool:
-    """Whether one node is in more frames than any other."""
-    counts: Sequence[int] = [count for _, count in counted.most_common(2)]
-    return len(counts) < 2 or counts[0] > counts[1]
 
 
 def _within(name: str, text: str) -> bool:
