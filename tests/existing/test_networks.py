@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab.spec import UNDERLAY
 from tests.apidouble import ApiDouble, LabBackend
@@ -91,3 +92,22 @@ def test_without_any_way_nothing_is_proven(
     assert report["outcome"] == "inconclusive"
     assert "not seen, though it was sent by broadcast, UDP to port 9, ICMP echo, TCP to port 4240" in text
     assert "encrypted" not in {flow["verdict"] for flow in report["flows"]}
+
+
+@pytest.mark.parametrize("fault", ["", "leak-pair-v4", "leak-other-pods-v4"])
+def test_a_network_without_ethernet_headers(
+    lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """As where nodes reach each other by Tailscale or another WireGuard: a frame is an IP packet."""
+    faults = [fault] if fault else []
+    double = lab_double("1.18.3", faults, nodes=2, families=frozenset(IPFamily), ip_underlay=True)
+    monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
+    done = run_suite(pytester, f"--ciliumwg-report={tmp_path / 'report'}")
+    report = json.loads(tmp_path.joinpath("report", "report.json").read_text(encoding="utf-8"))
+    failed = {check["title"] for check in report["checks"] if check["outcome"] in ("fail", "inconclusive")}
+    if not fault:
+        assert (done.ret, failed) == (0, set()), done.stdout.str()
+        assert report["outcome"] == "conformant"
+    else:
+        assert {FAULTS[fault].catcher} <= failed
+        assert not {title for title in failed if title.startswith("capture.")}, done.stdout.str()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +9,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.frames import UNKNOWN_FLOW
 from pytest_ciliumwg.agent.capture.layers import describe
 from pytest_ciliumwg.agent.capture.needles import pattern_of
-from pytest_ciliumwg.agent.capture.ring import Block, Frame, Ring
+from pytest_ciliumwg.agent.capture.ring import Block, Ring
 from pytest_ciliumwg.agent.capture.wireguard import _message
 from tests.agent import frames_made as made
 
@@ -71,17 +69,14 @@ def test_a_whole_canary_is_always_found(frame: bytes, at: int) -> None:
 @given(st.one_of(mutated(), st.binary(max_size=200)), st.one_of(st.none(), st.integers(0, 65535)))
 def test_every_frame_can_be_described(frame: bytes, vlan: int | None) -> None:
     words = describe(frame, vlan)
-    assert words.startswith("eth")
+    assert words.startswith("eth") or frame.startswith(bytes(12))
     assert len(words) < 600
 
 
 @QUICK
 @given(st.one_of(mutated(), st.binary(max_size=200)))
 def test_messages_are_counted_or_not(frame: bytes) -> None:
-    memory = mmap.mmap(-1, max(len(frame), 1))
-    memory.write(frame)
-    found = _message(memory, Frame(0, len(frame), len(frame), 0.0, False, None), 51871)
-    memory.close()
+    found = _message(frame, False, 51871)
     assert found is None or found[0].kind in (0, 1, 2, 3, 4)
 
 

@@ -14,6 +14,8 @@ _RETURN, _RETURN_A = 0x06, 0x16
 _FAR = 255
 """A conditional jump reaches so many instructions."""
 
+PROTOCOL = 0xFFFFF000
+"""An offset at which the kernel tells the EtherType, also of frames without an Ethernet header."""
 NEXT: str | None = None
 """As a jump's target: go on with the next instruction."""
 

@@ -14,6 +14,7 @@ from typing import Callable, Sequence
 
 from .. import canary
 from . import packets
+from .link_layer import send_packet
 from .next_hop import next_hop
 
 CONTROL_ETHERTYPE = 0x88B5
@@ -30,6 +31,8 @@ def send_control(
     devices: Sequence[str], token: bytes, targets: Sequence[str], ways: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """Broadcast a control canary on each device, and send it to `targets` (addresses) by these of the `WAYS`.
+
+    On a device without Ethernet headers, which has no broadcast, it goes to nowhere; its own watch sees it.
 
     Returns a sentence for each device on which it could not be sent, and for each target and way.
     """
@@ -55,7 +58,8 @@ def _broadcast(device: str, payload: bytes) -> None:
         sock.bind((device, 0))
         mac = sock.getsockname()[4]
         if len(mac) != 6:
-            raise OSError("it has no Ethernet address")
+            send_packet(device, packets.udp(*packets.NOWHERE, DATAGRAM_PORT, payload, ttl=1))
+            return
         sock.send(b"\xff" * 6 + mac + CONTROL_ETHERTYPE.to_bytes(2, "big") + payload)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Callable, NamedTuple
 from .. import canary
 from . import packets
 from .frames import FlowIndex
+from .link_layer import send_packet
 from .needles import Needles
 from .ring import Block, Frame, OversizeCounter, Ring, read_out
 
@@ -28,8 +29,6 @@ _AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
 _NUMBER = 4
 """Bytes of a message's number, which stands before its first canary (see `traffic.payload`)."""
 _PORT = 9
-_FROM, _TO = socket.inet_aton("192.0.2.1"), socket.inet_aton("192.0.2.2")
-"""Documentation addresses (RFC 5737): no peer's allowed IPs hold them, so that WireGuard drops such a packet."""
 
 Gap = Callable[[int, bool, float, float], None]
 """Told of a flow's number, direction (whether it went in), and the times of the packets before and after a gap."""
@@ -260,10 +259,8 @@ def send_inside(device: str, token: bytes) -> bool:
     It is an IPv4 packet between two documentation addresses: the watch sees it, no peer is woken by it, and WireGuard
     drops it, since it has no peer for it.
     """
-    packet = packets.udp(_FROM, _TO, _PORT, canary.fill(token, 64), ttl=1)
     try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sock:
-            sock.sendto(packet, (device, 0x0800))
+        send_packet(device, packets.udp(*packets.NOWHERE, _PORT, canary.fill(token, 64), ttl=1))
     except OSError as error:
         # Any other error is somebody's who drops it: then the watch does not see it, and says so.
         return error.errno not in _AWAY

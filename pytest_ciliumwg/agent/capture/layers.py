@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Optional, Tuple
 
+from .link_layer import is_made_up
 from .pod_filter import GENEVE_PORT, VXLAN_PORTS
 
 _VLAN_TYPES = (0x8100, 0x88A8)
@@ -16,7 +17,7 @@ _MOST = 16
 
 def describe(frame: bytes, vlan: int | None = None) -> str:
     """The frame's layers from the outside in; stops where the bytes make no sense."""
-    names = ["eth"]
+    names = [] if is_made_up(frame) else ["eth"]
     if vlan is not None:
         names.append(f"vlan:{vlan & 0xFFF}")
     at: tuple[str, int] | None = ("eth", 0)

@@ -12,6 +12,7 @@ import struct
 from typing import Iterator, NamedTuple
 
 from . import netlink
+from .link_layer import has_ethernet
 
 _DESTINATION, _DEVICE, _GATEWAY, _SOURCE, _VIA = 1, 4, 5, 7, 18
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
@@ -49,13 +50,6 @@ def next_hop(target: bytes) -> NextHop:
             return NextHop(name, source, b"")
         via = attributes.get(_GATEWAY) or attributes.get(_VIA, b"")[2:] or target
         return NextHop(name, source, _ethernet_of(sock, device, via))
-
-
-def has_ethernet(device: str) -> bool:
-    """Whether frames on a device begin with an Ethernet header."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-        sock.bind((device, 0))
-        return len(sock.getsockname()[4]) == 6
 
 
 def _route(sock: socket.socket, family: int, target: bytes) -> netlink.Attributes:

@@ -12,6 +12,10 @@ _SYN = 0x5002
 _WINDOW = 1024
 
 
+NOWHERE = (socket.inet_aton("192.0.2.1"), socket.inet_aton("192.0.2.2"))
+"""From and to documentation addresses (RFC 5737): no node has them, and no peer's allowed IPs hold them."""
+
+
 def checksum(data: bytes) -> int:
     """The Internet checksum of some bytes."""
     data += b"\0" * (len(data) % 2)

@@ -6,7 +6,7 @@ import socket
 import struct
 from typing import Sequence, Tuple
 
-from .bpf import NEXT, Program
+from .bpf import NEXT, PROTOCOL, Program
 from .ring import Filter
 
 Network = Tuple[bytes, int]
@@ -38,8 +38,12 @@ def parse_network(text: str) -> Network:
     return packed, int(bits)
 
 
-def pod_filter(networks: Sequence[Network]) -> Filter:
+def pod_filter(networks: Sequence[Network], *, ethernet: bool = True) -> Filter:
     """A program that hands over the headers of packets whose source and destination are both in these networks.
+
+    Args:
+        networks: The networks.
+        ethernet: Whether frames begin with an Ethernet header, or with the IP header.
 
     Raises:
         ValueError: there are more networks than MOST_NETWORKS of a family.
@@ -48,67 +52,68 @@ def pod_filter(networks: Sequence[Network]) -> Filter:
     if max(len(four), len(six)) > MOST_NETWORKS:
         raise ValueError(f"more than {MOST_NETWORKS} pod networks of a family")
     program = Program()
-    program.load(12, 2)
+    protocol, ip = (12, _ETHERNET) if ethernet else (PROTOCOL, 0)
+    program.load(protocol, 2)
     program.if_equal(0x0800, "ipv4")
     program.if_equal(0x86DD, "ipv6", "drop plain")
     program.label("drop plain")
     program.keep(0)
     program.label("ipv4")
-    _both_in(program, "plain4", four, _ETHERNET, source=12, destination=16, behind_x=False, otherwise="outer4")
-    program.load_header_length(_ETHERNET)
+    _both_in(program, "plain4", four, ip, source=12, destination=16, behind_x=False, otherwise="outer4")
+    program.load_header_length(ip)
     program.x_to_a()
-    program.add(_ETHERNET + _PORTS)
+    program.add(ip + _PORTS)
     program.keep_a()
     program.label("outer4")
-    _outer4(program)
+    _outer4(program, ip)
     program.label("ipv6")
-    _both_in(program, "plain6", six, _ETHERNET, source=8, destination=24, behind_x=False, otherwise="outer6")
-    program.keep(_ETHERNET + _IPV6 + _PORTS)
+    _both_in(program, "plain6", six, ip, source=8, destination=24, behind_x=False, otherwise="outer6")
+    program.keep(ip + _IPV6 + _PORTS)
     program.label("outer6")
-    program.load(_ETHERNET + 6, 1)
+    program.load(ip + 6, 1)
     program.if_equal(_UDP, NEXT, "drop outer")
     program.set_x(_IPV6)
     program.jump("udp")
     program.label("drop outer")
     program.keep(0)
     program.label("udp")
-    _tunnelled(program, four, six)
+    _tunnelled(program, ip, four, six)
     return program.assemble()
 
 
-def _outer4(program: Program) -> None:
+def _outer4(program: Program, ip: int) -> None:
     """Go on to `udp` with the header's length in X, if it is UDP's first fragment."""
-    program.load(_ETHERNET + 9, 1)
+    program.load(ip + 9, 1)
     program.if_equal(_UDP, NEXT, "no tunnel")
-    program.load(_ETHERNET + 6, 2)
+    program.load(ip + 6, 2)
     program.if_any(0x1FFF, "no tunnel")
-    program.load_header_length(_ETHERNET)
+    program.load_header_length(ip)
     program.jump("udp")
     program.label("no tunnel")
     program.keep(0)
 
 
-def _tunnelled(program: Program, four: Sequence[Network], six: Sequence[Network]) -> None:
-    """Behind VXLAN or Geneve; X is the length of the outer IP header."""
-    program.load(_ETHERNET + 2, 2, behind_x=True)
+def _tunnelled(program: Program, ip: int, four: Sequence[Network], six: Sequence[Network]) -> None:
+    """Behind VXLAN or Geneve; X is the length of the outer IP header, which is at `ip`."""
+    program.load(ip + 2, 2, behind_x=True)
     for port in VXLAN_PORTS:
         program.if_equal(port, "inner")
     program.if_equal(GENEVE_PORT, "geneve", "drop udp")
     program.label("drop udp")
     program.keep(0)
     program.label("geneve")
-    program.load(_ETHERNET + 8, 1, behind_x=True)
+    program.load(ip + 8, 1, behind_x=True)
     program.mask(0x3F)
     program.shift(2)
     program.add_x()
     program.a_to_x()
     program.label("inner")
-    program.load(_ETHERNET + _TUNNEL - 2, 2, behind_x=True)
+    program.load(ip + _TUNNEL - 2, 2, behind_x=True)
     program.if_equal(0x0800, "inner4")
     program.if_equal(0x86DD, "inner6", "drop inner")
     program.label("drop inner")
     program.keep(0)
-    at = _ETHERNET + _TUNNEL
+    at = ip + _TUNNEL
     for name, networks, source, destination, size in (
         ("inner4", four, 12, 16, _IPV4),
         ("inner6", six, 8, 24, _IPV6),

@@ -11,6 +11,7 @@ import socket
 import struct
 from typing import Any, NamedTuple, Sequence, Tuple
 
+from .link_layer import has_ethernet, send_packet, with_ethernet
 from .machines import Machines
 from .pod_filter import GENEVE_PORT, VXLAN_PORTS, Network, pod_filter
 from .ring import Frame, Ring, read_out
@@ -72,9 +73,11 @@ class PodWatch:
         self._controls: dict[tuple[str, int], None] = {}
         self._forgotten = 0
         self.rings: list[Ring] = []
-        program = pod_filter([*pods.networks, *((address, 8 * len(address)) for address in pods.controls)])
+        networks = [*pods.networks, *((address, 8 * len(address)) for address in pods.controls)]
         try:
-            for device in devices:
+            self._ethernet = {device: has_ethernet(device) for device in devices}
+            for device, ethernet in self._ethernet.items():
+                program = pod_filter(networks, ethernet=ethernet)
                 self.rings.append(Ring(device, RING_BLOCK, RING_BLOCKS, program))
         except BaseException:
             self.close()
@@ -89,6 +92,8 @@ class PodWatch:
 
     def _take(self, ring: Ring, frame: Frame) -> None:
         headers = ring.memory[frame.start : frame.end]
+        if not self._ethernet[ring.device]:
+            headers = with_ethernet(headers)
         found = conversation(headers)
         if found is None:
             return
@@ -204,7 +209,7 @@ def _ip(headers: bytes, ethernet: int, tunnel: str) -> _Found | None:
 
 
 def send_pod_controls(devices: Sequence[str], addresses: Sequence[bytes]) -> None:
-    """Send a control packet from each of these addresses to itself out of each device, to the device's own MAC address.
+    """Send a control packet from each of these addresses to itself out of each device, to its own Ethernet address.
 
     A switch drops what would go back. Errors are not told: the watch says that it did not see it.
     """
@@ -213,7 +218,10 @@ def send_pod_controls(devices: Sequence[str], addresses: Sequence[bytes]) -> Non
             with contextlib.suppress(OSError), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
                 sock.bind((device, 0))
                 mac = sock.getsockname()[4]
-                sock.send(mac + mac + _control(address))
+                if len(mac) == 6:
+                    sock.send(mac + mac + _control(address))
+                else:
+                    send_packet(device, _control(address)[2:])
 
 
 def _control(address: bytes) -> bytes:

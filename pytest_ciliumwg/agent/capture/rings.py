@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .frames import FlowIndex, Hit
 from .inside import Inside, Tunnel
+from .link_layer import has_ethernet, with_ethernet
 from .machines import Machines
 from .needles import Needles
 from .pods import PodNetworks, PodWatch
@@ -63,11 +64,13 @@ class Capture:
         self._rings: list[Ring] = []
         self._counters: dict[str, MessageCounter] = {}
         self._oversize: dict[str, OversizeCounter] = {}
+        self._ethernet: dict[str, bool] = {}
         try:
             for device in plan.devices:
                 self._counters[device] = MessageCounter(device, plan.wireguard_port, plan.machines)
                 self._oversize[device] = OversizeCounter(device, plan.block_size)
                 self._rings.append(Ring(device, plan.block_size, plan.blocks))
+                self._ethernet[device] = has_ethernet(device)
             if plan.inside is not None:
                 self._inside = Inside(plan.inside, plan.flows, plan.block_size, plan.blocks)
             if plan.pods is not None:
@@ -106,6 +109,8 @@ class Capture:
     def _look_at(self, frame: Frame, ring: Ring) -> None:
         """Find what is ours in a frame; a frame that cannot be read is counted, and does not end the watch."""
         data = ring.memory[frame.start : frame.end]
+        if not self._ethernet[ring.device]:
+            data = with_ethernet(data)
         try:
             hits = self._index.find_all(data)
             others = [hit for hit in hits if hit.how != "canary"] if self._machines.are_others(frame, data) else ()

@@ -14,9 +14,10 @@ from .data_messages import RING_BLOCK as DATA_BLOCK
 from .data_messages import RING_BLOCKS as DATA_BLOCKS
 from .data_messages import SNAP as DATA_SNAP
 from .data_messages import sorts_in
+from .link_layer import has_ethernet, with_ethernet
 from .machines import Machines
 from .ring import Block, Frame, Ring, read_out
-from .wireguard_filter import data_filter, others_filter
+from .wireguard_filter import data_filter, others_filter, packet_filter
 
 SNAP = 128
 """Bytes kept of each frame: all headers, and the message type."""
@@ -58,8 +59,9 @@ _Found = Optional[Tuple[_Message, int]]
 class MessageCounter:
     """Counts the WireGuard messages of one device as they come by.
 
-    Data messages are counted many at a time, all others one by one. Their rings keep only headers; where one overflows,
-    or packets come from too many addresses, counts are lower bounds, and `drops` says so.
+    Data messages are counted many at a time, all others one by one; without Ethernet headers all of them. Their rings
+    keep only headers; where one overflows, or packets come from too many addresses, counts are lower bounds, and
+    `drops` says so.
     """
 
     def __init__(self, device: str, port: int, machines: Machines) -> None:
@@ -72,6 +74,11 @@ class MessageCounter:
         self._bytes: Counter[_Message] = Counter()
         self._uncounted = 0
         self._samples = Samples()
+        self._ethernet = has_ethernet(device)
+        self._data: Ring | None = None
+        if not self._ethernet:
+            self._others = Ring(device, DATA_BLOCK, DATA_BLOCKS, packet_filter(port, SNAP))
+            return
         self._data = Ring(device, DATA_BLOCK, DATA_BLOCKS, data_filter(port, DATA_SNAP))
         try:
             self._others = Ring(device, RING_BLOCK, RING_BLOCKS, others_filter(port, SNAP))
@@ -82,7 +89,7 @@ class MessageCounter:
     @property
     def rings(self) -> list[Ring]:
         """The rings to poll."""
-        return [self._data, self._others]
+        return [self._others] if self._data is None else [self._data, self._others]
 
     def attach(self) -> None:
         """Count on the device that has the name now."""
@@ -96,16 +103,20 @@ class MessageCounter:
 
     def read(self) -> None:
         """Count what has come since the last call."""
-        for block in self._data.ready_blocks():
-            sorts = sorts_in(self._data, block)
+        if self._data is not None:
+            self._read_data(self._data)
+        for block in self._others.ready_blocks():
+            self._walk(self._others, block)
+
+    def _read_data(self, ring: Ring) -> None:
+        for block in ring.ready_blocks():
+            sorts = sorts_in(ring, block)
             if sorts is None:
-                self._walk(self._data, block)
+                self._walk(ring, block)
             else:
                 for sort, count in sorts:
                     message = _Message(sort.outgoing, sort.source, sort.destination, _DATA, False, False)
                     self._add(message, count, sort.size * count)
-        for block in self._others.ready_blocks():
-            self._walk(self._others, block)
 
     def _walk(self, ring: Ring, block: Block) -> None:
         """Count the messages of a block one by one."""
@@ -123,12 +134,12 @@ class MessageCounter:
         for frame in islice(ring.frames(block), None if block.held < _FEW else _LOOKED_AT):
             if frame.overheard or frame.end - frame.start < _ALIKE6.size:
                 continue
-            found = _message(ring.memory, frame, self._port)
+            whole = self._whole(ring.memory, frame, frame.end)
+            found = _message(whole[:SNAP], frame.outgoing, self._port)
             if found is not None and found[0].kind == _DATA and not (found[0].keepalive or found[0].fragmented):
                 message = found[0]
-                header = _ETHERNET + (40 if len(message.source) == 16 else (ring.memory[frame.start + 14] & 15) * 4) + 8
-                data = ring.memory[frame.start + header : frame.end]
-                self._samples.add(message.source, message.destination, data)
+                header = _ETHERNET + (40 if len(message.source) == 16 else (whole[14] & 15) * 4) + 8
+                self._samples.add(message.source, message.destination, whole[header:])
                 return
 
     def _find(self, memory: mmap.mmap, frame: Frame) -> _Found:
@@ -137,18 +148,26 @@ class MessageCounter:
         if frame.overheard and self._machines.are_others(frame, memory[start : min(start + 16, frame.end)]):
             self.foreign += 1
             return None
-        if frame.end - start < _ALIKE6.size:
-            return _message(memory, frame, self._port)
+        if not self._ethernet or frame.end - start < _ALIKE6.size:
+            return self._read_head(memory, frame)
         form = _ALIKE4 if memory[start + 12] == 8 else _ALIKE6
         key = (frame.outgoing, form.unpack_from(memory, start))
         if key in self._alike:
             return self._alike[key]
-        found = _message(memory, frame, self._port)
+        found = self._read_head(memory, frame)
         if memory[start + 14] == 0x45 if form is _ALIKE4 else memory[start + 20] == _UDP:
             if len(self._alike) >= _ALIKE_REMEMBERED:
                 self._alike.clear()
             self._alike[key] = found
         return found
+
+    def _read_head(self, memory: mmap.mmap, frame: Frame) -> _Found:
+        return _message(self._whole(memory, frame, frame.start + SNAP), frame.outgoing, self._port)
+
+    def _whole(self, memory: mmap.mmap, frame: Frame, most: int) -> bytes:
+        """A frame up to a place, with an Ethernet header."""
+        data = memory[frame.start : min(frame.end, most)]
+        return data if self._ethernet else with_ethernet(data)
 
     def _add(self, message: _Message, count: int, size: int) -> None:
         if message in self._messages or len(self._messages) < _MOST_MESSAGES:
@@ -181,9 +200,8 @@ class MessageCounter:
             ring.close()
 
 
-def _message(memory: mmap.mmap, frame: Frame, port: int) -> tuple[_Message, int] | None:
+def _message(data: bytes, outgoing: bool, port: int) -> tuple[_Message, int] | None:
     """The message that a captured frame begins, with its UDP payload size; None for another port's fragments."""
-    data = memory[frame.start : min(frame.end, frame.start + SNAP)]
     if len(data) < _ETHERNET + 28:
         return None
     if data[12:14] == b"\x08\x00":
@@ -208,7 +226,7 @@ def _message(memory: mmap.mmap, frame: Frame, port: int) -> tuple[_Message, int]
     size -= 8
     kind = message_kind(data[udp + 8 : udp + 12], size)
     keepalive = kind == _DATA and size == _KEEPALIVE
-    return _Message(frame.outgoing, source, destination, kind, keepalive, fragmented), size
+    return _Message(outgoing, source, destination, kind, keepalive, fragmented), size
 
 
 def message_kind(head: bytes, size: int) -> int:

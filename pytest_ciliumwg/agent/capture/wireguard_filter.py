@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .bpf import NEXT, Program
+from .bpf import NEXT, PROTOCOL, Program
 from .ring import Filter
 
 _ETHERNET, _UDP, _FRAGMENT = 14, 17, 44
@@ -26,13 +26,19 @@ def others_filter(port: int, snap: int) -> Filter:
     return _parted(port, data=0, others=snap)
 
 
-def _parted(port: int, *, data: int, others: int) -> Filter:
+def packet_filter(port: int, snap: int) -> Filter:
+    """All of both on a device without Ethernet headers, where the kernel tells the protocol."""
+    return _parted(port, data=snap, others=snap, ethernet=False)
+
+
+def _parted(port: int, *, data: int, others: int, ethernet: bool = True) -> Filter:
+    protocol, ip = (12, _ETHERNET) if ethernet else (PROTOCOL, 0)
     program = Program()
-    program.load(12, 2)
+    program.load(protocol, 2)
     program.if_equal(0x0800, "ipv4")
     program.if_equal(0x86DD, "ipv6", "drop")
-    _ipv4(program, port)
-    _ipv6(program, port)
+    _ipv4(program, ip, port)
+    _ipv6(program, ip, port)
     program.label("data")
     program.keep(data)
     program.label("others")
@@ -42,34 +48,34 @@ def _parted(port: int, *, data: int, others: int) -> Filter:
     return program.assemble()
 
 
-def _ipv4(program: Program, port: int) -> None:
+def _ipv4(program: Program, ip: int, port: int) -> None:
     program.label("ipv4")
-    program.load(_ETHERNET + 9, 1)
+    program.load(ip + 9, 1)
     program.if_equal(_UDP, NEXT, "drop")
-    program.load(_ETHERNET + 6, 2)
+    program.load(ip + 6, 2)
     program.if_any(_ANY_FRAGMENT, "others")
-    program.load_header_length(_ETHERNET)
-    program.load(_ETHERNET, 2, behind_x=True)
+    program.load_header_length(ip)
+    program.load(ip, 2, behind_x=True)
     program.if_equal(port, "port4")
-    program.load(_ETHERNET + 2, 2, behind_x=True)
+    program.load(ip + 2, 2, behind_x=True)
     program.if_equal(port, "port4", "drop")
     program.label("port4")
-    program.load(_ETHERNET, 1)
+    program.load(ip, 1)
     program.if_equal(0x45, NEXT, "others")
-    _is_data(program, _ETHERNET + 20)
+    _is_data(program, ip + 20)
 
 
-def _ipv6(program: Program, port: int) -> None:
+def _ipv6(program: Program, ip: int, port: int) -> None:
     program.label("ipv6")
-    program.load(_ETHERNET + 6, 1)
+    program.load(ip + 6, 1)
     program.if_equal(_FRAGMENT, "others")
     program.if_equal(_UDP, NEXT, "drop")
-    program.load(_ETHERNET + 40, 2)
+    program.load(ip + 40, 2)
     program.if_equal(port, "port6")
-    program.load(_ETHERNET + 42, 2)
+    program.load(ip + 42, 2)
     program.if_equal(port, "port6", "drop")
     program.label("port6")
-    _is_data(program, _ETHERNET + 40)
+    _is_data(program, ip + 40)
 
 
 def _is_data(program: Program, udp: int) -> None:

@@ -90,6 +90,8 @@ class Lab:
         self.kernel_wireguard = self.sandbox.kernel_wireguard and self.spec.wireguard != "userspace"
         if not self.kernel_wireguard:
             require_userspace_wireguard(instead=self.spec.wireguard != "kernel")
+        if self.spec.ip_underlay:
+            require_tun("a network without Ethernet headers between the lab's nodes")
         if self.spec.routing_mode == "geneve":
             require_tun("the lab's Geneve is a program, which")
         self.declared = self.spec.config(userspace=not self.kernel_wireguard)

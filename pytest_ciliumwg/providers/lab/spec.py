@@ -49,6 +49,8 @@ class LabSpec:
     """The native devices of every node."""
     mtu: int = 1500
     """The MTU of the native devices."""
+    ip_underlay: bool = False
+    """Whether the nodes' network carries IP packets without Ethernet headers, as Tailscale's does."""
     routing_mode: RoutingMode = "native"
     """`vxlan` or `geneve` for a tunnel."""
     wireguard: WireGuard | None = None
@@ -74,6 +76,8 @@ class LabSpec:
             raise ProviderError(f"a lab's native devices are eth0, or eth0 and eth1, not {', '.join(self.devices)}")
         if not 1500 <= self.mtu <= 9000:
             raise ProviderError(f"the MTU of a lab's native devices is 1500 to 9000, not {self.mtu}")
+        if self.ip_underlay and len(self.devices) > 1:
+            raise ProviderError("a lab whose nodes' network has no Ethernet headers has one native device")
         if self.routing_mode != "native" and IPFamily.V4 not in self.families:
             raise ProviderError("the lab's tunnel runs over IPv4; choose --ciliumwg-ip-family=v4 or dual")
         if self.node_encryption and self.tunnel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, sorted_families
+from pytest_ciliumwg.providers.lab.ip_underlay import ip_underlay_script
 from pytest_ciliumwg.providers.lab.overlay import overlay_commands, overlay_device, overlay_mac, overlay_script
 from pytest_ciliumwg.providers.lab.spec import UNDERLAY, LabNode, LabPod, LabSpec
 
@@ -45,7 +46,7 @@ def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> st
             _sysctls(names, forwarding=1, disable_ipv6=quiet),
             _sysctls([pod.netns for pod in pods], forwarding=0, disable_ipv6=quiet),
             ip_batch(_links(spec, nodes)),
-            ip_batch(_underlay(spec, nodes), netns=UNDERLAY),
+            ip_underlay_script(spec, nodes) if spec.ip_underlay else ip_batch(_underlay(spec, nodes), netns=UNDERLAY),
             *(ip_batch(_node(spec, nodes, node), netns=node.name) for node in nodes),
             *(overlay_script(spec, nodes, node) for node in nodes if spec.tunnel),
             *(ip_batch(_pod(spec, node, pod, pod_mtu), netns=pod.netns) for node in nodes for pod in node.pods),
@@ -75,7 +76,7 @@ _LOOK = """
 
 
 def _settle(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
-    looked_at = {UNDERLAY: [port_of(node, device) for node in nodes for device in spec.devices]}
+    looked_at = {UNDERLAY: [port for node in nodes for port in _ports(spec, node)]}
     for node in nodes:
         looked_at[node.name] = [*spec.devices, "cilium_host", "cilium_net", *(pod.host_device for pod in node.pods)]
         looked_at.update({pod.netns: ["eth0"] for pod in node.pods})
@@ -117,10 +118,11 @@ def _links(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
     commands = []
     for node in nodes:
         # One segment for one frame, as on a real wire: what is captured shall have the size of what is sent.
+        natives = () if spec.ip_underlay else spec.devices
         commands += [
             f"link add {device} netns {node.name} address {_mac(spec, node, device)} mtu {spec.mtu} gso_max_segs 1 "
             f"type veth peer name {port_of(node, device)} netns {UNDERLAY} mtu {spec.mtu}"
-            for device in spec.devices
+            for device in natives
         ]
         commands.append(f"link add cilium_host netns {node.name} type veth peer name cilium_net netns {node.name}")
         commands += [_pod_link(spec, node, pod) for pod in node.pods]
@@ -137,6 +139,10 @@ def _pod_link(spec: LabSpec, node: LabNode, pod: LabPod) -> str:
 def port_of(node: LabNode, device: str) -> str:
     """The underlay's end of a node's native device."""
     return f"n{node.index}-{device}"
+
+
+def _ports(spec: LabSpec, node: LabNode) -> list[str]:
+    return [] if spec.ip_underlay else [port_of(node, device) for device in spec.devices]
 
 
 def _mac(spec: LabSpec, node: LabNode, device: str) -> str:
@@ -196,7 +202,8 @@ def _to_peers(spec: LabSpec, peers: Iterable[LabNode], node: LabNode) -> list[st
             if peer.name == node.name:
                 continue
             gateway = peer.device_address(first, family)
-            commands.append(f"neigh replace {gateway} lladdr {_mac(spec, peer, first)} dev {first} nud permanent")
+            if not spec.ip_underlay:
+                commands.append(f"neigh replace {gateway} lladdr {_mac(spec, peer, first)} dev {first} nud permanent")
             if not spec.tunnel:
                 commands.append(f"route replace {peer.pod_cidr(family)} via {gateway}")
                 continue
@@ -263,7 +270,7 @@ def up_script(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> str:
         [
             ip_batch([*_natives(node), *_to_peers(spec, nodes, node)], netns=node.name),
             _wait(
-                {UNDERLAY: [port_of(node, device) for device in spec.devices], node.name: spec.devices},
+                {UNDERLAY: _ports(spec, node), node.name: spec.devices},
                 f"n{node.index}",
             ),
         ]
