@@ -72,7 +72,7 @@ class Run:
 
     def token(self, flow: Flow, mark: int) -> str:
         """The flow's canary, in hex."""
-        return self._canaries.make(flow.id, mark, public=not flow.promised).hex()
+        return self._canaries.make(flow.id, mark, public=not flow.promised or flow.path == "north-south").hex()
 
 
 class Agent:
@@ -189,11 +189,11 @@ class Agent:
                 "id": flow.id,
                 "protocol": flow.protocol.value,
                 "destination": str(flow.served_at or flow.destination),
-                "port": flow.port,
+                "port": flow.served_port or flow.port,
                 "reply": run.token(flow, canary.REPLY),
             }
             for flow in flows
-            if flow.protocol is not Protocol.ICMP
+            if flow.protocol is not Protocol.ICMP and not flow.dns_domain
         ]
         return {
             int(flow): str(why)
@@ -252,6 +252,7 @@ def _sent(run: Run, flow: Flow) -> dict[str, Any]:
         "port": flow.port,
         "token": run.token(flow, canary.REQUEST),
         "payload_size": flow.payload_size,
+        "dns_domain": flow.dns_domain,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.traffic import Flow
 
 
@@ -50,6 +51,13 @@ class Wanted:
     def rows(self, node: str) -> list[list[Any]]:
         """A node's flows, as its agent is told of them."""
         return [
-            [flow.id, flow.protocol.value, str(flow.source), str(flow.destination), flow.port]
+            [flow.id, flow.protocol.value, str(flow.source), str(address), port]
             for flow in self.by_node.get(node, ())
+            for address, port in _servers(flow)
         ]
+
+
+def _servers(flow: Flow) -> list[tuple[IPAddress, int]]:
+    """Where a flow goes, and where it is led to if that is at another port."""
+    led = [(flow.served_at, flow.served_port)] if flow.served_at and flow.served_port else []
+    return [(flow.destination, flow.port), *led]

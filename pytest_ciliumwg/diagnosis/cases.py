@@ -16,7 +16,8 @@ _OF_PAIRS = ("peers", "allowed-ips")
 """Areas in which what is wrong may be wrong with the other node."""
 _SHOWN_ELSEWHERE = ("device", *_OF_PAIRS)
 """Areas in which what is wrong with a node shows on the nodes that it talks to."""
-AREAS = (*STATE_AREAS, "wire", "size", "paths", "change", "handshake", MEASUREMENT_AREA)
+_PATHS = ("paths", "dns", "nodeport", "hostport", "health", "north-south")
+AREAS = (*STATE_AREAS, "wire", "size", *_PATHS, "change", "handshake", MEASUREMENT_AREA)
 """All areas of the suite, in the order in which they say most of what is wrong."""
 _SYMPTOMS_FIRST: Sequence[Kind] = ("cleartext", "bypass", "lost")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -192,7 +192,11 @@ def expectations_for(config: CiliumConfig) -> Expectations:
         device_kinds=frozenset({"wireguard", "tun"} if fallback else {"wireguard"}),
         pods_in_allowed_ips=value("pods_in_allowed_ips")[routing],
         pod_cidrs_in_allowed_ips=value("pod_cidrs_in_allowed_ips")[routing],
-        encrypted_paths=frozenset(value("encrypted_paths")["node_encryption" if config.node_encryption else routing]),
+        encrypted_paths=_encrypted_paths(
+            config,
+            value("encrypted_paths")["node_encryption" if config.node_encryption else routing],
+            value("balanced_paths")[routing],
+        ),
         overlay_in_wireguard=routing == "tunnel" and value("overlay_in_wireguard"),
         strict_egress=value("strict_egress"),
         l7_proxy_allowed=value("l7_proxy_allowed"),
@@ -215,6 +219,16 @@ def expectations_for(config: CiliumConfig) -> Expectations:
             IPFamily(name) for name in value("unfragmented")["node_encryption" if config.node_encryption else routing]
         ),
     )
+
+
+def _encrypted_paths(config: CiliumConfig, always: Iterable[Path], balanced: Iterable[Path]) -> frozenset[Path]:
+    """The paths that are encrypted always, and those that are with kube-proxy replacement; no other of its ways is."""
+    found = set(always)
+    if config.kube_proxy_replacement:
+        left_out = {"pod-to-nodeport"} if "hosts-only" in config.load_balancing else set()
+        found |= set(balanced) - left_out
+    # Of its answers, and of what XDP forwards, nothing passes the program that encrypts.
+    return frozenset(found - {"north-south"} if config.load_balancing & {"dsr", "xdp"} else found)
 
 
 def _has(name: str, version: Version, config: CiliumConfig) -> bool:

@@ -69,6 +69,8 @@ class Fault:
     """Whether the lab must have node encryption."""
     strict_egress: bool
     """Whether the lab must have the strict mode for what leaves."""
+    extended: bool
+    """Whether the lab must have what the profile extended needs, whose check catches it."""
     during: str
     """The change during which it acts, by its operation's name; empty: it is a fault of a cluster that stands."""
     privileged: bool
@@ -98,6 +100,9 @@ class Fault:
         """
         if self.privileged and os.geteuid():
             raise ProviderError(f"the fault {self.name} needs real root: it loads programs into the kernel")
+        if self.extended and not spec.extended:
+            profile = "--ciliumwg-profile=core,extended"
+            raise ProviderError(f"the fault {self.name} is of a path that the profile extended tests: choose {profile}")
         expected = spec.expectations()
         if self.steering not in (None, expected.steering):
             raise ProviderError(
@@ -133,6 +138,7 @@ def fault(
     seconds: float = 0.0,
     node_encryption: bool = False,
     strict_egress: bool = False,
+    extended: bool = False,
     during: str = "",
     privileged: bool = False,
 ) -> Callable[[Inject], Inject]:
@@ -156,6 +162,7 @@ def fault(
             devices=devices,
             node_encryption=node_encryption,
             strict_egress=strict_egress,
+            extended=extended,
             during=during,
             privileged=privileged,
             inject=inject,

@@ -64,8 +64,8 @@ def plan_paths(
     flows: list[Flow] = []
     for source, destination in dict.fromkeys(pairs):
         ends: tuple[_Ends, ...] = (
-            ("pod-to-node", _pod(source), _host(by_name[destination.node])),
-            ("node-to-pod", _host(by_name[source.node]), _pod(destination)),
+            ("pod-to-node", pod_end(source), _host(by_name[destination.node])),
+            ("node-to-pod", _host(by_name[source.node]), pod_end(destination)),
             ("node-to-node", _host(by_name[source.node]), _host(by_name[destination.node])),
         )
         takes_part = all(by_name[node].encryption_key for node in (source.node, destination.node))
@@ -73,8 +73,8 @@ def plan_paths(
             flows += _path(path, sender, server, families, path in promised and takes_part, numbers)
     for source, destination in with_next(pods):  # each Service once: all of its flows come to one port
         # A Service's address is translated before the packet leaves the node, so this is pod to pod on the wire.
-        service = _End(destination.key, destination.node, tuple(services.get(destination.key, ())))
-        through = _path("pod-to-service", _pod(source), service, families, "pod-to-pod" in promised, numbers)
+        service = End(destination.key, destination.node, tuple(services.get(destination.key, ())))
+        through = _path("pod-to-service", pod_end(source), service, families, "pod-to-pod" in promised, numbers)
         served = {family: destination.address(family) for family in families}
         flows += [
             replace(flow, port=SERVICE_PORT, served_at=served[flow.family])
@@ -85,7 +85,7 @@ def plan_paths(
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
+class End:
     """One end of a flow: its agent, node and addresses."""
 
     agent: str
@@ -93,10 +93,11 @@ class _End:
     addresses: tuple[IPAddress, ...]
 
     def address(self, family: IPFamily) -> IPAddress | None:
+        """Its first address of a family."""
         return first_of(self.addresses, family)
 
 
-_Ends = tuple[Path, _End, _End]
+_Ends = tuple[Path, End, End]
 
 
 def host_key(node: str) -> str:
@@ -104,23 +105,24 @@ def host_key(node: str) -> str:
     return f"host/{node}"
 
 
-def _pod(pod: Pod) -> _End:
-    return _End(pod.key, pod.node, pod.addresses)
+def pod_end(pod: Pod) -> End:
+    """A pod as an end of flows."""
+    return End(pod.key, pod.node, pod.addresses)
 
 
-def _host(node: Node) -> _End:
-    return _End(host_key(node.name), node.name, node.addresses)
+def _host(node: Node) -> End:
+    return End(host_key(node.name), node.name, node.addresses)
 
 
 def _path(
-    path: Path, source: _End, destination: _End, families: frozenset[IPFamily], promised: bool, numbers: FlowNumbers
+    path: Path, source: End, destination: End, families: frozenset[IPFamily], promised: bool, numbers: FlowNumbers
 ) -> Iterator[Flow]:
     for family in sorted_families(families):
         if source.address(family) is None or destination.address(family) is None:
             continue
         for protocol in Protocol:
             size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
-            flow = _flow(numbers, "path", source, destination, family, protocol, size, 3)
+            flow = new_flow(numbers, "path", source, destination, family, protocol, size, 3)
             yield replace(flow, path=path, promised=promised)
 
 
@@ -204,19 +206,24 @@ def pod_flow(
     Raises:
         ProviderError: one of them has no address of the family.
     """
-    return _flow(numbers, purpose, _pod(source), _pod(destination), family, protocol, size, count)
+    return new_flow(numbers, purpose, pod_end(source), pod_end(destination), family, protocol, size, count)
 
 
-def _flow(
+def new_flow(
     numbers: FlowNumbers,
     purpose: Purpose,
-    source: _End,
-    destination: _End,
+    source: End,
+    destination: End,
     family: IPFamily,
     protocol: Protocol,
     size: int,
     count: int,
 ) -> Flow:
+    """A flow between two ends, with an id and a port of its own.
+
+    Raises:
+        ProviderError: one of them has no address of the family.
+    """
     addresses = source.address(family), destination.address(family)
     if addresses[0] is None or addresses[1] is None:
         missing = source if addresses[0] is None else destination

@@ -12,7 +12,8 @@ from pytest_ciliumwg.providers.base import SERVICE_PORT
 FIRST_PORT, LAST_PORT = 11000, 29999
 """Above Kubernetes' and Cilium's own ports on a node (4240 to 10259, overlays 4789, 6081 and 8472), below NodePorts
 (30000 to 32767) and ephemeral ports (32768 to 60999), among which is WireGuard's 51871."""
-PORTS = tuple(port for port in range(FIRST_PORT, LAST_PORT + 1) if port != SERVICE_PORT)
+PORTS = tuple(port for port in range(FIRST_PORT, LAST_PORT + 1) if port not in range(SERVICE_PORT, SERVICE_PORT + 16))
+"""Without those of Services, NodePorts and hostPorts, which have fixed ports at the pods behind them."""
 
 
 class FlowNumbers:

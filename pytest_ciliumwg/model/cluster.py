@@ -47,6 +47,8 @@ class Node:
     """The networks from which the node's pods get their addresses (empty where the IPAM has none)."""
     cilium_addresses: tuple[IPAddress, ...] = ()
     """CiliumInternalIP, health endpoint and ingress addresses: allowed IPs that belong to no pod."""
+    health_addresses: tuple[IPAddress, ...] = ()
+    """Those of them that are the health endpoint's."""
     external_addresses: tuple[IPAddress, ...] = ()
     """The node's ExternalIPs, which some clouds also put into the allowed IPs."""
     roamed_to: tuple[IPAddress, ...] = ()
@@ -112,6 +114,8 @@ class Member:
 
 
 RoutingMode = Literal["native", "vxlan", "geneve"]
+Balancing = Literal["dsr", "xdp", "hosts-only"]
+"""Answers go directly to clients; forwarding by XDP; sockets of pods are not translated, those of nodes alone."""
 OPT_OUT_LABELS = ("node-role.kubernetes.io/control-plane",)
 """The labels of nodes that opt out of node encryption where Cilium is not told others."""
 
@@ -136,6 +140,8 @@ class CiliumConfig:
     strict_ingress: bool = False
     """Whether Cilium drops what comes for pods from other nodes and was not encrypted."""
     kube_proxy_replacement: bool = False
+    load_balancing: frozenset[Balancing] = frozenset()
+    """What is special of how Cilium leads traffic to Services."""
     cluster_id: int = 0
     """The number of its cluster in a mesh of clusters; 0 where it is in none."""
     mtu: int = 0

@@ -9,7 +9,11 @@ from typing import Literal
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 
 Direction = Literal["request", "reply"]
-Path = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node", "pod-to-service"]
+_CorePath = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node", "pod-to-service"]
+_ExtendedPath = Literal[
+    "pod-to-dns", "pod-to-nodeport", "pod-to-hostport", "pod-to-health", "pod-to-outside", "north-south"
+]
+Path = _CorePath | _ExtendedPath
 Purpose = Literal["first", "pair", "size", "load", "path", "continuous", "churn"]
 
 
@@ -53,6 +57,12 @@ class Flow:
     """Whether it must be encrypted; what is not promised is reported, and never counted as a leak."""
     served_at: IPAddress | None = None
     """Where the server listens, if not at the destination: behind a Service."""
+    served_port: int | None = None
+    """The port at which it listens, if not that of the destination: behind a NodePort or hostPort."""
+    served_by: tuple[str, ...] = ()
+    """The nodes of which one serves it, where nobody knows which: behind a Service of several pods."""
+    dns_domain: str = ""
+    """Its messages are questions for names in this domain, which a DNS server answers; empty: they are not."""
     dropped_by_design: bool = False
     """Whether the version that is expected drops its messages, because they are in fragments that it drops."""
     fresh: bool = False
@@ -62,6 +72,11 @@ class Flow:
     def family(self) -> IPFamily:
         """The IP family of the conversation."""
         return IPFamily.of(self.source)
+
+    def clear_by_design(self, seen: Sighting) -> bool:
+        """Whether these frames of it ran between its client outside of the cluster and the node where it enters."""
+        entry = self.path == "north-south" and seen.node == self.source_node
+        return entry and seen.outgoing is (seen.direction == "reply")
 
     @property
     def pair(self) -> tuple[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
+from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, Balancing, CiliumConfig, IPFamily, RoutingMode
 from pytest_ciliumwg.observe.json_reader import number
 
 _PLACE = "the ConfigMap cilium-config"
@@ -55,6 +55,7 @@ def config_from_configmap(data: Mapping[str, str], version: str) -> CiliumConfig
         strict_egress=_flag(data, _STRICT) or _flag(data, f"{_STRICT}-egress"),
         strict_ingress=_flag(data, f"{_STRICT}-ingress"),
         kube_proxy_replacement=_one_of(data, "kube-proxy-replacement", _REPLACES_KUBE_PROXY),
+        load_balancing=frozenset(_load_balancing(data)),
         cluster_id=_number(data, "cluster-id"),
         mtu=_number(data, "mtu"),
         route_mtu=_number(data, "route-mtu"),
@@ -82,6 +83,15 @@ def endpoints_sliced(data: Mapping[str, str]) -> bool:
         ObservationError: the entry is not understood.
     """
     return _flag(data, "enable-cilium-endpoint-slice")
+
+
+def _load_balancing(data: Mapping[str, str]) -> Iterator[Balancing]:
+    if _entry(data, "bpf-lb-mode").lower() in {"dsr", "hybrid", "annotation"}:
+        yield "dsr"
+    if _entry(data, "bpf-lb-acceleration").lower() not in {"", "disabled"}:
+        yield "xdp"
+    if _flag(data, "bpf-lb-sock-hostns-only"):
+        yield "hosts-only"
 
 
 def _opt_out(data: Mapping[str, str]) -> tuple[str, ...]:

@@ -47,8 +47,8 @@ _RUN = (
     ),
     Option(
         "ciliumwg-profile",
-        "Which checks run: core (default), extended, disruptive (changes the cluster, and runs core after each "
-        "change), separated by commas",
+        "Which checks run: core (default), extended (DNS, NodePorts, hostPorts, health endpoints, north-south), "
+        "disruptive (changes the cluster, and runs core after each change), separated by commas",
         values.some_of(*PROFILES),
         "core",
         "NAMES",

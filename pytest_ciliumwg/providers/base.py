@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
 from pytest_ciliumwg.model.drops import Drops
@@ -12,6 +12,9 @@ from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.recorded import Recorded
 from pytest_ciliumwg.waiting import for_each, wait_for
+
+if TYPE_CHECKING:
+    from pytest_ciliumwg.providers.targets import Targets
 
 SERVICE_PORT = 21000
 """The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
@@ -231,6 +234,10 @@ class Cluster(Protocol):
 
         Empty where the cluster has no Services.
         """
+        ...
+
+    def targets(self) -> Targets:
+        """What there is for the flows of the profile extended; asked for with that profile only."""
         ...
 
     def state(self, node: str) -> NodeState:

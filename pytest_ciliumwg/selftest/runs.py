@@ -43,6 +43,8 @@ class Run:
     """None for the healthy lab."""
     seconds: float = 0.0
     """Seconds that the fault's injection takes."""
+    extended: bool = False
+    """Whether the profile extended runs as well as core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +73,23 @@ def plan(specs: Sequence[LabSpec], faults: Sequence[Fault], only: Sequence[str] 
     """
     runs = []
     for spec in specs:
-        runs.append(Run(version=spec.cilium_version, name=HEALTHY, declared=None))
+        runs.append(Run(version=spec.cilium_version, name=HEALTHY, declared=None, extended=True))
         for name in only or [fault.name for fault in faults]:
             injection = parse(name, spec.nodes)
             fault = injection.fault
             if fault.during or (fault.privileged and os.geteuid()):
                 continue
-            if fault.exists_with(spec.expectations()) and fault.families <= spec.families:
-                declared = declare(spec, fault, injection.node)
-                runs.append(Run(version=spec.cilium_version, name=name, declared=declared, seconds=fault.seconds))
+            lab = replace(spec, extended=fault.extended)
+            if fault.exists_with(lab.expectations()) and fault.families <= spec.families:
+                runs.append(
+                    Run(
+                        version=spec.cilium_version,
+                        name=name,
+                        declared=declare(lab, fault, injection.node),
+                        seconds=fault.seconds,
+                        extended=fault.extended,
+                    )
+                )
     return sorted(runs, key=lambda run: -run.seconds)
 
 
@@ -187,6 +197,7 @@ class Runner:
             *(f"--ciliumwg-nodes={self._nodes}", f"--ciliumwg-ip-family={self._family}"),
             f"--ciliumwg-report={directory}",
             *([f"--ciliumwg-fault={run.name}"] if run.declared else []),
+            *(["--ciliumwg-profile=core,extended"] if run.extended else []),
             *self._extra,
         ]
         output = self._wait(command, directory, RUN_SECONDS + run.seconds)

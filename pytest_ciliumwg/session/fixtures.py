@@ -12,10 +12,12 @@ from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.mtus import MtuBase, MtuBases, WhatItDoes, measured_with_largest, mtu_base
+from pytest_ciliumwg.checks.paths import PathChecks
 from pytest_ciliumwg.checks.readings import Readings
 from pytest_ciliumwg.checks.verify import InconclusiveError, Verify
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import Expectations, expectations_for, mesh_peers
+from pytest_ciliumwg.flows.extended import plan_extended
 from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, Node, Pod
@@ -25,6 +27,7 @@ from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, read_settled
 from pytest_ciliumwg.providers.recorded import Recorded
+from pytest_ciliumwg.providers.targets import NO_TARGETS, Targets
 from pytest_ciliumwg.session.hooks import VERIFY, Conformance
 from pytest_ciliumwg.session.stages import INITIAL, Stage
 from pytest_ciliumwg.verdict.judge import Judge
@@ -156,6 +159,12 @@ def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
 
 
 @pytest.fixture(scope="session")
+def targets(settings: Settings, cluster: Cluster) -> Targets:
+    """Where the flows of the profile extended go; nowhere without that profile."""
+    return cluster.targets() if "extended" in settings.profiles else NO_TARGETS
+
+
+@pytest.fixture(scope="session")
 def judge(
     conformance: Conformance,
     settings: Settings,
@@ -165,6 +174,7 @@ def judge(
     expected: Expectations,
     first_reading: Reading,
     route_mtus: Mapping[str, Mapping[str, int]],
+    targets: Targets,
 ) -> Judge:
     """All flows, run inside one watch, and judged; of a record what its captures show, without flows of ours."""
     if isinstance(cluster, Recorded):
@@ -178,9 +188,13 @@ def judge(
     pods, families, numbers = cluster.test_pods(), cluster.declared.families, FlowNumbers()
     flows = plan_flows(pods, families, mtu, numbers, expected.drops_fragments)
     flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, numbers)
+    if "extended" in settings.profiles:
+        promised, replaced = expected.encrypted_paths, cluster.declared.kube_proxy_replacement
+        flows += plan_extended(pods, nodes, targets, families, promised, numbers, replaced=replaced)
     other_pods = settings.other_pods != "off"
     progress = conformance.run.progress
-    measurement = measure(cluster, flows, first_reading.states, expected.listen_port, progress, other_pods=other_pods)
+    port, outside = expected.listen_port, targets.outside.agent if targets.outside else None
+    measurement = measure(cluster, flows, first_reading.states, port, progress, other_pods=other_pods, outside=outside)
     judge = conformance.record.judges[stage.name] = Judge(measurement, nodes)
     return judge
 
@@ -241,6 +255,12 @@ def verify(request: pytest.FixtureRequest) -> Verify:
     verify = Verify(of_measurement=check is not None and check.about == "measurement")
     request.node.stash[VERIFY] = verify
     return verify
+
+
+@pytest.fixture
+def of_path(judge: Judge, targets: Targets, expected: Expectations, verify: Verify) -> PathChecks:
+    """The flows of one of the paths of the profile extended, for this check."""
+    return PathChecks(judge, targets, expected, verify)
 
 
 @pytest.fixture(params=list(Protocol), ids=lambda protocol: protocol.value)

@@ -62,6 +62,7 @@ def _lab(settings: Settings, progress: Progress) -> Cluster:
         strict_egress=bool(settings.strict_egress),
         fallback=bool(settings.userspace_fallback),
         wireguard=settings.wireguard,
+        extended="extended" in settings.profiles,
     )
     return create_faulty_lab(spec, settings.faults, progress)
 

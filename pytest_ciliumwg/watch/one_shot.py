@@ -25,7 +25,8 @@ from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState, machines
 from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
-from pytest_ciliumwg.providers.base import Cluster, Progress, read
+from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress, read
+from pytest_ciliumwg.providers.targets import OUTSIDE
 from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.control_ways import ControlWays
 from pytest_ciliumwg.watch.policies import dropped_by_policies
@@ -50,7 +51,12 @@ class _Watching:
     """The agents of one measurement, and what they are asked for, on all nodes at once."""
 
     def __init__(
-        self, cluster: Cluster, states: Mapping[str, NodeState], pool: ThreadPoolExecutor, networks: Sequence[IPNetwork]
+        self,
+        cluster: Cluster,
+        states: Mapping[str, NodeState],
+        pool: ThreadPoolExecutor,
+        networks: Sequence[IPNetwork],
+        outside: AgentTransport | None = None,
     ) -> None:
         self.cluster = cluster
         self.run = Run(networks, machines(states.values()))
@@ -63,7 +69,10 @@ class _Watching:
         self.hosts = frozenset(hosts)
         """Of the talkers those in the nodes' own networks."""
         self.talkers |= hosts
+        if outside is not None:
+            self.talkers[OUTSIDE] = Agent(outside)
         self.homes = {pod.key: pod.node for pod in self.pods} | {host_key(name): name for name in self.watchers}
+        self.homes[OUTSIDE] = OUTSIDE
         self.problems: list[Problem] = []
         self.not_served: dict[int, str] = {}
         """Flow → why our own agent could not serve it."""
@@ -198,15 +207,18 @@ def measure(
     progress: Progress,
     *,
     other_pods: bool = True,
+    outside: AgentTransport | None = None,
 ) -> Measurement:
     """Run all flows inside one watch on every native device of every node.
 
     With `other_pods`, packets between pods that are not test pods are watched as well, by their headers alone.
+    `outside` is the agent of a machine outside of the cluster, where flows have one.
     An agent that fails makes its watch or flows unsound, with the reason.
     """
     with _workers() as pool:
         pods = cluster.pods() if other_pods else ()
-        watching = _Watching(cluster, states, pool, pod_networks(cluster.nodes(), pods) if other_pods else ())
+        networks = pod_networks(cluster.nodes(), pods) if other_pods else ()
+        watching = _Watching(cluster, states, pool, networks, outside)
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
         # Looked at again now that the watches stand: what differs afterwards has happened while they watched.

@@ -145,6 +145,8 @@ def test_unfragmented(version: str, mode: RoutingMode, v4: bool, v6: bool) -> No
 
 
 HOSTS = {"pod-to-node", "node-to-pod", "node-to-node"}
+CORE_PATHS = {"pod-to-pod", *HOSTS}
+BALANCED = {"pod-to-health", "pod-to-nodeport", "north-south"}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,29 @@ HOSTS = {"pod-to-node", "node-to-pod", "node-to-node"}
     ],
 )
 def test_which_paths_are_promised(version: str, changes: dict[str, Any], hosts: set[str]) -> None:
-    assert set(expect(version, **changes).encrypted_paths) == {"pod-to-pod", *hosts}
+    assert set(expect(version, **changes).encrypted_paths) & CORE_PATHS == {"pod-to-pod", *hosts}
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "paths"),
+    [
+        ("1.13", {"kube_proxy_replacement": True}, set()),
+        ("1.14.0", {}, {"pod-to-health"}),
+        ("1.14.0", {"kube_proxy_replacement": True}, {"pod-to-health", "pod-to-nodeport"}),
+        ("1.18.0", {"kube_proxy_replacement": True, "load_balancing": {"hosts-only"}}, {"pod-to-health"}),
+        ("1.14.0", {"kube_proxy_replacement": True, "routing_mode": "vxlan"}, {"pod-to-health", "pod-to-nodeport"}),
+        ("1.15.0", {"kube_proxy_replacement": True, "routing_mode": "vxlan"}, BALANCED),
+        ("1.18.0", {"kube_proxy_replacement": True, "routing_mode": "vxlan", "load_balancing": {"dsr"}},
+         BALANCED - {"north-south"}),
+        ("1.18.0", {"node_encryption": True}, BALANCED | {"pod-to-hostport"}),
+        ("1.18.0", {"node_encryption": True, "load_balancing": {"xdp"}},
+         BALANCED - {"north-south"} | {"pod-to-hostport"}),
+    ],
+)  # fmt: skip
+def test_which_paths_of_the_profile_extended_are_promised(
+    version: str, changes: dict[str, Any], paths: set[str]
+) -> None:
+    assert set(expect(version, **changes).encrypted_paths) - CORE_PATHS == {"pod-to-dns", *paths}
 
 
 def test_a_declared_userspace_fallback_allows_both_kinds_of_device() -> None:

@@ -56,6 +56,20 @@ def test_kube_proxy_replacement_in_old_and_new_spellings(spelling: str, replaces
     assert config(kube_proxy_replacement=spelling).kube_proxy_replacement is replaces
 
 
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ({}, set()),
+        ({"bpf_lb_mode": "snat", "bpf_lb_acceleration": "disabled", "bpf_lb_sock_hostns_only": "false"}, set()),
+        ({"bpf_lb_mode": "dsr", "bpf_lb_acceleration": "native"}, {"dsr", "xdp"}),
+        ({"bpf_lb_mode": "hybrid", "bpf_lb_acceleration": "best-effort"}, {"dsr", "xdp"}),
+        ({"bpf_lb_sock_hostns_only": "true"}, {"hosts-only"}),
+    ],
+)
+def test_what_is_special_of_load_balancing(entries: dict[str, str], found: set[str]) -> None:
+    assert config(**entries).load_balancing == found
+
+
 def test_who_may_opt_out_of_node_encryption() -> None:
     assert config().node_encryption_opt_out == ("node-role.kubernetes.io/control-plane",)
     assert config(node_encryption_opt_out_labels="").node_encryption_opt_out == ()

@@ -47,6 +47,15 @@ def test_the_advisories_that_a_lab_can_imitate_are_there() -> None:
         assert str(issue) in sources
 
 
+def test_faults_of_the_profile_extended_run_with_it_and_others_without() -> None:
+    profile_of = {check.id: check.profile for item in collect() if (check := Check.of(item))}
+    caught = {fault.check_id for fault in FAULTS.values() if fault.extended}
+    assert caught == {check for check, profile in profile_of.items() if profile == "extended"}
+    assert len(caught) >= 12
+    for run in plan(SPECS, list(FAULTS.values())):
+        assert run.extended is (run.name == HEALTHY or FAULTS[run.name].extended)
+
+
 def test_the_longest_run_starts_first() -> None:
     assert plan(SPECS, list(FAULTS.values()))[0].seconds == max(fault.seconds for fault in FAULTS.values())
 

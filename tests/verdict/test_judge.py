@@ -229,3 +229,20 @@ def test_blindness_names_every_reason_of_a_node() -> None:
     blindness = Judge(made, NODES).blindness
     assert blindness.keys() == {"one"}
     assert len(blindness["one"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("node", "outgoing", "verdict"),
+    [
+        ("one", False, Verdict.ENCRYPTED),
+        ("one", True, Verdict.CLEARTEXT),
+        ("two", False, Verdict.CLEARTEXT),
+    ],
+)
+def test_what_comes_from_outside_is_judged_between_the_nodes(node: str, outgoing: bool, verdict: Verdict) -> None:
+    def forwarded(made: Measurement) -> Measurement:
+        return replace(made, flows=(replace(FLOW, purpose="path", path="north-south"),))
+
+    # A client's own clock is compared with nobody's.
+    seen = watched(node, sightings=(clear(node=node, outgoing=outgoing),))
+    assert judged(forwarded, delivered(started=1.0, finished=2.0), seen).verdict is verdict

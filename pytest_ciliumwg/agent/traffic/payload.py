@@ -32,6 +32,30 @@ def message(number: int, token: bytes, size: int) -> bytes:
     return _TCP_HEADER.pack(size, number) + canary.fill(token, size - _TCP_HEADER.size)
 
 
+class Messages:
+    """The messages of one flow, of one size."""
+
+    def __init__(self, token: bytes, size: int) -> None:
+        self._token = token
+        self._size = size
+
+    def datagram(self, number: int) -> bytes:
+        """A message as a datagram."""
+        return datagram(number, self._token, self._size)
+
+    def number_of(self, data: bytes) -> int:
+        """The number of the message that this answers."""
+        return number_of(data)
+
+    def message(self, number: int) -> bytes:
+        """A message in a TCP stream."""
+        return message(number, self._token, self._size)
+
+    def next_message(self, buffer: bytearray) -> tuple[int, int] | None:
+        """Take the first whole answer off a stream's buffer; see the function of this name."""
+        return next_message(buffer, LARGEST_MESSAGE)
+
+
 def next_message(buffer: bytearray, largest: int) -> tuple[int, int] | None:
     """Take the first whole message off a stream's buffer: (number, size), or None while it is incomplete.
 

@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any
 
 from . import echo, payload
-from .payload import LARGEST_MESSAGE
+from .questions import Questions
 from .sockets import NoPortError, Stalls, bound_socket, fragmenting, reason
 
 _TICK = 0.05
@@ -34,6 +34,8 @@ class _Conversation:
         self.port = int(flow["port"])
         self.token = bytes.fromhex(flow["token"])
         self.size = int(flow["payload_size"])
+        domain = str(flow.get("dns_domain") or "")
+        self.messages = Questions(self.token, domain) if domain else payload.Messages(self.token, self.size)
         self.count = int(flow["count"])
         self.interval = float(flow["interval"])
         self.until_reply = bool(flow.get("until_reply"))
@@ -150,16 +152,16 @@ class _Udp(_Conversation):
 
     def transmit(self, number: int) -> None:
         try:
-            self._socket.send(payload.datagram(number, self.token, self.size))
+            self._socket.send(self.messages.datagram(number))
         except ConnectionRefusedError:
             raise BlockingIOError from None  # an ICMP error to an earlier one: this one was not sent
 
     def readable(self) -> None:
         """Take one answer."""
         try:
-            self.answer(payload.number_of(self._socket.recv(65535)))
-        except OSError:
-            return  # the ICMP error is on record as a missing answer
+            self.answer(self.messages.number_of(self._socket.recv(65535)))
+        except (OSError, ValueError):
+            return  # the ICMP error, or what is no answer, is on record as a missing answer
 
     def close(self) -> None:
         self._socket.close()
@@ -202,7 +204,7 @@ class _Tcp(_Conversation):
             self._socket.getpeername()
             self._connected = True
             for number in range(self.count):
-                self._outgoing += payload.message(number, self.token, self.size)
+                self._outgoing += self.messages.message(number)
             self.sent = self.count
         if self._outgoing:
             del self._outgoing[: self._socket.send(self._outgoing)]
@@ -216,7 +218,7 @@ class _Tcp(_Conversation):
             raise OSError("the peer closed the connection early")
         self._incoming += data
         while True:
-            found = payload.next_message(self._incoming, LARGEST_MESSAGE)
+            found = self.messages.next_message(self._incoming)
             if found is None:
                 break
             self.answer(found[0])

@@ -30,6 +30,9 @@ LOST = (
 SESSION = (*LOST, "peers.endpoint")
 """The tunnel between two nodes does not come up."""
 
+ONE_PATH = ("wire.nothing-else", "wire.other-pods")
+"""Flows of one of the paths of the profile extended are wrong, and no others."""
+
 PARTNERS = ("allowed-ips.*", "peers.*", "handshake.*", "wire.counters")
 """A peer that is not what its node publishes: every check that looks that peer up fails or is inconclusive."""
 

@@ -15,7 +15,7 @@ from pytest_ciliumwg.faults.tools.masking_tunnel import DEVICE as MASKING_DEVICE
 from pytest_ciliumwg.faults.tools.masking_tunnel import start_masking_tunnel
 from pytest_ciliumwg.faults.tools.xdp import carry_by_xdp
 from pytest_ciliumwg.faults.wire.bypass import pod_pair
-from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.steering import nft_family
@@ -39,7 +39,14 @@ def side_link(lab: Lab, node: LabNode, peer: LabNode) -> None:
         )
 
 
-def lead_over(lab: Lab, node: LabNode, peer: LabNode, routes: Sequence[str], condition: str = "") -> None:
+def lead_over(
+    lab: Lab,
+    node: LabNode,
+    peer: LabNode,
+    routes: Sequence[str],
+    condition: str = "",
+    ends: Sequence[tuple[IPAddress, IPAddress]] = (),
+) -> None:
     """Lead packets from the node's test pod to the peer's by routes of their own.
 
     Args:
@@ -48,15 +55,16 @@ def lead_over(lab: Lab, node: LabNode, peer: LabNode, routes: Sequence[str], con
         peer: The receiving one.
         routes: For each family of the lab where its routes lead, as `ip route` writes it.
         condition: What else a packet must meet, as nftables writes it; nothing: all are led there.
+        ends: For each family the source and destination instead of those of the test pods.
     """
+    chosen = ends or [pod_pair(lab, node, family, peer) for family in lab.families]
     chain = _chain(peer)
     commands = [
         f"add table inet {chain}",
         f"add chain inet {chain} go {{ type filter hook prerouting priority -140; }}",
     ]
     script = []
-    for family, route in zip(lab.families, routes, strict=True):
-        source, destination = pod_pair(lab, node, family, peer)
+    for family, route, (source, destination) in zip(lab.families, routes, chosen, strict=True):
         name = nft_family(family)
         commands.append(
             f"add rule inet {chain} go {name} saddr {source} {name} daddr {destination} {condition} "
@@ -77,10 +85,17 @@ def _chain(peer: LabNode) -> str:
     return f"another_way_{peer.index}"
 
 
-def over_the_side(lab: Lab, node: LabNode, peer: LabNode, number: int, condition: str = "") -> None:
+def over_the_side(
+    lab: Lab,
+    node: LabNode,
+    peer: LabNode,
+    number: int,
+    condition: str = "",
+    ends: Sequence[tuple[IPAddress, IPAddress]] = (),
+) -> None:
     """Lead packets over the side link; `number` is the peer's on it."""
     gateways = {IPFamily.V4: f"via 192.0.2.{number} dev {SIDE}", IPFamily.V6: f"via 2001:db8::{number} dev {SIDE}"}
-    lead_over(lab, node, peer, [gateways[family] for family in lab.families], condition)
+    lead_over(lab, node, peer, [gateways[family] for family in lab.families], condition, ends)
 
 
 @fault(

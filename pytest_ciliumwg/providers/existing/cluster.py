@@ -34,6 +34,7 @@ from pytest_ciliumwg.providers.existing.test_agents import TestAgents
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
 from pytest_ciliumwg.providers.kubernetes.remote import NoProgramError, run_in
+from pytest_ciliumwg.providers.targets import NO_TARGETS, Targets
 
 SETTLE_SECONDS = 10.0
 
@@ -144,6 +145,10 @@ class ExistingCluster:
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """Test pod's key → the ClusterIPs of its Service; empty where the cluster is too old for our Services."""
         return self._test_agents.services
+
+    def targets(self) -> Targets:
+        """What the cluster offers for the profile extended."""
+        return NO_TARGETS
 
     def snapshot(self) -> Snapshot:
         """What the cluster shows now of all that may change: a few requests, none of them repeated.

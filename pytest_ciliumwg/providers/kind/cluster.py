@@ -28,6 +28,7 @@ from pytest_ciliumwg.providers.kind.operations import KindOperations
 from pytest_ciliumwg.providers.kind.spec import KindSpec
 from pytest_ciliumwg.providers.kind.tools import Tools, check_images, find_tools
 from pytest_ciliumwg.providers.kind.upgrader import KindUpgrader
+from pytest_ciliumwg.providers.targets import Targets
 
 
 class KindProvider:
@@ -108,6 +109,10 @@ class KindProvider:
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """Test pod's key → the ClusterIPs of a Service that leads to it alone."""
         return self._inner.services()
+
+    def targets(self) -> Targets:
+        """What there is for the flows of the profile extended."""
+        return self._inner.targets()
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside."""

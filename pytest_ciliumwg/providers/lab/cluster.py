@@ -15,7 +15,9 @@ from pytest_ciliumwg.providers.lab.drops import DROPS
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.node_observer import observe_node
 from pytest_ciliumwg.providers.lab.operations import LabOperations
-from pytest_ciliumwg.providers.lab.spec import LabSpec
+from pytest_ciliumwg.providers.lab.services import DOMAIN, HOST_PORT, dns_addresses, node_ports
+from pytest_ciliumwg.providers.lab.spec import LabSpec, outside_addresses
+from pytest_ciliumwg.providers.targets import NO_TARGETS, OUTSIDE, Dns, Outside, Targets
 
 SETTLE_SECONDS = 1.0
 
@@ -79,7 +81,7 @@ class LabCluster:
 
     def pods(self) -> tuple[Pod, ...]:
         """All pods, test pods included."""
-        return tuple(pod.pod for node in self.lab.layout for pod in node.pods)
+        return tuple(pod.pod for node in self.lab.layout for pod in (*node.pods, *filter(None, [node.dns])))
 
     def test_pods(self) -> tuple[Pod, ...]:
         """One pod with an agent for each node, in node order."""
@@ -97,6 +99,18 @@ class LabCluster:
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """None: a lab has no kube-proxy."""
         return {}
+
+    def targets(self) -> Targets:
+        """What a lab for the profile extended has."""
+        lab = self.lab
+        if not lab.spec.extended:
+            return NO_TARGETS
+        return Targets(
+            node_ports=node_ports(lab.layout),
+            host_port=HOST_PORT,
+            dns=Dns(dns_addresses(lab.spec), tuple(node.name for node in lab.layout if node.dns), DOMAIN),
+            outside=Outside(outside_addresses(lab.spec), lab.transport(OUTSIDE)),
+        )
 
     def state(self, node: str) -> NodeState:
         """Observe one node from the inside."""

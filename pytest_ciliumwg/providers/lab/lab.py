@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.model.cluster import IPFamily, Node, sorted_families
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, sorted_families
 from pytest_ciliumwg.model.timeline import AgentPod
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.lab.agents import Launcher
@@ -21,6 +21,7 @@ from pytest_ciliumwg.providers.lab.requirements import (
     require_userspace_wireguard,
 )
 from pytest_ciliumwg.providers.lab.sandbox import Sandbox
+from pytest_ciliumwg.providers.lab.services import services_script
 from pytest_ciliumwg.providers.lab.spec import LabNode, LabPod, LabSpec, plan_nodes
 from pytest_ciliumwg.providers.lab.steering import steering_script
 from pytest_ciliumwg.providers.lab.strict_mode import strict_mode_script
@@ -34,6 +35,7 @@ from pytest_ciliumwg.providers.lab.wireguard import (
     read_keys,
     start_script,
 )
+from pytest_ciliumwg.providers.targets import OUTSIDE
 from pytest_ciliumwg.providers.undo_log import UndoLog
 
 PortWrapper = Callable[[AgentTransport], AgentTransport]
@@ -109,6 +111,9 @@ class Lab:
             }
         )
         places = [node.name for node in self.layout] + [node.test_pod.netns for node in self.layout]
+        if self.spec.extended:
+            self.sandbox.run(services_script(self.spec, self.layout))
+            places.append(OUTSIDE)
         self._launcher = Launcher(self.sandbox)
         self._ports: dict[str, AgentTransport] = {}
         self.start_agents(places)
@@ -245,7 +250,8 @@ class Lab:
                 addresses=node.addresses,
                 public_key=self.keys.get(node.name),
                 pod_cidrs=node.pod_cidrs,
-                cilium_addresses=node.cilium_addresses,
+                cilium_addresses=node.cilium_addresses + _addresses(node.health),
+                health_addresses=_addresses(node.health),
                 encryption_key=self._key_index(node),
             )
             for node in self.layout
@@ -273,6 +279,10 @@ class Lab:
         self.sandbox.close()
         if self._launcher is not None:
             self._launcher.close()
+
+
+def _addresses(pod: LabPod | None) -> tuple[IPAddress, ...]:
+    return () if pod is None else pod.pod.addresses
 
 
 def new_agent(version: str) -> AgentPod:

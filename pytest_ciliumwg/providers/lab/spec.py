@@ -9,6 +9,7 @@ from typing import Literal
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
+from pytest_ciliumwg.expect.facts import fact, known_version
 from pytest_ciliumwg.model.cluster import (
     OPT_OUT_LABELS,
     CiliumConfig,
@@ -26,10 +27,14 @@ TEST_NAMESPACE = "ciliumwg-test"
 POD_SLOTS = 64
 """How many pods a node can have."""
 TEST_SLOT, IDLE_SLOT = 0, 1
+HEALTH_SLOT, DNS_SLOT = POD_SLOTS - 2, POD_SLOTS - 1
 FIRST_POD = 10
 """The place in a pod network of its first pod's address."""
 POD_NETWORK = IPv4Network("10.244.0.0/16")
 """Of all nodes together."""
+DNS_POD = "coredns"
+OUTSIDE_INDEX = 200
+"""The place on the wire of the machine outside of the cluster."""
 UNDERLAY = "underlay"
 """The network namespace that holds the bridges between the nodes: the wire."""
 
@@ -61,6 +66,8 @@ class LabSpec:
     """Drop what would leave for pods in cleartext, as Cilium's strict mode does."""
     fallback: bool = False
     """Imitate Cilium's userspace fallback: the WireGuard device dies with the agent. Cilium 1.11 to 1.16 alone."""
+    extended: bool = False
+    """Whether there are also health endpoints, DNS, NodePorts and hostPorts, and a client outside of the cluster."""
 
     def check(self) -> None:
         """Refuse what no lab can be.
@@ -80,6 +87,8 @@ class LabSpec:
             raise ProviderError("a lab whose nodes' network has no Ethernet headers has one native device")
         if self.routing_mode != "native" and IPFamily.V4 not in self.families:
             raise ProviderError("the lab's tunnel runs over IPv4; choose --ciliumwg-ip-family=v4 or dual")
+        if self.extended and self.ip_underlay:
+            raise ProviderError("the lab has what the profile extended needs between nodes with Ethernet alone")
         if self.node_encryption and self.tunnel:
             raise ProviderError("the lab has node encryption with --ciliumwg-routing=native alone")
         if self.strict_egress and (self.tunnel or IPFamily.V4 not in self.families):
@@ -96,7 +105,13 @@ class LabSpec:
             node_encryption_opt_out=self.node_encryption_opt_out,
             userspace_fallback=userspace or self.fallback,
             strict_egress=self.strict_egress,
+            kube_proxy_replacement=self.kube_proxy_replacement,
         )
+
+    @property
+    def kube_proxy_replacement(self) -> bool:
+        """Whether pods' sockets are translated, as is usual with the versions that redirect; else nodes do it all."""
+        return self.extended and fact("steering", known_version(self.cilium_version)) == "redirect"
 
     def expectations(self) -> Expectations:
         """What the imitated Cilium does, whichever WireGuard it has.
@@ -104,8 +119,8 @@ class LabSpec:
         Raises:
             ProviderError: there is no such Cilium.
         """
-        config = self.config(userspace=False)
         try:
+            config = self.config(userspace=False)
             if refused := contradictions(config):
                 raise ProviderError(f"the lab cannot imitate this: {'; '.join(refused)}")
             expected = expectations_for(config)
@@ -154,6 +169,10 @@ class LabNode:
     idle_pod: LabPod
     pods: tuple[LabPod, ...]
     """The pods that it has now, the test pod first."""
+    health: LabPod | None = None
+    """Cilium's health endpoint, which is a pod of nobody."""
+    dns: LabPod | None = None
+    """The pod of the cluster's DNS."""
     opted_out: bool = False
     """Whether it opted out of node encryption."""
 
@@ -161,6 +180,11 @@ class LabNode:
     def addresses(self) -> tuple[IPAddress, ...]:
         """The InternalIPs, which are those of the first native device."""
         return self.underlay[0][1]
+
+    @property
+    def endpoints(self) -> tuple[LabPod, ...]:
+        """All that has addresses on the pods' network: its pods, and what the cluster's own services have here."""
+        return (*self.pods, *(pod for pod in (self.health, self.dns) if pod is not None))
 
     @property
     def labels(self) -> dict[str, str]:
@@ -186,8 +210,8 @@ class LabNode:
         return next(ip for ip in self.cilium_addresses if IPFamily.of(ip) is family)
 
     def pod_addresses(self, family: IPFamily) -> Iterator[IPAddress]:
-        """The addresses of the node's pods of one family."""
-        for lab_pod in self.pods:
+        """The addresses of the node's pods and other endpoints, of one family."""
+        for lab_pod in self.endpoints:
             if address := lab_pod.pod.address(family):
                 yield address
 
@@ -205,7 +229,7 @@ def plan_nodes(spec: LabSpec) -> tuple[LabNode, ...]:
 
 
 def _plan_node(spec: LabSpec, index: int) -> LabNode:
-    name = node_name(index)
+    name, dns_at = node_name(index), spec.nodes - 1
     cidrs = _pod_networks(index)
     pods = (
         plan_pod(spec, index, f"test-{name}", TEST_NAMESPACE, TEST_SLOT),
@@ -220,6 +244,8 @@ def _plan_node(spec: LabSpec, index: int) -> LabNode:
         test_pod=pods[0],
         idle_pod=pods[1],
         pods=pods,
+        health=plan_pod(spec, index, f"health-{name}", "", HEALTH_SLOT) if spec.extended else None,
+        dns=plan_pod(spec, index, DNS_POD, "kube-system", DNS_SLOT) if spec.extended and index == dns_at else None,
     )
 
 
@@ -250,6 +276,11 @@ def free_slot(node: LabNode) -> int:
 
 def _pod_networks(index: int) -> tuple[IPv4Network, IPv6Network]:
     return IPv4Network(f"10.244.{index}.0/24"), IPv6Network(f"fd00:10:244:{index:x}::/64")
+
+
+def outside_addresses(spec: LabSpec) -> tuple[IPAddress, ...]:
+    """The addresses of the machine outside of the cluster: behind those of all nodes that a lab can have."""
+    return _underlay(spec, 0, OUTSIDE_INDEX)
 
 
 def _underlay(spec: LabSpec, device: int, index: int) -> tuple[IPAddress, ...]:

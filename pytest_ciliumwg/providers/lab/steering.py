@@ -19,6 +19,8 @@ PASSING = 5
 """The lowest preference of the filters for what is never redirected: 5 to 8."""
 FILTER_PREFERENCE = 10
 """The lowest preference of the redirecting tc filters; a fault's come before them."""
+TRANSLATED = 'iifname "lxc*" ct direction reply ct status dnat accept'
+"""What a node translated itself goes back with the node's address, which is no pod's: it is not marked."""
 NODE_PREFERENCE = 30000
 """Beyond those of all pods: the preferences of what node encryption redirects."""
 LAST_PREFERENCE = 38999
@@ -89,6 +91,7 @@ def _marks(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode, rule: Expecte
         *sets,
         "chain prerouting {",
         "type filter hook prerouting priority mangle;",
+        *([TRANSLATED] if spec.extended else []),
         *marks,
         "}",
         "}",
@@ -220,7 +223,7 @@ def redirects(
         )
         for family in families
         for peer in _others(nodes, node)
-        for pod in peer.pods
+        for pod in peer.endpoints
         if pod.pod.address(family)
     }
     return found | (_node_redirects(spec, nodes, node) if _encrypts_nodes(expected, node) else {})

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, sorted_families
 from pytest_ciliumwg.providers.lab.ip_underlay import ip_underlay_script
 from pytest_ciliumwg.providers.lab.overlay import overlay_commands, overlay_device, overlay_mac, overlay_script
-from pytest_ciliumwg.providers.lab.spec import UNDERLAY, LabNode, LabPod, LabSpec
+from pytest_ciliumwg.providers.lab.spec import UNDERLAY, LabNode, LabPod, LabSpec, outside_addresses
+from pytest_ciliumwg.providers.targets import OUTSIDE
+
+OUTSIDE_PORT = "n-outside"
+"""The underlay's end of the link of the machine outside of the cluster."""
 
 # Written before any device exists, so that devices are born with them: no second of duplicate address detection, no
 # router solicitations among the captured frames, forwarding on, and no reverse path filter of the host's inherited.
@@ -35,21 +39,23 @@ def topology_script(spec: LabSpec, nodes: Sequence[LabNode], pod_mtu: int) -> st
         nodes: The plan of its nodes.
         pod_mtu: The MTU of the default route in pods.
     """
-    pods = [pod for node in nodes for pod in node.pods]
+    pods = [pod for node in nodes for pod in node.endpoints]
     quiet = int(IPFamily.V6 not in spec.families)
     names = [node.name for node in nodes]
+    outside = [OUTSIDE] if spec.extended else []
     return "\n".join(
         [
-            ip_batch([f"netns add {name}" for name in [UNDERLAY, *names, *(pod.netns for pod in pods)]]),
+            ip_batch([f"netns add {name}" for name in [UNDERLAY, *outside, *names, *(pod.netns for pod in pods)]]),
             f"cat >/run/ciliumwg/sysctls <<'END'\n{_SYSCTLS}END",
             _sysctls([UNDERLAY], forwarding=0, disable_ipv6=1),
             _sysctls(names, forwarding=1, disable_ipv6=quiet),
-            _sysctls([pod.netns for pod in pods], forwarding=0, disable_ipv6=quiet),
+            _sysctls([*outside, *(pod.netns for pod in pods)], forwarding=0, disable_ipv6=quiet),
             ip_batch(_links(spec, nodes)),
             ip_underlay_script(spec, nodes) if spec.ip_underlay else ip_batch(_underlay(spec, nodes), netns=UNDERLAY),
+            *(ip_batch(_outside(spec), netns=name) for name in outside),
             *(ip_batch(_node(spec, nodes, node), netns=node.name) for node in nodes),
             *(overlay_script(spec, nodes, node) for node in nodes if spec.tunnel),
-            *(ip_batch(_pod(spec, node, pod, pod_mtu), netns=pod.netns) for node in nodes for pod in node.pods),
+            *(ip_batch(_pod(spec, node, pod, pod_mtu), netns=pod.netns) for node in nodes for pod in node.endpoints),
             *_settle(spec, nodes),
         ]
     )
@@ -77,9 +83,17 @@ _LOOK = """
 
 def _settle(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
     looked_at = {UNDERLAY: [port for node in nodes for port in _ports(spec, node)]}
+    if spec.extended:
+        looked_at[UNDERLAY].append(OUTSIDE_PORT)
+        looked_at[OUTSIDE] = ["eth0"]
     for node in nodes:
-        looked_at[node.name] = [*spec.devices, "cilium_host", "cilium_net", *(pod.host_device for pod in node.pods)]
-        looked_at.update({pod.netns: ["eth0"] for pod in node.pods})
+        looked_at[node.name] = [
+            *spec.devices,
+            "cilium_host",
+            "cilium_net",
+            *(pod.host_device for pod in node.endpoints),
+        ]
+        looked_at.update({pod.netns: ["eth0"] for pod in node.endpoints})
     return [_wait(looked_at, "n[0-9]*")]
 
 
@@ -125,8 +139,22 @@ def _links(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
             for device in natives
         ]
         commands.append(f"link add cilium_host netns {node.name} type veth peer name cilium_net netns {node.name}")
-        commands += [_pod_link(spec, node, pod) for pod in node.pods]
+        commands += [_pod_link(spec, node, pod) for pod in node.endpoints]
+    if spec.extended:
+        commands.append(
+            f"link add eth0 netns {OUTSIDE} mtu {spec.mtu} gso_max_segs 1 "
+            f"type veth peer name {OUTSIDE_PORT} netns {UNDERLAY} mtu {spec.mtu}"
+        )
     return commands
+
+
+def _outside(spec: LabSpec) -> list[str]:
+    """The machine outside of the cluster."""
+    return [
+        "link set lo up",
+        *(f"addr add {ip}/{16 if ip.version == 4 else 64} dev eth0{_nodad(ip)}" for ip in outside_addresses(spec)),
+        "link set eth0 up",
+    ]
 
 
 def _pod_link(spec: LabSpec, node: LabNode, pod: LabPod) -> str:
@@ -159,6 +187,8 @@ def _underlay(spec: LabSpec, nodes: Sequence[LabNode]) -> list[str]:
         commands.append(f"link add name {_bridge(device)} mtu {spec.mtu} type bridge mcast_snooping 0")
         commands.append(f"link set {_bridge(device)} up")
         commands += [f"link set {port_of(node, device)} master {_bridge(device)} up" for node in nodes]
+    if spec.extended:
+        commands.append(f"link set {OUTSIDE_PORT} master {_bridge(spec.devices[0])} up")
     return commands
 
 
@@ -168,7 +198,7 @@ def _node(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> list[str]:
     commands += [f"addr add {ip} dev cilium_host{_nodad(ip)}" for ip in node.cilium_addresses]
     # Cilium drops what is for a pod that is gone; an ICMP error of the node would carry the pod's payload in cleartext.
     commands += [f"route replace blackhole {cidr}" for cidr in node.pod_cidrs]
-    for pod in node.pods:
+    for pod in node.endpoints:
         commands += _to_pod(pod)
     if spec.tunnel:
         commands += overlay_commands(spec, node)

@@ -160,6 +160,6 @@ def endpoint(node: LabNode, expected: Expectations) -> Endpoint:
 
 def allowed_ips(node: LabNode, expected: Expectations) -> tuple[IPAddress, ...]:
     """The addresses that a node's peers accept from it and send to it."""
-    pods = tuple(ip for pod in node.pods for ip in pod.pod.addresses) + node.cilium_addresses
+    pods = tuple(ip for pod in node.endpoints for ip in pod.pod.addresses) + node.cilium_addresses
     own = node.addresses if expected.node_addresses() == "required" else ()
     return (pods if expected.pods_in_allowed_ips else ()) + own

@@ -8,6 +8,7 @@ from typing import NoReturn
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import IPAddress, Pod
 from pytest_ciliumwg.model.drops import Drops
+from pytest_ciliumwg.providers.targets import NO_TARGETS, Targets
 
 
 class GoneCluster:
@@ -25,6 +26,10 @@ class GoneCluster:
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """None likewise."""
         return {}
+
+    def targets(self) -> Targets:
+        """None likewise."""
+        return NO_TARGETS
 
     def drops(self, node: str) -> Drops | None:
         """Nothing tells that."""

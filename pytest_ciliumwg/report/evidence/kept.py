@@ -68,7 +68,8 @@ def _of_stages(record: RunRecord) -> Iterator[Kept]:
         promised = {number: flow for number, flow in flows.items() if flow.promised}
         for watch in judge.measurement.watches.values():
             for seen in watch.sightings:
-                if seen.flow in promised or seen.flow not in flows:
+                flow = flows.get(seen.flow)
+                if flow is None or (flow.promised and not flow.clear_by_design(seen)):
                     yield from _frames(seen, promised, stage=stage)
 
 
