@@ -32,6 +32,11 @@ _SHORTEST = 8
 _known: set[str] = set()
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether something of that name may be secret."""
+    return _SECRET_NAME.search(name.replace("-", "_")) is not None
+
+
 def remember(values: Iterable[object]) -> None:
     """Values that this process uses and nobody is to read, such as the token of a kubeconfig."""
     _known.update(text for value in values if len(text := str(value).removeprefix("Bearer ").strip()) >= _SHORTEST)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_ciliumwg import __version__
-from pytest_ciliumwg.cli import catalogue, reports, runs
+from pytest_ciliumwg.cli import catalogue, records, reports, runs
 from pytest_ciliumwg.errors import CiliumwgError
 
 OK, BAD_INPUT = 0, 2
@@ -37,6 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(passes_on=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (reports, catalogue, runs):
+    for group in (reports, catalogue, runs, records):
         group.add(commands)
     return parser

@@ -52,7 +52,7 @@ _COMMANDS = {
 }
 """Files of a cilium-bugtool archive → the command that they hold the output of."""
 _BUGTOOL = re.compile(r"(?:(?P<place>.*?)/)?cmd/(?P<file>[^/]+)")
-_OBSERVED = re.compile(r"(?:.*/)?nodes/(?P<node>[^/]+)/observed\.txt")
+_OBSERVED = re.compile(r"(?:.*/)?nodes/(?P<node>[^/]+)/(?P<what>observed|version)\.txt")
 OBSERVED = "observed"
 """What `pytest-ciliumwg collect` keeps of a node: the output of the script that looks at it."""
 _NAMES = "captures.yaml"
@@ -118,17 +118,16 @@ def _take(contents: Contents, file: File, take_capture: Callable[[File, list[str
         command = _command(bugtool["file"])
         if command is not None:
             outputs = contents.outputs.setdefault((bugtool["place"] or "").rpartition("/")[2], {})
-            outputs[command] = _kept(command, file.text())
+            text = file.text()
+            outputs[command] = kept_of_debuginfo(text) if command == "debuginfo" else text
     elif observed := _OBSERVED.fullmatch(file.name):
-        contents.outputs.setdefault(observed["node"], {})[OBSERVED] = file.text()
+        contents.outputs.setdefault(observed["node"], {})[observed["what"]] = file.text()
     else:
         _take_objects(contents, file)
 
 
-def _kept(command: str, text: str) -> str:
+def kept_of_debuginfo(text: str) -> str:
     """Of the agent's `debuginfo`, which may be large, what is read of it."""
-    if command != "debuginfo":
-        return text
     try:
         document = json.loads(text)
         return json.dumps({name: document[name] for name in _KEPT_OF_DEBUGINFO if name in document})

@@ -15,4 +15,4 @@ def no_node(node: str) -> str:
 
 def no_capture(node: str, device: str) -> str:
     """A native device without a capture."""
-    return f"no capture of {node}'s {device}: `pytest-ciliumwg collect --node {node} --capture 60s` takes one"
+    return f"no capture of {node}'s {device}: `tcpdump -i {device} -s 128 -w {node}.{device}.pcap` there takes one"
