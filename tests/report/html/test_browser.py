@@ -45,50 +45,93 @@ def browser() -> Iterator[Any]:
 
 
 def opened(browser: Any, directory: Path, name: str) -> float:
-    """Open a run's page; returns the seconds until it is loaded and drawn."""
+    """Open a run's page; returns the seconds until it is loaded and drawn.
+
+    On a busy machine they are those for which Chromium worked at it.
+    """
     path = directory / "report.html"
     path.write_text(rendered(name), encoding="utf-8")
-    begun = time.monotonic()
+    blank = directory / "blank.html"
+    blank.touch()
+    browser.get(blank.as_uri())
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    begun, worked = time.monotonic(), work(browser)
     browser.get(path.as_uri())
     browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 0))")
-    return time.monotonic() - begun
+    seconds = work(browser) - worked
+    assert seconds > 0
+    return min(time.monotonic() - begun, seconds)
+
+
+def work(browser: Any) -> float:
+    """Seconds of processor time that the page's main thread took."""
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
 
 @every_run
 def test_it_loads_quickly_and_without_a_complaint(browser: Any, tmp_path: Path, name: str) -> None:
     opened(browser, tmp_path, name)
-    assert min(opened(browser, tmp_path, name) for _ in range(2)) < SECONDS
+    assert opened(browser, tmp_path, name) < SECONDS
     assert browser.get_log("browser") == []
     asked_for = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert [name for name in asked_for if not name.startswith("data:")] == []
 
 
+def by_mouse(link: Any) -> None:
+    link.click()
+
+
+def by_keyboard(link: Any) -> None:
+    link.send_keys(Keys.ENTER)
+
+
+@pytest.mark.parametrize("follow", [by_mouse, by_keyboard])
 @pytest.mark.parametrize("name", ["leaking", "leaking-64"])
-def test_by_keyboard_from_a_failing_cell_to_its_frames(browser: Any, tmp_path: Path, name: str) -> None:
+def test_from_a_failing_cell_to_its_frames(browser: Any, tmp_path: Path, name: str, follow: Any) -> None:
     opened(browser, tmp_path, name)
-    browser.find_element(By.CSS_SELECTOR, ".matrix td.cleartext a").send_keys(Keys.ENTER)
+    follow(browser.find_element(By.CSS_SELECTOR, ".matrix td.cleartext a"))
     target = browser.find_element(By.CSS_SELECTOR, ":target")
     assert target.is_displayed()
-    target.find_element(By.CSS_SELECTOR, "a[href^='#frame-']").send_keys(Keys.ENTER)
+    follow(target.find_element(By.CSS_SELECTOR, "a[href^='#frame-']"))
     frame = browser.find_element(By.CSS_SELECTOR, ":target")
     assert frame.get_attribute("id").startswith("frame-")
     assert frame.is_displayed(), "the frame stays folded"
     assert "0000  02 00 00 00 00 02" in frame.text
 
 
+@pytest.fixture(scope="module")
+def axe() -> str:
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-core is not installed: scripts/setup-browser installs it")
+    return Path(found.origin).with_name("axe.min.js").read_text("utf-8")
+
+
+def serious(browser: Any, axe: str, where: object, options: dict[str, Any]) -> list[tuple[str, str]]:
+    browser.execute_script(axe)
+    ask = "axe.run(arguments[0], arguments[1]).then(arguments[2])"
+    found = browser.execute_async_script(ask, where, {"resultTypes": ["violations"], **options})
+    rows = [row for row in found["violations"] if row["impact"] in ("serious", "critical")]
+    return [(row["id"], row["nodes"][0]["html"]) for row in rows]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["healthy", "leaking", "change"])
-def test_axe_finds_no_serious_violation(browser: Any, tmp_path: Path, name: str, scheme: str) -> None:
-    axe = importlib.util.find_spec("axe_selenium_python")
-    if axe is None or axe.origin is None:
-        pytest.skip("axe-core is not installed: scripts/setup-browser installs it")
+def test_axe_finds_no_serious_violation(browser: Any, axe: str, tmp_path: Path, name: str, scheme: str) -> None:
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     opened(browser, tmp_path, name)
-    browser.execute_script(Path(axe.origin).parent.joinpath("node_modules/axe-core/axe.min.js").read_text("utf-8"))
-    found = browser.execute_async_script("axe.run().then(arguments[0])")
-    serious = [row for row in found["violations"] if row["impact"] in ("serious", "critical")]
-    assert [(row["id"], row["nodes"][0]["html"]) for row in serious] == []
+    assert serious(browser, axe, {"include": ["html"]}, {}) == []
+
+
+def test_axe_finds_none_at_64_nodes_either(browser: Any, axe: str, tmp_path: Path) -> None:
+    opened(browser, tmp_path, "leaking-64")
+    # For the colours axe compares every element with all others, which takes minutes for 4,032 cells of a few kinds.
+    assert serious(browser, axe, {"include": ["html"]}, {"rules": {"color-contrast": {"enabled": False}}}) == []
+    of_each_kind = ["header", "#finding-1", ".matrix thead", ".matrix tbody tr:nth-child(2)", ".panels", "#checks ~ *"]
+    colours = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+    assert serious(browser, axe, {"include": [[one] for one in of_each_kind]}, colours) == []
 
 
 def test_on_paper_everything_is_unfolded(browser: Any, tmp_path: Path) -> None:
