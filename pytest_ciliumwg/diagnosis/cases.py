@@ -12,6 +12,8 @@ ENCRYPTION = "config.encryption"
 """The check without which nothing else means anything."""
 POLICIES = "capture.policies"
 """The check that explains what could not be measured because policies dropped it."""
+CONTROLS, INSIDE = "capture.control-received", "capture.inside"
+"""The checks that tell what a watch hears of other nodes, and of its node's own tunnel."""
 _OF_PAIRS = ("peers", "allowed-ips")
 """Areas in which what is wrong may be wrong with the other node."""
 _SHOWN_ELSEWHERE = ("device", *_OF_PAIRS)
@@ -96,7 +98,19 @@ class _Reach:
             return True
         possible = self._known or (statement.outcome == "inconclusive" and bool(self._failed_at))
         nodes = statement.nodes
-        return possible and statement.area != MEASUREMENT_AREA and (not nodes or not nodes.isdisjoint(self._nodes))
+        if statement.area == MEASUREMENT_AREA:
+            return self._deafens(statement)
+        return possible and (not nodes or not nodes.isdisjoint(self._nodes))
+
+    def _deafens(self, statement: Statement) -> bool:
+        """Whether a watch hears nothing because nothing comes, or because there is no tunnel that is up.
+
+        All else that is wrong with a watch is a cause of its own.
+        """
+        if statement.check == CONTROLS and not self.case.state:
+            return any(statement.nodes >= set(symptom.pair) for symptom in self.case.symptoms if symptom.kind == "lost")
+        device = {said.home for said in self.case.state if said.area == "device"}
+        return statement.check == INSIDE and statement.home in device
 
     def tells_too(self, statement: Statement) -> bool:
         """Whether a statement without a known cause is told together with those of this case."""
@@ -157,9 +171,8 @@ def _cases_of_state(statements: Sequence[Statement]) -> Iterator[Case]:
 
 
 def _related(one: Statement, other: Statement) -> bool:
-    if one.home and one.home == other.home:
-        return True
-    if one.title == other.title and one.said == other.said:
+    """Whether both are of one cause: the same check failed, at the same node, or what one node shows of the other."""
+    if one.check == other.check or (one.home and one.home == other.home):
         return True
     return _shows_at(one, other) or _shows_at(other, one)
 
@@ -189,7 +202,8 @@ def _home_of(symptom: Symptom, found: list[Case]) -> Case:
 def _alike(one: Symptom, other: Symptom) -> bool:
     """Whether two symptoms without a known cause are told together: of one sender, or between the same two nodes."""
     if one.kind == "cleartext" or other.kind == "cleartext":
-        return one.kind == other.kind and one.pair[0] == other.pair[0]
+        related = one.pair[0] == other.pair[0] or set(one.pair) == set(other.pair)
+        return one.kind == other.kind and related
     return set(one.pair) == set(other.pair)
 
 

@@ -14,7 +14,7 @@ from pytest_ciliumwg.diagnosis.symptoms import Symptom
 from pytest_ciliumwg.diagnosis.words import in_short, look_at, look_at_traffic
 
 _MANY = 3
-_MANY_CHECKS = 8
+_MANY_CHECKS = 5
 _LEAK = "Whoever can read this network reads the pods' traffic, and can change it."
 
 
@@ -121,33 +121,39 @@ def _telling(said: Statement) -> tuple[bool, int]:
 
 def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str]) -> str:
     why = in_short(case.state[0].check, case.state[0].said) if case.state else ""
-    traffic = _traffic(case, nodes)
-    if traffic:
-        why = why or next((symptom.because for symptom in case.symptoms if symptom.because), "")
+    if case.symptoms:
+        traffic, subjects = _traffic(case, nodes)
+        homes = {said.home for said in case.state if said.home and said.check == case.state[0].check}
+        elsewhere = f" (on {names(homes, nodes)})" if homes and homes != subjects else ""
+        why = f"{why}{elsewhere}" if why else next((said.because for said in case.symptoms if said.because), "")
         return f"{traffic}: {why or 'nothing in the state of the nodes explains it'}"
     where = names(case.nodes, nodes) or "the cluster"
     if why:
         return f"{where}: {why}"
     first = consequences[0]
-    place = names(first.nodes, nodes) or str(first.place)
-    doubt = "not measured: " if first.outcome == "inconclusive" else ""
-    return f"{place}: {doubt}{first.said}"
+    if first.outcome == "fail":
+        return f"{names(first.nodes, nodes) or first.place}: {in_short(first.check, first.said)}"
+    blind = {said.home for said in consequences if said.area == MEASUREMENT_AREA and said.home}
+    return f"{names(blind or first.nodes, nodes) or first.place}: not measured: {first.said}"
 
 
-def _traffic(case: Case, nodes: Sequence[str]) -> str:
-    """What is wrong with traffic, in one sentence; empty where nothing is."""
-    if not case.symptoms:
-        return ""
+def _traffic(case: Case, nodes: Sequence[str]) -> tuple[str, set[str]]:
+    """What is wrong with traffic, and the nodes of which that is said."""
     kind = min((symptom for symptom in case.symptoms), key=lambda symptom: _ORDER.index(symptom.kind)).kind
-    pairs = [symptom.pair for symptom in case.symptoms if symptom.kind == kind]
-    senders, receivers = {sender for sender, _ in pairs}, {receiver for _, receiver in pairs}
+    chosen = [symptom for symptom in case.symptoms if symptom.kind == kind]
+    senders, receivers = {symptom.pair[0] for symptom in chosen}, {symptom.pair[1] for symptom in chosen}
     if kind == "cleartext":
+        subject = f"{names(senders, nodes)} {_verb(senders, 'send')}"
         if case.homes and not senders & case.homes:
-            return f"{names(senders, nodes)} {_verb(senders, 'send')} to {names(receivers, nodes)} in cleartext"
+            return f"{subject} to {names(receivers, nodes)} in cleartext", senders
         to = "" if len(receivers) > 1 else f" to {names(receivers, nodes)}"
-        return f"{names(senders, nodes)} {_verb(senders, 'send')} pods' traffic{to} in cleartext"
-    between = " → ".join(pairs[0]) if len(pairs) == 1 else names(senders | receivers, nodes)
-    return f"{between}: traffic goes past the tunnel" if kind == "bypass" else f"{between}: traffic is lost"
+        return f"{subject} pods' traffic{to} in cleartext", senders
+    both = senders | receivers
+    between = " → ".join(chosen[0].pair) if len(chosen) == 1 else names(both, nodes)
+    if kind == "bypass":
+        return f"{between}: traffic goes past the tunnel", both
+    what = "packets of some sizes are lost" if all(symptom.sizes for symptom in chosen) else "traffic is lost"
+    return f"{between}: {what}", both
 
 
 _ORDER = ("cleartext", "bypass", "lost")
@@ -173,7 +179,8 @@ def _look(case: Case, consequences: Sequence[Statement]) -> str:
         return look_at(case.state[0].check)
     if case.symptoms:
         return look_at_traffic(case.symptoms[0].kind)
-    return look_at(consequences[0].check) if consequences[0].area == MEASUREMENT_AREA else ""
+    first = consequences[0]
+    return look_at(first.check) if first.outcome == "fail" or first.area == MEASUREMENT_AREA else ""
 
 
 def counted(titles: Iterable[str]) -> Iterator[str]:

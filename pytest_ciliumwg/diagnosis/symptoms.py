@@ -29,6 +29,8 @@ class Symptom:
     protocols: tuple[str, ...]
     families: tuple[IPFamily, ...]
     flows: int
+    sizes: tuple[int, ...] = ()
+    """Bytes of payload, where it is wrong with probes of sizes alone."""
     frames: int = 0
     """In cleartext, as they left; as they arrived where nobody saw them leave."""
     seen_at: tuple[str, ...] = ()
@@ -43,7 +45,9 @@ class Symptom:
 
     def __str__(self) -> str:
         what = [*(name.upper() for name in self.protocols), *(family.value for family in self.families)]
-        told = f"{' → '.join(self.pair)}: {' '.join(what)}, {self.flows} {'flow' if self.flows == 1 else 'flows'}"
+        sizes = f" of {', '.join(map(str, self.sizes))} bytes" if self.sizes else ""
+        flows = f"{self.flows} {'flow' if self.flows == 1 else 'flows'}{sizes}"
+        told = f"{' → '.join(self.pair)}: {' '.join(what)}, {flows}"
         if not self.frames:
             return told
         when = " to ".join(dict.fromkeys((clock(self.first_at), clock(self.last_at))))
@@ -147,12 +151,17 @@ def _symptom(kind: Kind, pair: Pair, seen: list[tuple[Flow, list[Sighting]]]) ->
         protocols=tuple(_in_order(flow.protocol.value for flow in flows)),
         families=tuple(sorted({flow.family for flow in flows}, key=lambda family: family.value)),
         flows=len({flow.id for flow in flows}),
+        sizes=tuple(sorted({flow.payload_size for flow in flows})) if _only_sizes(flows) else (),
         frames=sum(sighting.frames for sighting in counted),
         seen_at=tuple(_in_order(f"{sighting.node} {sighting.device}" for sighting in shown)),
         layers=shown[0].layers if shown else "",
         first_at=min((sighting.first_at for sighting in shown), default=0.0),
         last_at=max((sighting.last_at for sighting in shown), default=0.0),
     )
+
+
+def _only_sizes(flows: Iterable[Flow]) -> bool:
+    return all(flow.purpose == "size" for flow in flows)
 
 
 def _in_order(words: Iterable[str]) -> Iterator[str]:

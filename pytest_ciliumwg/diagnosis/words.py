@@ -18,6 +18,8 @@ IN_SHORT: Mapping[str, str] = {
     "device.mtu": "cilium_wg0 has a wrong MTU",
     "device.fwmark": "WireGuard's own packets carry a wrong mark",
     "device.listen-port": "WireGuard listens on a wrong port",
+    "device.noarp": "cilium_wg0 does ARP",
+    "device.no-address": "cilium_wg0 has an address",
     "device.rp-filter": "the kernel's reverse path filter drops decrypted packets",
     "steering.rule": "the ip rule that leads packets to WireGuard is missing or wrong",
     "steering.table": "routing table 201 does not lead into cilium_wg0",
@@ -34,7 +36,7 @@ IN_SHORT: Mapping[str, str] = {
     "peers.no-dummy": "a peer with an all-zero key stays",
     "peers.not-self": "the node is its own peer",
     "peers.unique-endpoints": "two peers have one endpoint",
-    "peers.endpoint": "a peer has the endpoint of somebody else",
+    "peers.endpoint": "a peer's endpoint is not that of its node",
     "allowed-ips.pods": "pods are missing among a peer's allowed IPs",
     "allowed-ips.nodes": "node addresses are missing among a peer's allowed IPs",
     "allowed-ips.disjoint": "two peers claim the same addresses",
@@ -43,10 +45,28 @@ IN_SHORT: Mapping[str, str] = {
     "allowed-ips.known": "a peer's allowed IPs hold addresses that nobody has",
     "capture.policies": "a network policy drops the test pods' traffic",
     "state.steady": "the state changed while the flows ran",
+    "handshake.fresh": "a WireGuard session is too old",
+    "paths.hosts": "traffic of the nodes' own networks is not encrypted as promised",
+    "paths.service": "traffic to the ClusterIP of a Service is not encrypted",
+    "size.route-mtu": "the routes in pods have a wrong MTU",
+    "size.outer-unfragmented": "WireGuard's own packets are fragmented",
+    "wire.nothing-else": "frames of ours are in cleartext that belong to no known flow",
+    "wire.other-pods": "traffic of other pods is in cleartext",
+    "wire.tunnelled": "WireGuard's packets are not on the native devices",
+    "wire.outer-addresses": "WireGuard's packets run between addresses of no node",
+    "wire.framing": "what uses WireGuard's port is not WireGuard",
+    "wire.ciphertext": "WireGuard's messages do not look encrypted",
+    "wire.counters": "a peer's counters did not grow by what was sent",
+    "change.custody": "traffic went past the tunnel during the change",
+    "change.other-pods": "traffic of other pods is in cleartext",
+    "change.loss": "traffic was lost for longer than the change may take",
+    "change.settled": "the cluster did not settle after the change",
+    "change.restored": "the cluster is not as it was before the change",
 }
 """Check → what is so when it fails, in few words."""
 
-_AGENT = "kubectl -n kube-system exec {pod} -c cilium-agent --"
+_LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes them), then `ip route get` and `bpftool net show` there"
+_AGENT = "kubectl exec -n kube-system {pod} --"
 _LOOK: Mapping[str, str] = {
     "config": "cilium config view | grep -E 'wireguard|encrypt'",
     "device": f"{_AGENT} ip -d link show cilium_wg0",
@@ -57,10 +77,13 @@ _LOOK: Mapping[str, str] = {
     "peers": f"{_AGENT} cilium-dbg encrypt status; kubectl get ciliumnodes -o yaml | grep wg-pub-key",
     "allowed-ips": f"{_AGENT} cilium-dbg debuginfo | grep -A9 -i wireguard; kubectl get ciliumendpoints -A -o wide",
     "state": "kubectl -n kube-system get events; kubectl -n kube-system logs {pod} --since=10m",
+    "size": "ip route in a pod and ip link on its node: which MTU has each hop; does the network carry fragments?",
+    "wire.other-pods": "`ip route get` to the pod and `bpftool net show` on the node that sends",
+    "wire": _LOOK_AT_TRAFFIC,
+    "change": "kubectl -n kube-system logs {pod} --since=10m; the timeline in report.html (--ciliumwg-report=DIR)",
     "capture.policies": "cilium-dbg monitor --type drop; kubectl get networkpolicies,ciliumnetworkpolicies -A",
     "capture": "run again when the machine has less to do; docs/limits.md says what a watch needs",
 }
-_LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes them), then `ip route get` and `bpftool net show` there"
 _LOOK_AT_LOSS = "cilium-dbg monitor --type drop on both nodes; does the network carry UDP 51871 between them?"
 
 
@@ -72,7 +95,7 @@ def in_short(check: str, said: str) -> str:
 def look_at(check: str) -> str:
     """What to look at next where a check explains what is wrong; empty where nothing is known to help."""
     found = _LOOK.get(check) or _LOOK.get(check.partition(".")[0], "")
-    return found.format(pod="CILIUM-POD-OF-THE-NODE")
+    return found.format(pod="CILIUM-POD")
 
 
 def look_at_traffic(kind: Kind) -> str:

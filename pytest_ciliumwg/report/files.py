@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def made(make: Callable[[], Document], tell: Callable[[str], object]) -> Documen
 def write(
     record: RunRecord, document: Document, directory: Path, tell: Callable[[str], object], writers: Writers = WRITERS
 ) -> None:
-    """Write all files, and tell of each that it is written, or in one sentence why not."""
+    """Write all files, and tell of what was written, and of each that was not in one sentence why."""
     kept: dict[str, Any] = {"evidence": [], "evidence_missing": "they could not be written"}
     with _telling("the evidence", directory, tell):
         try:
@@ -101,13 +101,24 @@ def write(
         except CiliumwgError as error:
             kept["evidence_missing"] = str(error)
             tell(str(error))
+    written = [row["file"] for row in kept["evidence"]]
     for name, text in writers.items() if document else ():
         with _telling(name, directory, tell):
             (directory / name).write_text(text({**document, **kept}), encoding="utf-8")
-            tell(f"wrote {directory / name}")
+            written.append(name)
     with _telling(NAME, directory, tell):
         if path := write_recording(record, directory):
-            tell(f"wrote {path}")
+            written.append(path.name)
+    if written:
+        tell(f"wrote {_named(written, directory)}")
+
+
+def _named(written: Sequence[str], directory: Path) -> str:
+    """What was written: the file to begin with, and how many more."""
+    first = page.NAME if page.NAME in written else written[-1]
+    more = len(written) - 1
+    others = f" and {more} more {'file' if more == 1 else 'files'}" if more else ""
+    return f"{directory / first}{others}"
 
 
 def tell_github(

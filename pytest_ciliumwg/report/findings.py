@@ -86,10 +86,17 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
     """One finding for a terminal; at most some 20 lines of 80 columns."""
     stage = f" [{finding.stage}]" if finding.stage else ""
     yield from _wrapped(f"{number}. {finding.headline}{stage}", width, "   ")
-    yield from _some([str(symptom) for symptom in finding.symptoms], "pairs of nodes", width)
-    yield from _some(_places(finding.state), "of this kind", width)
-    if not finding.state and not finding.symptoms:
-        yield from _some(_places(finding.consequences), "of this kind", width)
+    traffic, places = [str(symptom) for symptom in finding.symptoms], _places(finding.state)
+    state = list(_leading(finding.state))
+    if not state and not traffic:
+        state = places = _places(finding.consequences)
+    told = [*traffic[:_MOST_LINES], *state[: 1 if traffic else _MOST_LINES]]
+    for text in told:
+        yield from _wrapped(f"   - {shortened(text, 2 * width)}", width, "     ")
+    pairs = max(0, len(traffic) - _MOST_LINES)
+    others = _counted(pairs, "pair"), _counted(len(traffic) + len(places) - len(told) - pairs, "place")
+    if any(others):
+        yield f"   - and {', '.join(filter(None, others))}"
     if finding.meaning:
         yield from _wrapped(f"   {finding.meaning}", width, "   ")
     for titles, verb in ((finding.failed, "failed"), (finding.inconclusive, "not measured")):
@@ -116,14 +123,18 @@ def _listed(places: Sequence[str]) -> str:
     return "; ".join(places[:_MOST_LINES]) + more
 
 
-def _some(told: Sequence[str], noun: str, width: int) -> Iterator[str]:
-    for text in told[:_MOST_LINES]:
-        yield from _wrapped(f"   - {_short(text, 2 * width)}", width, "     ")
-    if len(told) > _MOST_LINES:
-        yield f"   - and {len(told) - _MOST_LINES} more {noun}"
+def _leading(statements: Sequence[Statement]) -> Iterator[str]:
+    """Of each check the first place, as `_places` tells it."""
+    for check in dict.fromkeys(said.check for said in statements):
+        yield _places(said for said in statements if said.check == check)[0]
 
 
-def _short(text: str, most: int) -> str:
+def _counted(more: int, noun: str) -> str:
+    return f"{more} more {noun if more == 1 else f'{noun}s'}" if more else ""
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of not more than so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -173,6 +173,14 @@ class RunRecord:
         for timeline in [made.watched.timeline for made in self.changes if made.watched]:
             yield from (timeline.flows[seen.flow].pair for seen in timeline.clear if seen.flow in timeline.flows)
 
+    def answers_in_clear(self) -> frozenset[Pair]:
+        """The pairs of whose flows the answers alone were in cleartext: what leaks there is sent the other way."""
+        seen = {(judgement.flow.pair, one.direction) for judgement in self.promised() for one in judgement.sightings}
+        for timeline in [made.watched.timeline for made in self.changes if made.watched]:
+            known = [one for one in timeline.clear if one.flow in timeline.flows]
+            seen |= {(timeline.flows[one.flow].pair, one.direction) for one in known}
+        return frozenset(pair for pair, direction in seen if direction == "reply" and (pair, "request") not in seen)
+
     def sizes(self) -> dict[Pair, Verdict]:
         """The worst verdict of the flows that probe sizes, of each directed node pair on which they are probed."""
         return _worst_of_pairs(judgement for judgement in self.promised() if judgement.flow.purpose == "size")

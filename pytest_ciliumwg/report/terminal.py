@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis
 from pytest_ciliumwg.model.traffic import Flow, Verdict
 from pytest_ciliumwg.report import changes
-from pytest_ciliumwg.report.findings import lines
+from pytest_ciliumwg.report.findings import lines, shortened
 from pytest_ciliumwg.report.matrix import rows
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import RunRecord
+from pytest_ciliumwg.verdict.judge import Judgement
 
 _COLOURS = {
     RunOutcome.CONFORMANT: "green",
@@ -21,6 +22,7 @@ _COLOURS = {
     RunOutcome.INCONCLUSIVE: "yellow",
 }
 _WIDEST = 120
+_BY_DESIGN = "dropped by design"
 
 
 def summarize(writer: Any, record: RunRecord, found: Sequence[Diagnosis], width: int) -> None:
@@ -37,13 +39,11 @@ def summarize(writer: Any, record: RunRecord, found: Sequence[Diagnosis], width:
         told = f"{change.node} {' and '.join(filter(None, (was, now)))}"
         writer.line(f"changed while our pods came into the cluster: {told}", yellow=True)
     _matrix(writer, record)
+    _flows(writer, record)
     _sizes(writer, record)
-    _counts(writer, record)
     _by_design(writer, record)
-    for result in record.results:
-        if result.notes:
-            more = f" (and {len(result.notes) - 1} more)" if len(result.notes) > 1 else ""
-            writer.line(f"{result.title}: {result.notes[0]}{more}", yellow=True)
+    for line in _notes(record, min(width, _WIDEST)):
+        writer.line(line, yellow=True)
     for line, fine in changes.lines(record):
         writer.line(line, green=fine, red=not fine)
 
@@ -54,32 +54,42 @@ def verdict(writer: Any, record: RunRecord) -> None:
     writer.line(tally.line(), **{_COLOURS[tally.outcome]: True})
 
 
-def _counts(writer: Any, record: RunRecord) -> None:
-    counts, flows = record.counts(), record.promised()
-    told = ", ".join(f"{counts[name]} {name}" for name in ("pass", "fail", "inconclusive", "skip")) + " (checks)"
-    if flows:
-        by_verdict = Counter(judgement.verdict for judgement in flows)
-        words = ", ".join(f"{by_verdict[word]} {word.value}" for word in Verdict if by_verdict[word])
-        told += f"\n{words} (flows)"
-    for line in told.splitlines():
-        writer.line(line)
+def _notes(record: RunRecord, width: int) -> Iterator[str]:
+    """What the outcome does not depend on: the first note of each check, cut to two lines, and how many more."""
+    notes: dict[str, list[str]] = {}
+    for result in record.results:
+        notes.setdefault(result.id, []).extend(map(str, result.notes))
+    for check, told in notes.items():
+        if told:
+            more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+            yield f"{shortened(f'{check}: {told[0]}', 2 * width - len(more))}{more}"
+
+
+def _flows(writer: Any, record: RunRecord) -> None:
+    """Write what became of the flows; how many checks came to what is in the lines that follow."""
+    if judged := record.promised():
+        writer.line(f"flows: {_counted(judged)}")
 
 
 def _sizes(writer: Any, record: RunRecord) -> None:
-    """Write what became of the flows that probe sizes, and which sizes were not delivered."""
+    """Write which sizes are not delivered between nodes of which nothing else is wrong."""
     judged = [judgement for judgement in record.promised() if judgement.flow.purpose == "size"]
-    if not judged:
-        return
-    unreachable = [judgement.flow for judgement in judged if judgement.verdict is Verdict.UNREACHABLE]
-    lost = [flow for flow in unreachable if not flow.dropped_by_design]
-    known = len(unreachable) - len(lost)
-    verdicts = Counter(judgement.verdict for judgement in judged)
-    verdicts[Verdict.UNREACHABLE] -= known
-    counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict] > 0)
-    dropped = f"; {known} in fragments that this version is known to drop" if known else ""
-    writer.line(f"sizes (flows): {counts or 'none'}{dropped}")
-    if lost:
-        writer.line(f"  not delivered: {_which(lost)}", red=True)
+    lost = [judgement.flow for judgement in judged if judgement.verdict is Verdict.UNREACHABLE]
+    matrix = record.matrix()
+    alone = [flow for flow in lost if not flow.dropped_by_design and matrix.get(flow.pair) is Verdict.ENCRYPTED]
+    if alone:
+        writer.line(f"sizes not delivered: {_which(alone)}", red=True)
+
+
+def _counted(judged: Iterable[Judgement]) -> str:
+    counts = Counter(
+        _BY_DESIGN
+        if judgement.flow.dropped_by_design and judgement.verdict is Verdict.UNREACHABLE
+        else judgement.verdict.value
+        for judgement in judged
+    )
+    words = (*(verdict.value for verdict in Verdict), _BY_DESIGN)
+    return ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
 
 
 def _which(flows: Iterable[Flow]) -> str:
@@ -96,14 +106,15 @@ def _by_design(writer: Any, record: RunRecord) -> None:
         if not judgement.flow.promised:
             seen.setdefault(judgement.verdict.value, Counter())[judgement.flow.path] += 1
     for word, paths in seen.items():
-        told = ", ".join(f"{path} {count}" for path, count in paths.items())
-        writer.line(f"{word}, and not promised by design (flows): {told}")
+        told = ", ".join(f"{count} {path}" for path, count in paths.items())
+        how = "by design in cleartext" if word == Verdict.CLEARTEXT.value else f"not promised to be encrypted, {word}"
+        writer.line(f"{how}: {told}")
 
 
 def _matrix(writer: Any, record: RunRecord) -> None:
     """The worst verdict of each pair (see `RunRecord.matrix`)."""
     matrix = record.matrix()
-    for row in rows(matrix, record.nodes) if matrix else ():
+    for row in rows(matrix, record.nodes, record.answers_in_clear()) if matrix else ():
         for text, markup in row:
             writer.write(text, **markup)
         writer.line("")

@@ -269,7 +269,7 @@ def _lines(output: str) -> int:
 def _outcome(run: Run, directory: Path, output: str) -> Outcome:
     try:
         report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
-        return judge_healthy(report) if run.declared is None else judge(run.declared, report)
+        return judge(run.declared, report, lines=_lines(output)) if run.declared else judge_healthy(report)
     except (OSError, ValueError, CiliumwgError) as error:
         said = [line for line in output.splitlines() if line.strip()]
         blamed = [line for line in said if "error" in line.lower() and "usage:" not in line]

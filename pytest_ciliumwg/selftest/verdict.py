@@ -12,6 +12,8 @@ from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.faults.catalogue import Consequence, Doubt, Names
 
 Report = Mapping[str, Any]
+MOST_LINES = ((3, 40), (32, 60))
+"""(Up to so many nodes, the most lines of 80 columns that a run with one cause may write)."""
 
 
 class Result(enum.Enum):
@@ -95,13 +97,14 @@ class Outcome:
         return f"{self.result.value}, wrong blame" if self.wrong else self.result.value
 
 
-def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> Outcome:
+def judge(declared: Declared, report: Report, without: Collection[str] = (), lines: int = 0) -> Outcome:
     """What a run says of the suite.
 
     Args:
         declared: What the fault had to bring about.
         report: The run's report.json.
         without: Ids of checks to leave out, as if the suite did not have them.
+        lines: What the run wrote to a terminal.
 
     Raises:
         CiliumwgError: the report is none of ours.
@@ -125,6 +128,7 @@ def judge(declared: Declared, report: Report, without: Collection[str] = ()) -> 
             *_wrong_rows(declared, bad),
             *_wrong_flows(declared, flows),
             *(() if without else _wrong_finding(declared, report)),
+            *_too_long(report, lines),
         ),
         clear_flows=sum(flow["verdict"] == "cleartext" for flow in flows),
         disturbed=any(row.doubts_itself and row not in catchers and not _may(declared, row) for row in bad),
@@ -216,6 +220,14 @@ def _wrong_finding(declared: Declared, report: Report) -> Iterator[str]:
     titles = [title for finding in where for title in (*finding["failed"], *finding["inconclusive"])]
     if declared.check_id not in {title.partition("[")[0] for title in titles}:
         yield f"the first finding, `{first['headline']}`, is not that of {declared.check_id}"
+
+
+def _too_long(report: Report, lines: int) -> Iterator[str]:
+    """That one cause fills more of a terminal than can be taken in at once."""
+    nodes = len(report["cluster"]["nodes"]) if lines else 0
+    most = next((most for up_to, most in MOST_LINES if nodes <= up_to), lines)
+    if len(report["findings"]) == 1 and lines > most:
+        yield f"one cause takes {lines} lines of a terminal, and may take {most} at {nodes} nodes"
 
 
 def _is_right(declared: Declared, blame: Blame) -> bool:

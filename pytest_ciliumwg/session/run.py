@@ -143,7 +143,8 @@ class ClusterRun:
             return
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
-            reporter.write_line(line)
+            # Under `-q` pytest itself does not know that its line of dots is still open.
+            reporter.write_line(f"\n{line}" if self._config.get_terminal_writer().width_of_current_line else line)
 
     @property
     def reporter(self) -> Any:

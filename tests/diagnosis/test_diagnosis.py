@@ -90,7 +90,16 @@ def test_two_causes_are_two_findings_and_the_leak_comes_first() -> None:
     first, second = found(rows, [judged(flow("a", "b"), Verdict.CLEARTEXT, "request")])
     assert first.nodes == ("a",)
     assert second.nodes == ("c",)
-    assert second.headline == "c: a peer has the endpoint of somebody else"
+    assert second.headline == "c: a peer's endpoint is not that of its node"
+
+
+def test_where_some_sizes_alone_are_lost_the_finding_says_so() -> None:
+    large = [flow("a", "b", number, purpose="size", payload_size=size) for number, size in enumerate((1393, 1392))]
+    (only,) = found([], [judged(one, Verdict.UNREACHABLE) for one in large])
+    assert only.headline == "a → b: packets of some sizes are lost: nothing in the state of the nodes explains it"
+    assert str(only.symptoms[0]) == "a → b: UDP v4, 2 flows of 1392, 1393 bytes"
+    (other,) = found([], [judged(one, Verdict.UNREACHABLE) for one in (large[0], flow("a", "b", 2))])
+    assert "traffic is lost" in other.headline
 
 
 def test_what_nothing_explains_is_told_as_that() -> None:
@@ -110,7 +119,7 @@ def test_encryption_that_is_off_explains_all() -> None:
 def test_a_node_without_a_key_explains_what_others_send_to_it() -> None:
     rows = [failed("peers.published", Place.of_node("b"))]
     (only,) = found(rows, [judged(flow(sender, "b"), Verdict.CLEARTEXT, "request") for sender in ("a", "c")])
-    assert only.headline == "a and c send to b in cleartext: a node publishes no WireGuard key"
+    assert only.headline == "a and c send to b in cleartext: a node publishes no WireGuard key (on b)"
 
 
 def test_lost_pairs_are_explained_by_either_end() -> None:
@@ -118,7 +127,7 @@ def test_lost_pairs_are_explained_by_either_end() -> None:
     rows = [missing, failed("wire.delivered", Place.of_pair("b", "a"))]
     lost = [judged(flow("a", "b"), Verdict.UNREACHABLE), judged(flow("b", "a", 1), Verdict.UNREACHABLE)]
     (only,) = found(rows, lost)
-    assert only.headline == "a and b: traffic is lost: WireGuard's peers are not the other nodes"
+    assert only.headline == "a and b: traffic is lost: WireGuard's peers are not the other nodes (on a)"
     assert only.failed == ("peers.count", "wire.delivered")
 
 
@@ -127,6 +136,33 @@ def test_a_blind_watch_is_no_cause_of_a_leak() -> None:
     leak, blind = found(rows, [judged(flow("a", "b"), Verdict.CLEARTEXT, "request")])
     assert leak.inconclusive == ()
     assert blind.headline == "a: not measured: wrong"
+
+
+def test_what_a_watch_cannot_hear_where_nothing_comes_follows_from_that() -> None:
+    deaf = doubtful("capture.control-received", Place.of_node("a").concerning(["b"]))
+    lost = [judged(flow("a", "b"), Verdict.UNREACHABLE)]
+    (only,) = found([deaf], lost)
+    assert only.inconclusive == ("capture.control-received",)
+    # A peer that is missing does not keep control canaries from arriving: they do not take the tunnel.
+    known, blind = found([deaf, failed("peers.count", Place.of_peer("a", "b"))], lost)
+    assert (known.inconclusive, blind.inconclusive) == ((), ("capture.control-received",))
+    (elsewhere, _) = found([replace(deaf, place=Place.of_node("a").concerning(["c"]))], lost)
+    assert elsewhere.inconclusive == ()
+
+
+def test_nothing_is_heard_inside_a_tunnel_that_is_down() -> None:
+    rows = [failed("device.up", Place.of_node("a")), doubtful("capture.inside", Place.of_node("a", "cilium_wg0"))]
+    (only,) = found(rows, [])
+    assert only.inconclusive == ("capture.inside",)
+    _, other = found([rows[0], doubtful("capture.inside", Place.of_node("b", "cilium_wg0"))], [])
+    assert other.headline == "b: not measured: wrong"
+
+
+def test_one_check_that_fails_on_several_nodes_is_one_finding() -> None:
+    rows = [failed("steering.other-ways", Place.of_node(node), f"a route to {node}") for node in ("a", "b")]
+    past = [judged(flow("a", "b"), Verdict.BYPASS), judged(flow("b", "a", 1), Verdict.BYPASS)]
+    (only,) = found(rows, past)
+    assert only.headline == "a and b: traffic goes past the tunnel: another route leads to pods of other nodes"
 
 
 def test_what_is_dropped_by_design_or_not_promised_is_no_symptom() -> None:

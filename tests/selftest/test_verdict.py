@@ -205,3 +205,14 @@ def test_the_first_finding_names_the_fault(first: dict[str, Any], wrong: list[st
     seen = report(row("peers.count", "fail", FAULTY)) | {"findings": [finding]}
     outcome = judge(declared(), seen)
     assert [sentence.partition("`, ")[2] for sentence in outcome.wrong] == wrong
+
+
+@pytest.mark.parametrize(
+    ("nodes", "causes", "lines", "wrong"),
+    [(3, 1, 40, 0), (3, 1, 41, 1), (3, 2, 41, 0), (4, 1, 41, 0), (32, 1, 60, 0), (32, 1, 61, 1), (64, 1, 200, 0)],
+)
+def test_one_cause_fits_into_a_few_lines(nodes: int, causes: int, lines: int, wrong: int) -> None:
+    finding = {"headline": "told", "named": ["lab-worker"], "failed": ["peers.count"], "inconclusive": []}
+    seen = report(row("peers.count", "fail"))
+    seen |= {"findings": [finding] * causes, "cluster": {"nodes": list(map(str, range(nodes)))}}
+    assert len(judge(declared(), seen, lines=lines).wrong) == wrong

@@ -62,9 +62,9 @@ def test_a_writer_that_fails(pytester: pytest.Pytester) -> None:
     assert not report.joinpath("second.txt").exists()
     result.stdout.fnmatch_lines(
         [
-            f"ciliumwg: wrote {report / 'report.json'}",
             f"ciliumwg: first.txt could not be written into {report}: No space left on device",
             "ciliumwg: second.txt could not be made, which is a defect of the plugin that makes it: KeyError: 'flows'",
+            f"ciliumwg: wrote {report / 'report.html'} and 3 more files",
             "partial: 2 of *",
         ]
     )

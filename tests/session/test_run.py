@@ -40,7 +40,7 @@ def test_healthy_lab_conforms(run_lab: Callable[..., SuiteRun], version: str) ->
             "*THIS IS NOT CILIUM*",
             "*1*2*3",
             " 2  lab-worker *ok*-*ok*",
-            "sizes (flows): * encrypted; * in fragments that this version is known to drop",
+            "flows: * encrypted, * dropped by design",
             "conformant: * checks passed on 3 nodes",
         ]
     )

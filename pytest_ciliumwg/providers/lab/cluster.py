@@ -48,10 +48,9 @@ class LabCluster:
         """What this is, and what it is not."""
         spec, lab = self.lab.spec, self.lab
         families = " and ".join(f"IP{family.value}" for family in lab.families)
-        datapath = f"the datapath of Cilium {spec.cilium_version} (steering by {lab.expected.steering})"
         lines = [
-            "a lab of network namespaces on this machine. THIS IS NOT CILIUM: it proves nothing about a cluster",
-            f"imitates {datapath} with real WireGuard ({lab.wireguard})",
+            "THIS IS NOT CILIUM but a lab: it proves nothing about a cluster",
+            f"imitates Cilium {spec.cilium_version} (by {lab.expected.steering}) with WireGuard ({lab.wireguard})",
             f"{len(lab.layout)} nodes, {families}, native devices {', '.join(spec.devices)}",
         ]
         return [*lines, *self.notes]

@@ -163,7 +163,7 @@ class Lab:
     @property
     def wireguard(self) -> str:
         """Which WireGuard the lab runs, in words."""
-        return "the kernel's" if self.kernel_wireguard else "wireguard-go in user space"
+        return "the kernel's" if self.kernel_wireguard else "wireguard-go"
 
     @property
     def device(self) -> str:
