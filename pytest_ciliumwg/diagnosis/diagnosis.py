@@ -41,6 +41,11 @@ class Diagnosis:
         return next((said.title for said in self._statements), "")
 
     @property
+    def told(self) -> tuple[Statement, ...]:
+        """What explains it; where nothing does, and there is no traffic to tell of, what was found."""
+        return self.state or (() if self.symptoms else self.consequences)
+
+    @property
     def failed(self) -> tuple[str, ...]:
         """The titles of the tests that failed because of it."""
         return self._titles("fail")
@@ -65,7 +70,7 @@ class Diagnosis:
             "nodes": list(self.nodes),
             "named": sorted({name for said in self._statements for name in said.nodes} | set(self.nodes)),
             "traffic": [str(symptom) for symptom in self.symptoms],
-            "state": [{"check": said.title, "where": str(said.place), "said": said.said} for said in self.state],
+            "state": [{"check": said.title, "where": str(said.place), "said": said.said} for said in self.told],
             "failed": list(self.failed),
             "inconclusive": list(self.inconclusive),
             "meaning": self.meaning,

@@ -86,10 +86,8 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
     """One finding for a terminal; at most some 20 lines of 80 columns."""
     stage = f" [{finding.stage}]" if finding.stage else ""
     yield from _wrapped(f"{number}. {finding.headline}{stage}", width, "   ")
-    traffic, places = [str(symptom) for symptom in finding.symptoms], _places(finding.state)
-    state = list(_leading(finding.state))
-    if not state and not traffic:
-        state = places = _places(finding.consequences)
+    traffic, places = [str(symptom) for symptom in finding.symptoms], _places(finding.told)
+    state = list(_leading(finding.told))
     told = [*traffic[:_MOST_LINES], *state[: 1 if traffic else _MOST_LINES]]
     for text in told:
         yield from _wrapped(f"   - {shortened(text, 2 * width)}", width, "     ")

@@ -131,12 +131,12 @@ class RecordedBackend:
         self._answer("ip -j -4 rule show", (node / "ip-rule.json").read_text("utf-8"))
         self._answer("ip -j -6 rule show", (node / "ip-6-rule.json").read_text("utf-8"))
         for family, recorded in (("4", "ip-route.txt"), ("6", "ip-6-route-table-all.txt")):
-            routes = _routes((node / recorded).read_text("utf-8"))
+            routes = routes_as_json((node / recorded).read_text("utf-8"))
             for table in ("main", "all"):  # of all tables the JSON was not recorded; these have the same pods' routes
                 self._answer(f"ip -j -{family} route show table {table}", routes)
         self._copy("ip -j -4 route show table 201", node / "ip-route-table-201.json")
         six = node / "ip-6-route-table-201.txt"
-        self._copy("ip -j -6 route show table 201", six, _routes(six.read_text("utf-8")))
+        self._copy("ip -j -6 route show table 201", six, routes_as_json(six.read_text("utf-8")))
         self._copy("bpftool -j net show", node / "bpftool-net.json")
         tool = "cilium" if "v1.13" in str(node) or "v1.14" in str(node) else "cilium-dbg"
         self._copy(f"{tool} version -o json", agent / "version.json")
@@ -181,7 +181,7 @@ def _links(node: Path) -> list[Object]:
     ]
 
 
-def _routes(text: str) -> str:
+def routes_as_json(text: str) -> str:
     """`ip route` as text, of the tables main and 201, to what `-j` prints."""
     found = []
     for words in (line.split() for line in text.splitlines()):

@@ -12,6 +12,7 @@ import pytest
 
 import tests.loaded  # noqa: F401 - it is its import that counts
 from pytest_ciliumwg.options import OPTIONS
+from tests.report.html.parsed import Page
 from tests.report.schema import problems
 
 
@@ -21,6 +22,12 @@ class SuiteRun:
 
     result: pytest.RunResult
     report: dict[str, Any]
+    html: str = ""
+
+    @property
+    def page(self) -> Page:
+        """What report.html shows."""
+        return Page(self.html)
 
     def outcome(self, outcome: str) -> dict[str, str]:
         """Title → message of the checks with an outcome."""
@@ -45,7 +52,8 @@ def run_lab(pytester: pytest.Pytester) -> Callable[..., SuiteRun]:
         path = report / "report.json"
         document = json.loads(path.read_text()) if path.exists() else {}
         assert not (document and problems(document))
-        return SuiteRun(result, document)
+        page = report / "report.html"
+        return SuiteRun(result, document, page.read_text("utf-8") if page.exists() else "")
 
     return run
 

@@ -12,6 +12,8 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.utils import rdpcap
 
+from tests.report.html import reader
+
 from .conftest import SuiteRun
 
 PAIR, TO_THIRD = "lab-worker → lab-control-plane", "lab-worker → lab-worker2"
@@ -57,6 +59,21 @@ FAULTS: dict[tuple[str, str], tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ("watch-late", "1.20"): ("capture.window", ("before the watch on lab-worker",), ("capture.control-*",)),
     ("tiny-ring", "1.20"): ("capture.no-drops", ("lab-worker eth0", "frames dropped"), ()),
 }  # fmt: skip
+ALL = frozenset({"ICMP", "TCP", "UDP"})
+BOTH = frozenset({"v4", "v6"})
+# Fault → what leaks: pairs (a star is any other node), protocols, families, and the device where it can be seen.
+LEAKS: dict[str, tuple[tuple[str, ...], frozenset[str], frozenset[str], str]] = {
+    "encryption-off": (("* → *",), ALL, BOTH, "eth0"),
+    "encryption-off@lab-worker": (("lab-worker → *", "* → lab-worker"), ALL, BOTH, "eth0"),
+    "rule-deleted": (("lab-worker → *",), ALL, BOTH, "eth0"),
+    "table-emptied": (("lab-worker → *",), ALL, BOTH, "eth0"),
+    "redirect-removed-v6": (("lab-worker → *",), ALL, frozenset({"v6"}), "eth0"),
+    "leak-udp-pair": (("lab-worker → NEXT",), frozenset({"UDP"}), BOTH, "eth0"),
+    "leak-snat": (("lab-worker → NEXT", "NEXT → lab-worker"), ALL, BOTH, "eth0"),
+    "leak-eth1": (("lab-worker → *",), ALL, BOTH, "eth1"),
+    "leak-vxlan": (("lab-worker → NEXT",), ALL, BOTH, "eth0"),
+    "node-redirect-missing": (("lab-worker → NEXT", "NEXT → lab-worker"), ALL, BOTH, "eth0"),
+}
 THREE_NODES = {"encryption-off@lab-worker", "leak-udp-pair", "node-opted-out", "node-redirect-missing"}
 """Faults that a third node must not be blamed for, or that need one; the others are found in a lab of two as well."""
 
@@ -88,6 +105,26 @@ def test_fault_is_found(
     live = {check["title"]: (check["outcome"], check["message"]) for check in run.report["checks"]}
     offline = {check["title"]: (check["outcome"], check["message"]) for check in again.report["checks"]}
     assert live.items() - offline.items() <= {item for item in live.items() if item[0].startswith("size.route-mtu")}
+    if fault in LEAKS:
+        assert_the_page_tells(run, fault, "lab-worker2" if nodes == 3 else "lab-control-plane")
+
+
+def assert_the_page_tells(run: SuiteRun, fault: str, following: str) -> None:
+    """Somebody who sees only the page can say which node sends what to whom in cleartext, and when."""
+    pairs, protocols, families, device = LEAKS[fault]
+    patterns = [pair.replace("NEXT", following) for pair in pairs]
+    told = list(reader.leaks(run.page))
+    began, ended = reader.when(run.report)
+    assert {pattern for pattern in patterns if any(fnmatchcase(one.title, pattern) for one in told)} == set(patterns)
+    for leak in told:
+        assert _any(leak.title, tuple(patterns))
+        assert (leak.protocols, leak.families) == (protocols, families)
+        assert f"{leak.sender} {device}" in leak.places.split(", ")
+        assert began <= leak.first <= leak.last <= ended
+        frames = reader.frames(run.page, leak)
+        assert frames
+        assert leak.first <= frames[0]
+        assert all(name in reader.headline(run.page) for name in {leak.sender} & {"lab-worker"})
 
 
 def test_a_blind_watch_makes_everything_that_it_did_not_see_inconclusive(run_lab: Callable[..., SuiteRun]) -> None:
