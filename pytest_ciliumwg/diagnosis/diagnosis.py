@@ -148,24 +148,27 @@ def _traffic(case: Case, nodes: Sequence[str]) -> tuple[str, set[str]]:
     chosen = [symptom for symptom in case.symptoms if symptom.kind == kind]
     senders, receivers = {symptom.pair[0] for symptom in chosen}, {symptom.pair[1] for symptom in chosen}
     if kind == "cleartext":
-        subject = f"{names(senders, nodes)} {_verb(senders, 'send')}"
+        subject = f"{names(senders, nodes)} {'send' if len(senders) > 1 else 'sends'}"
         if case.homes and not senders & case.homes:
             return f"{subject} to {names(receivers, nodes)} in cleartext", senders
         to = "" if len(receivers) > 1 else f" to {names(receivers, nodes)}"
-        return f"{subject} pods' traffic{to} in cleartext", senders
-    both = senders | receivers
-    between = " → ".join(chosen[0].pair) if len(chosen) == 1 else names(both, nodes)
-    if kind == "bypass":
-        return f"{between}: traffic goes past the tunnel", both
-    what = "packets of some sizes are lost" if all(symptom.sizes for symptom in chosen) else "traffic is lost"
-    return f"{between}: {what}", both
+        whose = "nodes' own" if all(symptom.of_hosts for symptom in chosen) else "pods'"
+        return f"{subject} {whose} traffic{to} in cleartext", senders
+    lost = "packets of some sizes are lost" if all(symptom.sizes for symptom in chosen) else "traffic is lost"
+    what = "traffic goes past the tunnel" if kind == "bypass" else lost
+    if len(chosen) == 1:
+        return f"{' → '.join(chosen[0].pair)}: {what}", senders | receivers
+    common = set[str].intersection(*(set(symptom.pair) for symptom in chosen))
+    if len(common) == 1:
+        return f"{names(common, nodes)} and {'all other' if _all(chosen, nodes) else 'other'} nodes: {what}", common
+    return f"{names(senders | receivers, nodes)}: {what}", senders | receivers
+
+
+def _all(symptoms: Sequence[Symptom], nodes: Sequence[str]) -> bool:
+    return {name for symptom in symptoms for name in symptom.pair} >= set(nodes)
 
 
 _ORDER = ("cleartext", "bypass", "lost")
-
-
-def _verb(subjects: Iterable[str], verb: str) -> str:
-    return verb if len(set(subjects)) > 1 else f"{verb}s"
 
 
 def names(chosen: Iterable[str], nodes: Sequence[str]) -> str:

@@ -31,6 +31,8 @@ class Symptom:
     flows: int
     sizes: tuple[int, ...] = ()
     """Bytes of payload, where it is wrong with probes of sizes alone."""
+    of_hosts: bool = False
+    """Whether it is traffic of the nodes' own networks alone."""
     frames: int = 0
     """In cleartext, as they left; as they arrived where nobody saw them leave."""
     seen_at: tuple[str, ...] = ()
@@ -152,6 +154,7 @@ def _symptom(kind: Kind, pair: Pair, seen: list[tuple[Flow, list[Sighting]]]) ->
         families=tuple(sorted({flow.family for flow in flows}, key=lambda family: family.value)),
         flows=len({flow.id for flow in flows}),
         sizes=tuple(sorted({flow.payload_size for flow in flows})) if _only_sizes(flows) else (),
+        of_hosts=all("node" in flow.path for flow in flows),
         frames=sum(sighting.frames for sighting in counted),
         seen_at=tuple(_in_order(f"{sighting.node} {sighting.device}" for sighting in shown)),
         layers=shown[0].layers if shown else "",

@@ -64,6 +64,8 @@ class AgentPod:
     """When its container started, on the node's clock; None where it is not known."""
     image: str = ""
     """What tells its version."""
+    digest: str = ""
+    """The image that runs there by its digest, such as `quay.io/cilium/cilium@sha256:…`; empty where it is not told."""
     restarts: int = 0
     """How often its container was started again since the pod was made."""
 

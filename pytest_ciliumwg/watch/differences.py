@@ -33,7 +33,7 @@ def _nodes(before: Mapping[str, bool], after: Mapping[str, bool]) -> Iterator[To
 
 def _agents(node: str, before: AgentPod | None, after: AgentPod | None) -> Iterator[Told]:
     replaced = before is not None and after is not None and before.name != after.name
-    if before is not None and (after is None or replaced or (before.ready and not after.ready)):
+    if before is not None and before.ready and (after is None or replaced or not after.ready):
         yield "agent-gone", f"the Cilium agent {before.name} went away", node
     was_ready = before is not None and before.ready and not replaced
     if after is not None and after.ready and not was_ready:

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_ciliumwg.changes import actions
 from pytest_ciliumwg.faults import FAULTS
+from tests.report.html import reader
 
 from .conftest import SuiteRun
 
@@ -147,8 +148,29 @@ def test_what_goes_wrong_in_a_change_is_found(run_lab: RunLab, arguments: tuple[
         assert FAULTS[name].catcher == title.partition("[")[0]
         message = (run.outcome("fail") | run.outcome("inconclusive"))[title]
         assert (node or "lab-worker") in message
+        if title.startswith("change.no-cleartext"):
+            assert_the_page_tells(
+                run, title.removeprefix("change.no-cleartext[").removesuffix("]"), node or "lab-worker"
+            )
     # Nothing leaked but where a fault let it.
     assert {title for title in run.outcome("fail") if "no-cleartext" in title} <= set(wanted)
+
+
+def assert_the_page_tells(run: SuiteRun, stage: str, node: str) -> None:
+    """Somebody who sees only the page can say which node sent what to whom in cleartext, when and in which change."""
+    page = run.page
+    titles = [reader.headline(page, number) for number in range(1, len(run.report["findings"]) + 1)]
+    number = next(n for n, title in enumerate(titles, 1) if title.endswith(f"[{stage}]") and "in cleartext" in title)
+    timeline = next(change["timeline"] for change in run.report["changes"] if change["name"] == stage)
+    first, last = (reader.moment(timeline[name]) for name in ("started", "stopped"))
+    told = list(reader.leaks(page, number))
+    assert told
+    for leak in told:
+        assert leak.sender == node
+        assert leak.protocols
+        assert leak.families
+        assert first <= leak.first <= leak.last <= last
+        assert reader.frames(page, leak)
 
 
 @pytest.mark.thorough

@@ -116,9 +116,10 @@ def assert_the_page_tells(run: SuiteRun, fault: str, following: str) -> None:
     told = list(reader.leaks(run.page))
     began, ended = reader.when(run.report)
     assert {pattern for pattern in patterns if any(fnmatchcase(one.title, pattern) for one in told)} == set(patterns)
+    assert frozenset[str]().union(*(leak.protocols for leak in told)) == protocols
     for leak in told:
         assert _any(leak.title, tuple(patterns))
-        assert (leak.protocols, leak.families) == (protocols, families)
+        assert leak.families == families
         assert f"{leak.sender} {device}" in leak.places.split(", ")
         assert began <= leak.first <= leak.last <= ended
         frames = reader.frames(run.page, leak)
@@ -136,8 +137,13 @@ def test_a_blind_watch_makes_everything_that_it_did_not_see_inconclusive(run_lab
     assert {v for pair, v in verdicts.items() if "lab-worker2" in pair} == {"inconclusive"}
 
 
-def test_the_leak_is_kept_as_evidence(run_lab: Callable[..., SuiteRun], pytester: pytest.Pytester) -> None:
-    run = run_lab("--ciliumwg-fault=leak-udp-pair", "--ciliumwg-nodes=2")
+def test_the_leak_is_kept_as_evidence(
+    run_lab: Callable[..., SuiteRun], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_TOKEN", "value-of-the-environment")
+    run = run_lab(
+        "--ciliumwg-fault=leak-udp-pair", "--ciliumwg-nodes=2", "-vvv", "--showlocals", "--junitxml=junit.xml"
+    )
     files = {row["file"]: row["frames"] for row in run.report["evidence"]}
     assert sorted(files) == ["lab-control-plane.eth0.pcapng", "lab-worker.eth0.pcapng"]
     assert not run.report["evidence_missing"]
@@ -145,6 +151,10 @@ def test_the_leak_is_kept_as_evidence(run_lab: Callable[..., SuiteRun], pytester
     assert len(frames) == len(files["lab-worker.eth0.pcapng"]) > 0
     assert {frame[IP].src for frame in frames if IP in frame} == {"10.244.1.10"}
     assert all(UDP in frame or frame[IP].frag for frame in frames if IP in frame)
+    artifacts = [path for path in pytester.path.rglob("*") if path.is_file()]
+    assert {"report.html", "junit.xml", *files} <= {path.name for path in artifacts}
+    assert not [path.name for path in artifacts if b"value-of-the-environment" in path.read_bytes()]
+    assert "value-of-the-environment" not in run.result.stdout.str() + run.result.stderr.str()
 
 
 def test_silence_of_a_blocked_network_is_no_pass(run_lab: Callable[..., SuiteRun]) -> None:

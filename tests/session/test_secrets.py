@@ -80,7 +80,7 @@ def test_nothing_secret_in_any_artifact(
     assert result.ret == 1
     left = {path.name: path.read_text(errors="replace") for path in pytester.path.rglob("*") if path.is_file()}
     left = {name: text for name, text in left.items() if not name.endswith(".pyc")}
-    assert left.keys() >= {"report.json", "conformance.yaml", "metrics.prom", "junit.xml", "summary.md"}
+    assert left.keys() >= {"report.html", "report.json", "conformance.yaml", "metrics.prom", "junit.xml", "summary.md"}
     left["terminal"] = result.stdout.str() + result.stderr.str()
     for name, text in left.items():
         found = [

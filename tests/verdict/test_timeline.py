@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from ipaddress import ip_address
 from typing import Any
 
@@ -120,6 +121,20 @@ def test_differences_of_snapshots() -> None:
         ("pod-created", "one"),
     ]
     assert not list(differences(before, before))
+
+
+def test_an_agent_goes_away_once() -> None:
+    ready = AgentPod(name="cilium-a", ready=True)
+    steps = [
+        ready,
+        replace(ready, ready=False),
+        None,
+        AgentPod(name="cilium-b", ready=False),
+        replace(ready, name="cilium-b"),
+    ]
+    shown = [Snapshot(agents={"one": agent} if agent else {}, nodes={}, keys={}, pods={}) for agent in steps]
+    kinds = [kind for before, after in pairwise(shown) for kind, _, _ in differences(before, after)]
+    assert kinds == ["agent-gone", "agent-ready"]
 
 
 def test_peer_differences() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,6 +69,7 @@ def _agent(raw: Object, name: str) -> RunningAgent | None:
         ready=facts.ready and not ending,
         started_at=_seconds(started),
         image=str(_named(spec.get("containers"), name).get("image") or container.get("image") or ""),
+        digest=_digest(str(container.get("imageID") or "")),
         restarts=int(container.get("restartCount") or 0),
     )
     return RunningAgent(
@@ -89,6 +91,21 @@ def ages(agents: Iterable[AgentPod]) -> list[str]:
     when = " to ".join(dict.fromkeys(map(_as_minute, (min(starts), max(starts)))))
     restarted = ", ".join(f"{agent.name} {agent.restarts} times" for agent in agents if agent.restarts)
     return [f"Cilium's agents started {when} UTC; restarted in place: {restarted or 'none'}"]
+
+
+def images(agents: Iterable[AgentPod]) -> list[str]:
+    """A line for each image that agents run, by its digest, and on how many nodes; all that is known without one."""
+    found = Counter(agent.digest or agent.image for agent in agents)
+    return [
+        f"Cilium's image on {count} {'node' if count == 1 else 'nodes'}: {image}"
+        for image, count in found.items()
+        if image
+    ]
+
+
+def _digest(image_id: str) -> str:
+    """An `imageID` without the runtime's scheme; empty for one that no registry knows."""
+    return image_id.rpartition("://")[2] if "@sha256:" in image_id else ""
 
 
 def _as_minute(moment: float) -> str:

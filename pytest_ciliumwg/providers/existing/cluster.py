@@ -12,7 +12,7 @@ from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.base import AgentTransport, Progress, read_settled
-from pytest_ciliumwg.providers.existing.agent_pods import ages
+from pytest_ciliumwg.providers.existing.agent_pods import ages, images
 from pytest_ciliumwg.providers.existing.agents_told import EXEC_SECONDS
 from pytest_ciliumwg.providers.existing.cilium import (
     Cilium,
@@ -93,7 +93,8 @@ class ExistingCluster:
             f"an existing cluster: {self._kube.api_server.source} at {self._kube.api_server.host}",
             f"{len(self._selected)} nodes under test, all of this run in the namespace {namespace}",
         ]
-        lines += ages(self._agents_found[name].pod for name in self._selected if name in self._agents_found)
+        agents = [self._agents_found[name].pod for name in self._selected if name in self._agents_found]
+        lines += [*images(agents), *ages(agents)]
         return [*lines, f"not declared, taken as found: {assumed}"] if assumed else lines
 
     @property

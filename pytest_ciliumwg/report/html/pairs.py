@@ -26,6 +26,8 @@ class Pair:
     anchor: str
     verdict: str
     flows: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    """The flows of the reverse pair whose answers, which this pair's source sends, were in cleartext."""
     leaks: list[dict[str, Any]] = field(default_factory=list)
     """What was in cleartext during changes."""
     tunnels: list[Row] = field(default_factory=list)
@@ -46,8 +48,14 @@ class Pair:
     @property
     def frames(self) -> list[str]:
         """The anchors of the frames that are evidence of its leaks."""
-        kept = (seen["frames_kept"] for flow in self.flows for seen in flow["sightings"])
+        kept = (seen["frames_kept"] for flow in (*self.flows, *self.answers) for seen in flow["sightings"])
         return [*(anchor for anchors in kept for anchor in anchors), *(a for leak in self.leaks for a in leak["kept"])]
+
+    @property
+    def answers_alone(self) -> bool:
+        """Whether only answers of its flows were in cleartext: then it is the other node that leaks."""
+        seen = [*(one for flow in self.flows for one in flow["sightings"]), *self.leaks]
+        return self.verdict == "cleartext" and {one["direction"] for one in seen} == {"reply"}
 
     @property
     def worst(self) -> Iterator[str]:
@@ -75,6 +83,8 @@ class Table:
 
     def symbol(self, pair: Pair) -> str:
         """Its verdict, as short as the matrix needs."""
+        if pair.answers_alone:
+            return "reply" if self.in_words else "r"
         return (WORDS if self.in_words else SYMBOLS)[pair.verdict]
 
     @property
@@ -115,7 +125,10 @@ def table(document: Row) -> Table:
     kept = _kept(document["evidence"])
     for flow in document["flows"]:
         if flow["promised"]:
-            of(flow["source_node"], flow["destination_node"]).flows.append(_flow(flow, kept))
+            told = _flow(flow, kept)
+            of(flow["source_node"], flow["destination_node"]).flows.append(told)
+            if any(seen["direction"] == "reply" for seen in told["sightings"]):
+                of(flow["destination_node"], flow["source_node"]).answers.append(told)
     for change in document["changes"]:
         for leak, flow in leaks(change):
             anchors = kept.get((change["name"], *_key(leak)), [])

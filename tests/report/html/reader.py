@@ -63,8 +63,13 @@ def leaks(page: Page, number: int = 1) -> Iterator[Told]:
 
 def when(report: Mapping[str, Any]) -> tuple[str, str]:
     """When a run began and ended, as the page tells moments."""
-    began, ended = (datetime.fromisoformat(report[name]).astimezone(UTC) for name in ("started", "finished"))
-    return f"{began:%H:%M:%S.%f}"[:-3], f"{ended:%H:%M:%S.%f}"[:-3]
+    began, ended = (datetime.fromisoformat(report[name]).timestamp() for name in ("started", "finished"))
+    return moment(began), moment(ended)
+
+
+def moment(at: float) -> str:
+    """A moment as the page tells it."""
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S.%f}"[:-3]
 
 
 def frames(page: Page, told: Told) -> list[str]:
