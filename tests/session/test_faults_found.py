@@ -120,7 +120,7 @@ def assert_the_page_tells(run: SuiteRun, fault: str, following: str) -> None:
     for leak in told:
         assert _any(leak.title, tuple(patterns))
         assert leak.families == families
-        assert f"{leak.sender} {device}" in leak.places.split(", ")
+        assert {f"{leak.sender} {device}", f"{leak.receiver} {device}"} & set(leak.places.split(", "))
         assert began <= leak.first <= leak.last <= ended
         frames = reader.frames(run.page, leak)
         assert frames

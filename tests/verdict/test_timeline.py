@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Any
 
 from pytest_ciliumwg.model.place import Place
