@@ -142,6 +142,17 @@ def test_icmp_direction_comes_from_the_header_because_the_kernel_echoes_the_payl
     assert make.index().find(wire(IP(src=B4, dst=A4) / ICMP(type=0, id=20001) / data)) == Hit(1, REPLY, "canary")
 
 
+@pytest.mark.parametrize("exclusive", [frozenset(), frozenset({make.packed(A4)})])
+def test_the_direction_of_nodes_icmp_comes_from_the_header_too(exclusive: frozenset[bytes]) -> None:
+    row = (9, 1, make.packed(NODE_A), make.packed(NODE_B), 20009)
+    index = FlowIndex(make.CANARIES, [row], exclusive=exclusive)
+    data = payload(9, 56)
+    assert index.find(wire(IP(src=NODE_A, dst=NODE_B) / ICMP(id=20009) / data)) == Hit(9, REQUEST, "canary")
+    assert index.find(wire(IP(src=NODE_B, dst=NODE_A) / ICMP(type=0, id=20009) / data)) == Hit(9, REPLY, "canary")
+    # Without a canary it is nobody's: nodes ping each other for reasons of their own.
+    assert index.find(wire(IP(src=NODE_A, dst=NODE_B) / ICMP(id=20009))) is None
+
+
 def test_reply_canary_of_its_own() -> None:
     packet = IP(src=B4, dst=NODE_A) / UDP(sport=1, dport=2) / payload(make.UDP_FLOW, 64, REPLY)
     assert make.index().find(wire(packet)) == Hit(make.UDP_FLOW, REPLY, "canary")

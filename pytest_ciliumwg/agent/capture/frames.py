@@ -91,8 +91,10 @@ class FlowIndex:
         """All that a frame shows of ours: each flow whose canary or header is in it, then the control canaries."""
         marked, partial = self._canaries(frame)
         controls = [Hit(number, mark, "canary") for number, mark in marked if mark == canary.CONTROL]
-        by_header = self._header(frame)
-        flows = [self._hit(number, mark, by_header) for number, mark in marked if mark != canary.CONTROL]
+        of_flows = [(number, mark) for number, mark in marked if mark != canary.CONTROL]
+        # Nodes' own addresses make nothing ours; of what is ours by its canary they tell the direction.
+        by_header = self._header(frame, self._ends if of_flows else self._addresses)
+        flows = [self._hit(number, mark, by_header) for number, mark in of_flows]
         if not flows and by_header is not None:
             flows = [by_header]
         if not flows and not controls and partial:
@@ -117,9 +119,9 @@ class FlowIndex:
         partial = any(candidate.startswith(self.canaries.prefix) for candidate in candidates)
         return [marked for marked in found if marked is not None], partial
 
-    def _header(self, frame: bytes) -> Hit | None:
+    def _header(self, frame: bytes, addresses: AbstractSet[bytes]) -> Hit | None:
         hits: list[Hit] = []
-        for packet in _packets(frame, self._addresses):
+        for packet in _packets(frame, addresses):
             if packet.unchecked and not (packet.source in self._ends and packet.destination in self._ends):
                 continue
             hit = self._match(frame, packet)
