@@ -192,9 +192,10 @@ def _look(case: Case, consequences: Sequence[Statement]) -> str:
 
 
 def counted(titles: Iterable[str]) -> Iterator[str]:
-    """Titles of tests by check, or by area where they are of many: and how many tests where there are several."""
+    """Titles of tests by check, or where these are many by area: and how many tests where there are several."""
     ids = Counter(title.partition("[")[0] for title in titles)
     if len(ids) > _MANY_CHECKS:
-        areas = Counter(check.partition(".")[0] for check in ids.elements())
-        ids = Counter({f"{area}.*": count for area, count in areas.items()})
+        areas = Counter(check.partition(".")[0] for check in ids)
+        of_area = {check: f"{check.partition('.')[0]}.*" for check in ids if areas[check.partition(".")[0]] > 1}
+        ids = Counter(of_area.get(check, check) for check in ids.elements())
     yield from (check if count == 1 else f"{check} ×{count}" for check, count in ids.items())

@@ -35,7 +35,7 @@ def render(document: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"moment": _moment, "hexdump": _hexdump}
+    environment.filters |= {"moment": _moment, "hexdump": _hexdump, "date": _date}
     try:
         return environment.get_template("page.html.j2").render(_values(document))
     except (KeyError, TypeError, ValueError, AttributeError, jinja2.TemplateError) as error:
@@ -62,6 +62,11 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
 def _moment(at: float) -> str:
     """A time of day in UTC, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def _date(iso: str) -> str:
+    """A date and a time of day, in UTC."""
+    return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _hexdump(text: str) -> str:
