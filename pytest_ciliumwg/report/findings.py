@@ -14,6 +14,8 @@ from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.report.record import CheckResult, RunRecord
 
 _UNTOUCHED = "untouched"
+_MOST_TITLES = 20
+"""Of tests that could not be measured because of one finding; more are counted."""
 _MOST_LINES = 2
 """Of each kind, of one finding."""
 
@@ -98,7 +100,8 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
     if finding.meaning:
         yield from _wrapped(f"   {finding.meaning}", width, "   ")
     for titles, verb in ((finding.failed, "failed"), (finding.inconclusive, "not measured")):
-        if titles and finding.leading == POLICIES:
+        many = finding.leading == POLICIES or (verb == "not measured" and len(titles) > _MOST_TITLES)
+        if titles and many:
             yield f"   {verb} because of that: {len(titles)} checks"
         elif titles:
             yield from _wrapped(f"   {verb}: {', '.join(counted(titles))}", width, "     ")

@@ -196,8 +196,8 @@ def test_words() -> None:
     assert names(many, many) == "all 6 nodes"
     assert names("abcde", many) == "a, b, c and 2 more nodes"
     assert list(counted(["wire.x[a]", "wire.x[b]", "size.y"])) == ["wire.x ×2", "size.y"]
-    many = ["peers.count", *(f"wire.{letter}" for letter in "abcdef"), "wire.a[v4]"]
-    assert list(counted(many)) == ["peers.count", "wire.* ×7"]
+    several = ["peers.count", *(f"wire.{letter}" for letter in "abcdef"), "wire.a[v4]"]
+    assert list(counted(several)) == ["peers.count", "wire.* ×7"]
 
 
 def test_a_leak_during_a_change_is_told_with_what_was_missing() -> None:
