@@ -115,7 +115,7 @@ def write(
 
 def _named(written: Sequence[str], directory: Path) -> str:
     """What was written: the file to begin with, and how many more."""
-    first = page.NAME if page.NAME in written else written[-1]
+    first = next((name for name in (page.NAME, json_report.NAME) if name in written), written[0])
     more = len(written) - 1
     others = f" and {more} more {'file' if more == 1 else 'files'}" if more else ""
     return f"{directory / first}{others}"
