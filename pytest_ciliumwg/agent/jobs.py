@@ -19,12 +19,13 @@ from .capture.pod_filter import parse_network
 from .capture.pods import PodNetworks, send_pod_controls
 from .capture.rings import Plan
 from .capture.watch import Watch
+from .look.node import look
 from .traffic.sender import Sender
 from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 9
+VERSION = 10
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
@@ -67,6 +68,7 @@ class Jobs:
         self.operations: dict[str, Callable[[Request], Reply]] = {
             "hello": self._hello,
             "mtu": self._mtu,
+            "look": self._look,
             "watch-start": self._watch_start,
             "watch-peek": self._watch_peek,
             "watch-collect": self._watch_collect,
@@ -87,6 +89,9 @@ class Jobs:
 
     def _mtu(self, request: Request) -> Reply:
         return {"mtus": {str(address): route_mtu(str(address)) for address in request["destinations"]}}
+
+    def _look(self, request: Request) -> Reply:
+        return {"parts": look(str(request["device"]), [str(family) for family in request["families"]])}
 
     def _watch_start(self, request: Request) -> Reply:
         job = str(request["job"])

@@ -32,6 +32,12 @@ show() {{
 T = TypeVar("T")
 
 
+def section_text(name: str, output: str = "", error: str = "") -> str:
+    """What `show` would print of a command with this output, or that failed with this complaint."""
+    told = [f"{_MARK} {name}", output, f"{_MARK} {name} status", str(int(bool(error)))]
+    return "\n".join([*told, f"{_MARK} {name} stderr", error])
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """What one command printed."""

@@ -130,6 +130,15 @@ EXISTING = (
         providers=("existing",),
     ),
     Option(
+        "ciliumwg-look",
+        "Through whose container nodes are looked at: cilium-agent (default), or own-agent where its image has no "
+        "shell or no ip; then nothing is read before our agents are there",
+        values.one_of("cilium-agent", "own-agent"),
+        "cilium-agent",
+        "cilium-agent|own-agent",
+        providers=("existing",),
+    ),
+    Option(
         "ciliumwg-image-pull-secret",
         "Secret for pulling the agents' image; it is copied",
         values.word,

@@ -61,6 +61,7 @@ class Settings:
     cilium_config: str | None = None
     image: str | None = None
     image_pull_policy: str | None = None
+    look: Literal["cilium-agent", "own-agent"] = "cilium-agent"
     image_pull_secret: str | None = None
 
     changes: tuple[str, ...] = ()

@@ -144,6 +144,7 @@ def existing_spec(settings: Settings) -> ExistingSpec:
             container=settings.cilium_container,
             config=settings.cilium_config,
         ),
+        look=settings.look,
         image_pull_secret=settings.image_pull_secret,
         charts=Charts(settings.charts),
         upgrade_command=settings.upgrade_command,

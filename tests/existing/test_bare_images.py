@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.existing import connect_existing
 from tests.apidouble import ApiDouble
 from tests.apidouble.recorded import NODE
@@ -89,3 +90,33 @@ def test_no_program(
     for name in fields:
         assert re.search(says, state.unread[name]), state.unread[name]
     assert state.peers, "what the agent tells is read all the same"
+
+
+def test_our_own_agent_looks_where_the_image_has_no_shell(lab_double: MakeDouble, connect: Connect) -> None:
+    """What differs is what takes rights that our agent has not, which is named."""
+    double = lab_double("1.18.3", nodes=2)
+    seen = connect(double, timeout=30.0).state("lab-worker")
+    without(double, "sh")
+    cluster = connect(double, timeout=30.0, look="own-agent")
+    assert cluster.untouched is None
+    told = cluster.state("lab-worker")
+    assert told.unread.keys() - seen.unread.keys() == {"fwmark"}
+    assert re.search("takes more rights than it has", told.unread["fwmark"])
+    for part in ("link", "peers", "rules", "native_devices", "rp_filter", "macs", "selected"):
+        assert getattr(told, part) == getattr(seen, part), part
+    assert set(told.routes) == set(seen.routes)
+    assert set(told.other_routes) == set(seen.other_routes)
+    assert {(each.device, each.program) for each in told.redirects} == {("eth0", "cilium_wg0")}
+
+
+@pytest.mark.thorough
+def test_the_suite_with_our_own_look(
+    lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = lab_double("1.18.3", nodes=2, families=frozenset({IPFamily.V4}))
+    without(double, "sh")
+    monkeypatch.setenv("KUBECONFIG", str(double.kubeconfig(tmp_path / "kubeconfig")))
+    options = ("--ciliumwg-provider=existing", "--ciliumwg-look=own-agent", "-p", "no:cacheprovider")
+    done = pytester.runpytest_inprocess("--ciliumwg", *options)
+    assert done.ret == 0, done.stdout.str()
+    done.stdout.fnmatch_lines(["conformant: *"])

@@ -44,6 +44,7 @@ def test_what_our_pods_heal_is_found(
 def test_what_is_right_is_not_touched(lab_double: MakeDouble, connect: Connect) -> None:
     double = lab_double("1.18.3", nodes=2, families=frozenset({IPFamily.V4}))
     cluster = connect(double, timeout=30.0)
+    assert cluster.untouched is not None
     assert set(cluster.untouched.states) == {"lab-control-plane", "lab-worker"}
     ours = {ip for pod in cluster.test_pods() for ip in pod.addresses}
     known = {ip for pod in cluster.untouched.pods_after for ip in pod.addresses}

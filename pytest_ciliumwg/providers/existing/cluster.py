@@ -24,8 +24,9 @@ from pytest_ciliumwg.providers.existing.guard import Guard
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.leftovers import leftovers_of
 from pytest_ciliumwg.providers.existing.members import members_of
-from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from, unseen
+from pytest_ciliumwg.providers.existing.node_observer import debuginfo_section, observation_script, state_from, unseen
 from pytest_ciliumwg.providers.existing.operations import ContainerContext, ExistingOperations, upgrader_of
+from pytest_ciliumwg.providers.existing.own_look import own_look
 from pytest_ciliumwg.providers.existing.pod_commands import run_in_pod
 from pytest_ciliumwg.providers.existing.policies import drops, policies
 from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
@@ -59,7 +60,7 @@ class ExistingCluster:
         )
         self._warn_of_leftovers(progress)
         # Pods that come heal some faults: an agent puts a lost peer back when it next works on a node.
-        self._untouched = read_settled(self, self._selected, progress, spec.retry_policy.settle)
+        self._untouched = None if spec.look == "own-agent" else self._read_untouched(progress)
         self._agents_found = self._cilium.agents()
         self._installation = Installation(kube, spec, self._selected, progress)
         self._test_agents = TestAgents(kube, spec, self._cilium, self._installation)
@@ -84,6 +85,9 @@ class ExistingCluster:
             self._abandon(error)
             raise
 
+    def _read_untouched(self, progress: Progress) -> Reading:
+        return read_settled(self, self._selected, progress, self._spec.retry_policy.settle)
+
     @property
     def description(self) -> Sequence[str]:
         """What cluster this is, and which expected settings were not declared but taken from it."""
@@ -98,8 +102,8 @@ class ExistingCluster:
         return [*lines, f"not declared, taken as found: {assumed}"] if assumed else lines
 
     @property
-    def untouched(self) -> Reading:
-        """The cluster before anything of ours was in it."""
+    def untouched(self) -> Reading | None:
+        """The cluster before anything of ours was in it; None where our own agents look."""
         return self._untouched
 
     @property
@@ -169,7 +173,11 @@ class ExistingCluster:
         families = self._config.families
         try:
             published = self._published(node)
+            others = [peer for name, peer in self._known.items() if name != node]
             place = self._cilium.agent(node)
+            if self._spec.look == "own-agent":
+                told = own_look(self.node_agent(node), families, debuginfo_section(self._kube, place))
+                return state_from(told, published, others, families)
             script = observation_script(families, in_mesh=bool(self._config.cluster_id))
             done = run_in(self._kube, place, ["sh", "-c", script], timeout=EXEC_SECONDS)
         except NoProgramError as error:
@@ -178,7 +186,6 @@ class ExistingCluster:
             return unseen(node, str(error))
         if done.status != 0:
             return unseen(node, f"the script that looks at node {node} failed: {done.complaint}")
-        others = [peer for name, peer in self._known.items() if name != node]
         return state_from(done.output, published, others, families)
 
     def _published(self, node: str) -> Node:

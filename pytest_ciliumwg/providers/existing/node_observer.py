@@ -13,11 +13,14 @@ from pytest_ciliumwg.observe import node_observer
 from pytest_ciliumwg.observe.cilium import known_nodes_from_agent, wireguard_from_debuginfo
 from pytest_ciliumwg.observe.debuginfo import selected_from_debuginfo
 from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, NodeParts, require
-from pytest_ciliumwg.observe.sections import Reader
+from pytest_ciliumwg.observe.sections import Reader, section_text
 from pytest_ciliumwg.observe.tc import redirects_from_bpftool, redirects_from_tc
 from pytest_ciliumwg.observe.wireguard import DEVICE, fwmark_from_wg
-from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL
+from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL, ask_agent
+from pytest_ciliumwg.providers.existing.agents_told import EXEC_SECONDS
 from pytest_ciliumwg.providers.existing.native_devices import native_devices
+from pytest_ciliumwg.providers.kubernetes.kube import Kube
+from pytest_ciliumwg.providers.kubernetes.remote import Place
 
 FIELDS = (
     "link",
@@ -61,6 +64,16 @@ def observation_script(families: Iterable[IPFamily], *, in_mesh: bool = False) -
     """
     shown = (*_SHOWN, _NODES) if in_mesh else _SHOWN
     return node_observer.observation_script(families, DEVICE, shown, before=AGENT_TOOL + _TC)
+
+
+def debuginfo_section(kube: Kube, place: Place) -> str:
+    """What Cilium's agent tells of itself, asked with its own tool alone.
+
+    Raises:
+        ProviderError: it cannot be asked.
+    """
+    done = ask_agent(kube, place, "debuginfo", "--output", "json", timeout=EXEC_SECONDS)
+    return section_text("debuginfo", done.output, "" if done.status == 0 else done.complaint or "it failed")
 
 
 def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable[IPFamily]) -> NodeState:

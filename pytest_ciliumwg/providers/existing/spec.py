@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, CiliumConfig, IPFamily, RoutingMode
@@ -23,6 +23,9 @@ ROLE_LABEL = "ciliumwg/role"
 OWNER_ANNOTATION = "ciliumwg/owner"
 PREFIX = "ciliumwg-"
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+
+
+Look = Literal["cilium-agent", "own-agent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class ExistingSpec:
     image: str = DEFAULT_IMAGE
     """Any image with python3 >= 3.8."""
     image_pull_policy: str = "IfNotPresent"
+    look: Look = "cilium-agent"
+    """Through whose container nodes are looked at."""
     image_pull_secret: str | None = None
     """A secret to copy into our namespace, as `NAMESPACE/NAME`, or `NAME` in the namespace default."""
     cilium: Hints = field(default_factory=Hints)
