@@ -5,6 +5,15 @@ from __future__ import annotations
 from pytest_ciliumwg.redaction import without_secrets
 
 
+def more_on(anchor: str) -> str:
+    """What an error ends with that needs more than one sentence: where the others are.
+
+    Args:
+        anchor: A heading of docs/troubleshooting.md.
+    """
+    return f" (docs/troubleshooting.md#{anchor})"
+
+
 class CiliumwgError(Exception):
     """The base of every error that this package raises for its user to read.
 

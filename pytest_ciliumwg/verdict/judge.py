@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
+from pytest_ciliumwg.errors import more_on
 from pytest_ciliumwg.model.cluster import IPAddress, Node
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
@@ -71,7 +72,8 @@ class Judge:
         """Why it is not proven that one node's watch sees what another node sends; None when it is."""
         for phase, when in PHASES.items():
             if (sender, phase) not in self._heard[receiver]:
-                return f"the watch on {receiver} did not see the control canary of {sender} {when}"
+                unseen = f"the watch on {receiver} did not see the control canary of {sender} {when}"
+                return f"{unseen}{more_on('deaf-watch')}"
         return None
 
     @cached_property

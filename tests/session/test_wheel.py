@@ -20,6 +20,11 @@ def test_an_installed_wheel_runs_the_suite_without_a_path(tmp_path: Path) -> Non
     folder.mkdir()
     assert (site / "pytest_ciliumwg/report/html/templates/page.html.j2").is_file()
     assert (site / "pytest_ciliumwg/report/html/templates/style.css").is_file()
+    assert (site / "pytest_ciliumwg/py.typed").is_file()
+    assert {path.name.partition("-")[0] for path in site.iterdir()} == {"pytest_ciliumwg"}, "the package alone"
+    tests = {path.name for path in site.glob("**/test_*.py")} - {path.name for path in site.glob("*/suites/test_*.py")}
+    assert tests == {"test_agents.py"}, "which is no test of ours, but the provider's test pods"
+    assert not [path for path in site.glob("**/tests") if path.is_dir()]
     command = [sys.executable, "-m", "pytest", "--ciliumwg", "--ciliumwg-plan", "-p", "no:cacheprovider"]
     run = subprocess.run(
         command, cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.errors import ProviderError, more_on
 
 FORBIDDEN, NOT_FOUND, CONFLICT, GONE = 403, 404, 409, 410
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -56,7 +56,8 @@ class ApiServer:
                     "(401); log in again or choose another context"
                 )
             case 403 if "violates PodSecurity" in said or "admission" in said:
-                return f"cannot {doing}: the cluster's admission control refuses it (403{said}); ask for an exemption"
+                refused = f"cannot {doing}: the cluster's admission control refuses it (403{said})"
+                return f"{refused}; ask for an exemption{more_on('admission-control')}"
             case 403:
                 return (
                     f"cannot {doing}: the user of {self.source} may not (403{said}); "

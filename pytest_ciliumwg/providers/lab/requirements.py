@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.errors import ProviderError, more_on
 from pytest_ciliumwg.model.cluster import IPFamily
 
 PACKAGES = {
@@ -105,7 +105,8 @@ def why_no_sandbox(detail: str) -> str:
         advice = "run as root, or allow user namespaces with `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
     else:
         advice = "run as root, or allow unprivileged user namespaces on this machine"
-    return f"the lab could not make its own namespaces ({detail or 'no reason given'}): {advice}"
+    more = more_on("namespaces-of-the-lab")
+    return f"the lab could not make its own namespaces ({detail or 'no reason given'}): {advice}{more}"
 
 
 def _sysctl(name: str) -> str | None:
