@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ciliumwg.cli import main
 from pytest_ciliumwg.options import GROUPS
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +76,7 @@ OURS = {f"--{option.name}" for group in GROUPS.values() for option in group}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_name_options_that_exist(page: Path) -> None:
+def test_commands_name_options_that_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = page.read_text("utf-8")
     blocks = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
     named = set(re.findall(r"--ciliumwg[\w-]*", blocks))
@@ -83,4 +84,6 @@ def test_commands_name_options_that_exist(page: Path) -> None:
     scripts = re.findall(r"\./(scripts/\w+)", blocks)
     assert [script for script in scripts if not (ROOT / script).exists()] == []
     called = set(re.findall(r"^ *pytest-ciliumwg (\w+)", blocks, re.MULTILINE))
-    assert called <= {"checks", "cleanup", "compare", "matrix", "report", "selftest"}
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert called <= set(re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE))
