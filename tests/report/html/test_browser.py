@@ -21,6 +21,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 SECONDS = 2.0
 every_run = pytest.mark.parametrize("name", list(RUNS))
@@ -79,6 +80,14 @@ def test_it_loads_quickly_and_without_a_complaint(browser: Any, tmp_path: Path, 
 
 
 def by_mouse(link: Any) -> None:
+    # What comes into view is laid out only then, and moves what is below it.
+    link.parent.execute_script("arguments[0].scrollIntoView({block: 'center'})", link)
+    link.parent.execute_async_script(
+        "const [link, done] = arguments; let at = NaN;"
+        "const look = () => { const now = link.getBoundingClientRect().y;"
+        " if (now === at) done(); else { at = now; requestAnimationFrame(look); } }; look()",
+        link,
+    )
     link.click()
 
 
@@ -86,15 +95,21 @@ def by_keyboard(link: Any) -> None:
     link.send_keys(Keys.ENTER)
 
 
+def followed(browser: Any, link: Any, follow: Any) -> Any:
+    """Follow a link within the page; returns where it leads."""
+    place = link.get_attribute("href").partition("#")[2]
+    follow(link)
+    WebDriverWait(browser, 20).until(lambda _: browser.execute_script("return location.hash") == f"#{place}")
+    return browser.find_element(By.CSS_SELECTOR, ":target")
+
+
 @pytest.mark.parametrize("follow", [by_mouse, by_keyboard])
 @pytest.mark.parametrize("name", ["leaking", "leaking-64"])
 def test_from_a_failing_cell_to_its_frames(browser: Any, tmp_path: Path, name: str, follow: Any) -> None:
     opened(browser, tmp_path, name)
-    follow(browser.find_element(By.CSS_SELECTOR, ".matrix td.cleartext a"))
-    target = browser.find_element(By.CSS_SELECTOR, ":target")
+    target = followed(browser, browser.find_element(By.CSS_SELECTOR, ".matrix td.cleartext a"), follow)
     assert target.is_displayed()
-    follow(target.find_element(By.CSS_SELECTOR, "a[href^='#frame-']"))
-    frame = browser.find_element(By.CSS_SELECTOR, ":target")
+    frame = followed(browser, target.find_element(By.CSS_SELECTOR, "a[href^='#frame-']"), follow)
     assert frame.get_attribute("id").startswith("frame-")
     assert frame.is_displayed(), "the frame stays folded"
     assert "0000  02 00 00 00 00 02" in frame.text
