@@ -16,6 +16,7 @@ from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot, Timeline
 from pytest_ciliumwg.providers.base import Cluster, Progress, nodes_under_test, states_of
+from pytest_ciliumwg.verdict.roaming import with_endpoints
 from pytest_ciliumwg.watch.continuous import ContinuousWatch
 from pytest_ciliumwg.watch.opening import continuous_watch
 
@@ -143,11 +144,14 @@ class _ChangeRun:
                 error += self._put_back()
             convergence = converge(self._cluster, watch, self._progress)
             timeline = watch.stop()
+        after = self._states_again()
+        if after is not None:
+            timeline = with_endpoints(timeline, self._cluster.nodes(), states, after)
         watched = Observation(
             timeline=timeline,
             tolerance=tolerance(self._change, self._expected, timeline),
             before=before,
-            after=self._read_again(),
+            after=self._read_again(after),
             convergence=convergence,
             unencrypted_drops=self._more_drops(dropped_before),
         )
@@ -176,11 +180,17 @@ class _ChangeRun:
         after = self._unencrypted_drops()
         return None if before is None or after is None else after - before
 
-    def _read_again(self) -> ClusterState | None:
+    def _states_again(self) -> Mapping[str, NodeState] | None:
         try:
-            return self._read(self._states())
+            return self._states()
         except ProviderError:
             return None  # what is wrong is on record as unsettled
+
+    def _read_again(self, states: Mapping[str, NodeState] | None) -> ClusterState | None:
+        try:
+            return None if states is None else self._read(states)
+        except ProviderError:
+            return None
 
     def _states(self) -> Mapping[str, NodeState]:
         return states_of(self._cluster, nodes_under_test(self._cluster))

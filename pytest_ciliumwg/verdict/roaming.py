@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pytest_ciliumwg.model.cluster import IPAddress, Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.timeline import Timeline
 
 REJECT_AFTER = 180.0
 """Seconds after which WireGuard accepts nothing of a session any more (REJECT_AFTER_TIME)."""
@@ -37,6 +38,17 @@ def has_roamed(state: NodeState, peer: Peer, nodes: Iterable[Node], later: NodeS
         other.public_key == peer.public_key and other.endpoint == peer.endpoint and other.rx_bytes > peer.rx_bytes
         for other in later.peers
     )
+
+
+def with_endpoints(
+    timeline: Timeline, nodes: Sequence[Node], before: Mapping[str, NodeState], after: Mapping[str, NodeState]
+) -> Timeline:
+    """A timeline with the addresses at which WireGuard reached nodes while it was watched."""
+    both = before.keys() & after.keys()
+    there = followed(nodes, before, {name: after[name] for name in both})
+    more = {node.name: frozenset(node.roamed_to) for node in there}
+    ends = {name: known | more.get(name, frozenset()) for name, known in timeline.addresses.items()}
+    return replace(timeline, addresses=ends)
 
 
 def followed(nodes: Sequence[Node], before: Mapping[str, NodeState], after: Mapping[str, NodeState]) -> list[Node]:

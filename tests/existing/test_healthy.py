@@ -310,7 +310,8 @@ def behind_nat(lab: Lab) -> None:
 
 
 def test_a_node_behind_nat(suite: Suite, said: Callable[[], str]) -> None:
-    done = suite("1.18.3", prepare=behind_nat)
+    """Also while it is watched over time: what leaves it is counted at the address that the others see."""
+    done = suite("1.18.3", configured(), behind_nat, "--ciliumwg-observe=1s")
     assert done.ret == 0, done.stdout.str()
     assert f"reached at {OUTSIDE}:51871, whence its packets come: behind NAT, or roaming" in said()
 

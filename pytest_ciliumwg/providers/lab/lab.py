@@ -43,6 +43,7 @@ Hook = Callable[[str], bool]
 """Called with the name of a node or pod when something is about to happen to it; False prevents it."""
 
 
+_RAISE_SECONDS, _RAISE_SECONDS_OF_NODE = 60.0, 5.0
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes makes no words of them
 
 
@@ -100,15 +101,19 @@ class Lab:
         """The configuration of the healthy lab."""
         self.config = self.declared
         """The configuration that the lab's Cilium would show."""
-        self.sandbox.run(topology_script(self.spec, self.layout, self.pod_mtu(self.expected)))
-        self.keys: dict[str, str] = read_keys(self.sandbox.run(self._devices_script()))
+        # On a busy machine a large lab takes minutes; a small one that takes as long is stuck.
+        patience = _RAISE_SECONDS + _RAISE_SECONDS_OF_NODE * self.spec.nodes
+        topology = topology_script(self.spec, self.layout, self.pod_mtu(self.expected))
+        self.sandbox.run(topology, timeout=patience)
+        self.keys: dict[str, str] = read_keys(self.sandbox.run(self._devices_script(), timeout=patience))
         """The public key that each node publishes; a node without an entry publishes none."""
         names = {node.name for node in self.layout}
         self.run_on(
             {
                 node.name: f"{configure_script(self.spec, node, self.expected)}\n{self.datapath_script(node, names)}"
                 for node in self.layout
-            }
+            },
+            timeout=patience,
         )
         places = [node.name for node in self.layout] + [node.test_pod.netns for node in self.layout]
         if self.spec.extended:
