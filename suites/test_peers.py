@@ -129,7 +129,8 @@ def _tell_of_mesh(verify: Verify, state: NodeState, mesh: Mapping[str, str]) -> 
     if found:
         told = ", ".join(sorted(f"{mesh[peer.public_key]} at {peer.endpoint}" for peer in found))
         ends = [peer.endpoint.address for peer in found if peer.endpoint]
-        verify.note(Place.of_node(state.node).concerning(addresses=ends), f"peers of other clusters: {told}")
+        place = Place.of_node(state.node).concerning(addresses=ends)
+        verify.note(place, f"peers of other clusters, whose keys nothing here confirms: {told}")
 
 
 @pytest.mark.ciliumwg_check("peers.keys", source=KEYS)
