@@ -202,20 +202,22 @@ def _carry_elsewhere(lab: Lab, node: LabNode, condition: str = "") -> None:
 
 @fault(
     "outer-address",
-    description="the node's packets to others leave with an address that is no node's",
-    shows="WireGuard's packets from an unknown address: the peers learn it as the node's endpoint",
-    source="cilium/cilium issue 33863: nodes behind NAT",
+    description="the node's WireGuard packets to the next one go to an address that is no node's, and end at it all the same",
+    shows="WireGuard's packets to an unknown address, which no peer has as its endpoint: this is no NAT that a peer follows",
+    source="a rule that rewrites destinations, left behind by a load balancer or a firewall",
     catcher="wire.outer-addresses",
-    also=(*BYPASSED, "peers.endpoint"),
-    names="cluster",  # whose the unknown address is, its receivers cannot tell
+    also=BYPASSED,
+    names="cluster",  # whose the unknown address is, a watch cannot tell
 )
 def outer_address(lab: Lab, node: LabNode) -> None:
-    """Give the node a second address, and let its WireGuard packets leave with that."""
-    other = node.addresses[0] + 1000
+    """Give the next node a second address, and rewrite the destination of what goes there."""
+    peer = lab.next_to(node)
+    other = peer.addresses[0] + 1000
+    lab.run_in(peer, f"ip addr add {other}/16 dev {DEVICES[0]}")
     lab.run_in(
         node,
-        f"ip addr add {other}/16 dev {DEVICES[0]}\n"
         f"nft -f - <<'END'\nadd table ip outer\n"
-        f"add chain ip outer postrouting {{ type nat hook postrouting priority srcnat; }}\n"
-        f"add rule ip outer postrouting udp sport {lab.expected.listen_port} snat to {other}\nEND",
+        f"add chain ip outer output {{ type nat hook output priority -100; }}\n"
+        f"add rule ip outer output ip daddr {peer.addresses[0]} udp dport {lab.expected.listen_port} "
+        f"dnat to {other}\nEND",
     )
