@@ -202,8 +202,8 @@ def _carry_elsewhere(lab: Lab, node: LabNode, condition: str = "") -> None:
 
 @fault(
     "outer-address",
-    description="the node's WireGuard packets to the next one go to an address that is no node's, and end at it all the same",
-    shows="WireGuard's packets to an unknown address, which no peer has as its endpoint: this is no NAT that a peer follows",
+    description="the node's WireGuard packets to the next one are sent to an address that is no node's, and end there",
+    shows="WireGuard's packets to an unknown address that no peer has as its endpoint: no NAT that a peer follows",
     source="a rule that rewrites destinations, left behind by a load balancer or a firewall",
     catcher="wire.outer-addresses",
     also=BYPASSED,
