@@ -52,12 +52,14 @@ class Kubelet:
         metadata = made["metadata"]
         labels = {"kubernetes.io/service-name": metadata["name"]}
         number = next(self._services)
-        made["spec"]["clusterIPs"] = ips = []
+        ips: list[str] = []
         for endpoints in self.store.select("endpointslices", metadata["namespace"], labels):
             ip = f"10.96.0.{number}" if endpoints["addressType"] == "IPv4" else f"fd00:10:96::{number:x}"
             self.backend.serve(ip, endpoints["endpoints"][0]["addresses"][0])
             ips.append(ip)
+        # Others may read the object meanwhile: what they look at first comes last.
         made["spec"]["clusterIP"] = ips[0] if ips else "None"
+        made["spec"]["clusterIPs"] = ips
         self.store.put("services", made)
 
     def deleted(self, resource: str, gone: Object, grace: int | None) -> None:

@@ -87,7 +87,11 @@ class ExistingOperations:
         if node not in self._ipcaches:
             self._ipcaches[node] = ipcache_switch(self._context, node)
         script = self._ipcaches[node].pull(self.dead_man)
-        self._carry_out("ipcache", node, lambda: self.restore_ipcache(node), script, "delete ipcache entries")
+        try:
+            self._carry_out("ipcache", node, lambda: self.restore_ipcache(node), script, "delete ipcache entries")
+        except in_container.NothingChangedError:
+            del self._ipcaches[node]
+            raise
 
     def restore_ipcache(self, node: str) -> None:
         """Put the entries back."""
