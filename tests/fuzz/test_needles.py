@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_ciliumwg.agent.capture import needles as needles_module
 from pytest_ciliumwg.agent.capture.frames import FlowIndex
 from pytest_ciliumwg.agent.capture.needles import NOWHERE, Needles, pattern_of
 from tests.agent import frames_made as made
@@ -18,6 +19,11 @@ from .test_frames import QUICK, SEEDS, mutated
 OWN = (made.packed(made.A4), made.packed(made.A6))
 FEW = (*made.CANARIES.prefixes, *OWN)
 MANY = (*made.CANARIES.prefixes, *(bytes((10, 244, node, 7)) for node in range(20)))
+
+
+@pytest.fixture(autouse=True)
+def _words_in_small_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needles_module, "_SMALL", 1)
 
 
 def memory_of(data: bytes) -> mmap.mmap:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from typing import Iterator, NamedTuple, Sequence
+from typing import Iterator, NamedTuple
 
 from .ring import OUTGOING, OVERHEARD, PACKET_TYPE_AT, Block, Ring
 
@@ -21,14 +21,15 @@ _ETHERTYPE = 12
 _UDP = 8
 
 
-class Sort(NamedTuple):
-    """What messages have in common that are counted together."""
+class Counted(NamedTuple):
+    """Messages that go the same way."""
 
     outgoing: bool
     source: bytes
     destination: bytes
-    size: int
-    """Bytes of UDP payload."""
+    messages: int
+    bytes: int
+    """Of UDP payload, all together."""
 
 
 class _Form(NamedTuple):
@@ -39,28 +40,12 @@ class _Form(NamedTuple):
     """Of one address."""
     length: int
 
-    def places(self, mac: int) -> list[int]:
-        """Of a record in which the frame begins at `mac`, the bytes by which messages are told apart."""
-        ends, length = mac + self.ends, mac + self.length
-        return [PACKET_TYPE_AT, *range(ends, ends + 2 * self.size), length, length + 1]
-
-    def sort(self, record: bytes, mac: int) -> Sort:
-        """What a message is counted by."""
-        source = mac + self.ends
-        destination, length = source + self.size, mac + self.length
-        return Sort(
-            record[PACKET_TYPE_AT] == OUTGOING,
-            record[source:destination],
-            record[destination : destination + self.size],
-            int.from_bytes(record[length : length + 2], "big") - _UDP,
-        )
-
 
 _FORMS = {b"\x08\x00": _Form(26, 4, 38), b"\x86\xdd": _Form(22, 16, 58)}
 
 
-def sorts_in(ring: Ring, block: Block) -> Iterator[tuple[Sort, int]] | None:
-    """How many messages of each sort a block holds; None where the block has to be walked.
+def counted_in(ring: Ring, block: Block) -> list[Counted] | None:
+    """What messages a block holds; None where it has to be walked.
 
     That is where records differ in size or family, or frames were overheard, of which the machines decide.
     """
@@ -76,26 +61,27 @@ def sorts_in(ring: Ring, block: Block) -> Iterator[tuple[Sort, int]] | None:
     alike = all(records[at + byte :: size].count(kind[byte]) == block.held for byte in (0, 1))
     if not alike or kind not in _FORMS or OVERHEARD in records[PACKET_TYPE_AT::size]:
         return None
-    form = _FORMS[kind]
-    return ((form.sort(record, mac), count) for record, count in _counted(records, size, form.places(mac)))
+    return list(_counted(records, size, mac, _FORMS[kind]))
 
 
-def _counted(records: bytes, size: int, places: Sequence[int]) -> Iterator[tuple[bytes, int]]:
-    """Records that are alike at some places: one of them, and how many there are.
+def _counted(records: bytes, size: int, mac: int, form: _Form) -> Iterator[Counted]:
+    """The messages of records in which frames begin at `mac`; only bytes that differ are looked at one by one."""
+    source, length = mac + form.ends, mac + form.length
+    destination, behind = source + form.size, source + 2 * form.size
+    held, one = len(records) // size, bytearray(records[:size])
+    columns = {place: records[place::size] for place in (PACKET_TYPE_AT, *range(source, behind))}
+    differing = {place: column for place, column in columns.items() if column.count(column[0]) != held}
+    high, low = records[length::size], records[length + 1 :: size]
 
-    Only places at which not all records are alike are looked at record by record.
-    """
-    held = len(records) // size
-    differing: dict[int, bytes] = {}
-    for place in places:
-        column = records[place::size]
-        if column.count(column[0]) != held:
-            differing[place] = column
-    one = bytearray(records[:size])
+    def counted(count: int, total: int) -> Counted:
+        outgoing = one[PACKET_TYPE_AT] == OUTGOING
+        ends = bytes(one[source:destination]), bytes(one[destination:behind])
+        return Counted(outgoing, *ends, count, total - _UDP * count)
+
     if not differing:
-        yield bytes(one), held
+        yield counted(held, 256 * sum(high) + sum(low))
         return
-    for values, count in Counter(zip(*differing.values())).items():
+    for (*values, upper, lower), count in Counter(zip(*differing.values(), high, low)).items():
         for place, value in zip(differing, values):
             one[place] = value
-        yield bytes(one), count
+        yield counted(count, count * (256 * upper + lower))

@@ -17,6 +17,8 @@ _WORD = 4
 _SHIFTS = range(_WORD)
 _MOST_NEEDLES = 8
 """With more words than these, one expression for all of them is faster."""
+_SMALL = 1 << 14
+"""In fewer bytes than these too."""
 NOWHERE = sys.maxsize
 
 
@@ -40,7 +42,8 @@ class Needles:
         self.pattern = pattern_of(self.strings)
         needles = _needles(self.strings)
         self._lanes = [(shift, needle) for shift in _SHIFTS for needle in needles]
-        self._fast = _LIBC is not None and len(needles) <= _MOST_NEEDLES
+        self._few = _LIBC is not None and len(needles) <= _MOST_NEEDLES
+        self._by_words = False
         self._buffer: Any = None
         self._room = 0
         self._next: list[int] = []
@@ -48,7 +51,8 @@ class Needles:
     def look_at(self, memory: mmap.mmap, start: int, end: int) -> None:
         """Look for strings that lie wholly in this part of the memory from now on."""
         self._memory, self._start, self._end = memory, start, end
-        if not self._fast:
+        self._by_words = self._few and end - start >= _SMALL
+        if not self._by_words:
             self._next = [start - 1]
             return
         first = ctypes.c_char.from_buffer(memory)
@@ -64,7 +68,7 @@ class Needles:
 
     def after(self, at: int) -> int:
         """Where the first string begins at or after a place; NOWHERE if there is none."""
-        if not self._fast:
+        if not self._by_words:
             return self._by_pattern(at)
         for number, found in enumerate(self._next):
             if found < at:

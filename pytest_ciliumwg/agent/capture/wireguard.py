@@ -13,7 +13,7 @@ from .ciphertext import Samples
 from .data_messages import RING_BLOCK as DATA_BLOCK
 from .data_messages import RING_BLOCKS as DATA_BLOCKS
 from .data_messages import SNAP as DATA_SNAP
-from .data_messages import sorts_in
+from .data_messages import counted_in
 from .link_layer import has_ethernet, with_ethernet
 from .machines import Machines
 from .ring import Block, Frame, Ring, read_out
@@ -110,13 +110,13 @@ class MessageCounter:
 
     def _read_data(self, ring: Ring) -> None:
         for block in ring.ready_blocks():
-            sorts = sorts_in(ring, block)
-            if sorts is None:
+            counted = counted_in(ring, block)
+            if counted is None:
                 self._walk(ring, block)
-            else:
-                for sort, count in sorts:
-                    message = _Message(sort.outgoing, sort.source, sort.destination, _DATA, False, False)
-                    self._add(message, count, sort.size * count)
+                continue
+            for way in counted:
+                message = _Message(way.outgoing, way.source, way.destination, _DATA, False, False)
+                self._add(message, way.messages, way.bytes)
 
     def _walk(self, ring: Ring, block: Block) -> None:
         """Count the messages of a block one by one."""
