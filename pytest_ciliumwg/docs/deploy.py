@@ -15,7 +15,7 @@ _HEADER = "# Made by `make docs` from pytest_ciliumwg/providers/existing/rights.
 
 def pages() -> Mapping[str, str]:
     """File below `deploy/` → its content."""
-    core = [right for right in RIGHTS if right.profile == "core"]
+    core = [right for right in RIGHTS if right.profile in ("core", "extended")]
     changes = [right for right in RIGHTS if right.profile == "disruptive"]
     publishing = [right for right in RIGHTS if right.profile == PUBLISHING]
     return {

@@ -146,6 +146,7 @@ def existing_spec(settings: Settings) -> ExistingSpec:
         ),
         look=settings.look,
         image_pull_secret=settings.image_pull_secret,
+        extended="extended" in settings.profiles,
         charts=Charts(settings.charts),
         upgrade_command=settings.upgrade_command,
         observe_seconds=settings.observe if settings.upgrade else None,

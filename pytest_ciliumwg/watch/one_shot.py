@@ -29,6 +29,7 @@ from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress, re
 from pytest_ciliumwg.providers.targets import OUTSIDE
 from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.control_ways import ControlWays
+from pytest_ciliumwg.watch.located import located
 from pytest_ciliumwg.watch.policies import dropped_by_policies
 
 T = TypeVar("T")
@@ -242,6 +243,7 @@ def measure(
             if node in denied_before
         }
         last = read(cluster, states)
+    flows = located(flows, reports)
     deliveries = watching.deliveries(flows, sent, served)
     dropped = dropped_by_policies(flows, deliveries, reports, denied)
     for flow, node in dropped.items():

@@ -48,6 +48,10 @@ class Backend(Protocol):
         """The CiliumEndpoint of a pod, if it has one."""
         ...
 
+    def node_port(self, node: str, port: int, protocol: str) -> int:
+        """The NodePort that leads to a port of a node's test pod."""
+        ...
+
     def serve(self, cluster_ip: str, address: str) -> None:
         """Lead a Service's ClusterIP to a pod, as kube-proxy does."""
         ...

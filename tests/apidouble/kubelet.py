@@ -30,7 +30,7 @@ class Kubelet:
         self._open = True
         self._deleted: set[str] = set()
         """The uids of pods that clients have deleted."""
-        self._services = itertools.count(10)
+        self._services = itertools.count(100)
         self.agents = AgentController(store, backend, self.mishaps, self._pool)
         self.machines = Machines(self)
 
@@ -54,6 +54,9 @@ class Kubelet:
         number = next(self._services)
         ips: list[str] = []
         for endpoints in self.store.select("endpointslices", metadata["namespace"], labels):
+            for port in made["spec"]["ports"] if made["spec"].get("type") == "NodePort" else ():
+                node = endpoints["endpoints"][0]["nodeName"]
+                port["nodePort"] = self.backend.node_port(node, port["port"], port["protocol"])
             ip = f"10.96.0.{number}" if endpoints["addressType"] == "IPv4" else f"fd00:10:96::{number:x}"
             self.backend.serve(ip, endpoints["endpoints"][0]["addresses"][0])
             ips.append(ip)

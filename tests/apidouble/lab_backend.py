@@ -22,6 +22,7 @@ from pytest_ciliumwg.providers.lab.spec import LabNode
 from tests.apidouble import shapes
 from tests.apidouble.agents import release
 from tests.apidouble.containers import Containers, Job, Running
+from tests.apidouble.extended import dns_objects, node_port, serve_host_ports
 from tests.apidouble.newcomers import Newcomers, heal
 from tests.apidouble.store import Object
 
@@ -111,6 +112,7 @@ class LabBackend:
             image = shapes.agent_image(lab.config.version)
             found.append(("pods", shapes.agent_pod(node.name, node.addresses[0], image=image)))
             found.append(("ciliumendpoints", shapes.cilium_endpoint(node.idle_pod.pod, node.addresses[0])))
+        found += dns_objects(lab)
         version = lab.config.version
         found.append(("daemonsets", shapes.agent_daemon_set(version, len(lab.layout))))
         return [*found, ("secrets", release(version, {}, 1)), *self.refresh()]
@@ -136,6 +138,7 @@ class LabBackend:
                 here[f"{mount['mountPath']}/{file}"] = f"{directory}/{file}"
             binds.append((directory, mount["mountPath"]))
         netns, addresses, extra = self._network(pod)
+        serve_host_ports(self.lab, pod, netns)
         command = container["command"]
         if self._forks:
             job = Job(argv=command, env=self._environment, netns=netns, binds=tuple(binds), restricted=True)
@@ -228,6 +231,10 @@ class LabBackend:
         ips = tuple(ip_address(ip) for ip in addresses)
         made = Pod(name=metadata["name"], namespace=metadata["namespace"], node=node.name, addresses=ips)
         return shapes.cilium_endpoint(made, node.addresses[0])
+
+    def node_port(self, node: str, port: int, protocol: str) -> int:
+        """The one that the lab leads there, if it is one for the profile extended."""
+        return node_port(self.lab, node, port, protocol)
 
     def serve(self, cluster_ip: str, address: str) -> None:
         """Translate it on every node; where a rule steers, mark it too, for Cilium translates before it marks."""

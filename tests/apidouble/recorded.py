@@ -107,6 +107,11 @@ class RecordedBackend:
         """Let the node's tools tell another version."""
         self._versions[node] = version
 
+    def node_port(self, node: str, port: int, protocol: str) -> int:
+        """One that leads nowhere."""
+        del node
+        return 9000 + port + (protocol == "UDP")
+
     def serve(self, cluster_ip: str, address: str) -> None:
         """Nothing runs, so nothing is led anywhere."""
 

@@ -49,14 +49,43 @@ def cilium_node(published: Node, version: str) -> Object:
         "spec": {
             "addresses": [
                 *({"type": "InternalIP", "ip": str(ip)} for ip in published.addresses),
-                *({"type": "CiliumInternalIP", "ip": str(ip)} for ip in published.cilium_addresses),
+                *(
+                    {"type": "CiliumInternalIP", "ip": str(ip)}
+                    for ip in published.cilium_addresses
+                    if ip not in published.health_addresses
+                ),
             ],
             "encryption": {} if published.encryption_key is None else {"key": published.encryption_key},
-            "health": {},
+            "health": {f"ip{IPFamily.of(ip).value}": str(ip) for ip in published.health_addresses},
             "ingress": {},
             "ipam": {"podCIDRs": [str(cidr) for cidr in published.pod_cidrs], "pools": {}},
         },
         "status": {"ipam": {"operator-status": {}}},
+    }
+
+
+def dns_service(cluster_ips: list[str]) -> Object:
+    """The Service of the cluster's DNS."""
+    ports = [{"name": f"dns{name[0].lower()}", "protocol": name, "port": 53} for name in ("UDP", "TCP")]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+        "spec": {"clusterIP": cluster_ips[0], "clusterIPs": cluster_ips, "ports": ports},
+    }
+
+
+def dns_slice(address: str, node: str) -> Object:
+    """The EndpointSlice of the DNS service for one address of its pod."""
+    family = "IPv6" if ":" in address else "IPv4"
+    labels = {"k8s-app": "kube-dns", "kubernetes.io/service-name": "kube-dns"}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": f"kube-dns-{family.lower()}", "namespace": "kube-system", "labels": labels},
+        "addressType": family,
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}, "nodeName": node}],
+        "ports": [{"name": "dns", "protocol": "UDP", "port": 53}, {"name": "dns-tcp", "protocol": "TCP", "port": 53}],
     }
 
 

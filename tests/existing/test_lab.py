@@ -132,7 +132,8 @@ def run_suite(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
         from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
 
         def pytest_ciliumwg_cluster(settings, progress):
-            return connect_existing(ExistingSpec(timeout=30, retry_policy=RetryPolicy(poll=0.05)), progress)
+            how = {"timeout": 30, "retry_policy": RetryPolicy(poll=0.05), "extended": "extended" in settings.profiles}
+            return connect_existing(ExistingSpec(**how), progress)
         """
     )
     options = ("--ciliumwg-provider=existing", "-p", "no:cacheprovider", *arguments)

@@ -31,11 +31,12 @@ from pytest_ciliumwg.providers.existing.pod_commands import run_in_pod
 from pytest_ciliumwg.providers.existing.policies import drops, policies
 from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
+from pytest_ciliumwg.providers.existing.targets import find_targets
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
 from pytest_ciliumwg.providers.kubernetes.remote import NoProgramError, run_in
-from pytest_ciliumwg.providers.targets import NO_TARGETS, Targets
+from pytest_ciliumwg.providers.targets import Targets
 
 SETTLE_SECONDS = 10.0
 
@@ -149,11 +150,12 @@ class ExistingCluster:
 
     def services(self) -> Mapping[str, tuple[IPAddress, ...]]:
         """Test pod's key → the ClusterIPs of its Service; empty where the cluster is too old for our Services."""
-        return self._test_agents.services
+        return {pod: service.addresses for pod, service in self._test_agents.services.items()}
 
     def targets(self) -> Targets:
-        """What the cluster offers for the profile extended."""
-        return NO_TARGETS
+        """What there is for the profile extended, as far as it can be found."""
+        run, services, nodes = self._installation.run, self._test_agents.services, self._test_agents.nodes
+        return find_targets(self._kube, run, services, self.pods(), self._config, nodes)
 
     def snapshot(self) -> Snapshot:
         """What the cluster shows now of all that may change: a few requests, none of them repeated.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pytest_ciliumwg.agent import bundle, caller_script
 from pytest_ciliumwg.providers.existing.owner import this_process
 from pytest_ciliumwg.providers.existing.spec import OWNER_ANNOTATION, ROLE_LABEL, ExistingSpec, RunId
+from pytest_ciliumwg.providers.targets import BEHIND_HOST_PORT
 
 Role = Literal["node-agent", "test-pod"]
 ROLES: tuple[Role, ...] = ("node-agent", "test-pod")
@@ -81,7 +82,7 @@ class Manifests:
         made = self._object("v1", "Pod", name)
         made["metadata"]["labels"] |= {ROLE_LABEL: "extra-pod", **_NO_MESH}
         made["metadata"]["annotations"] = dict(_NO_MESH)
-        made["spec"] = self._pod("test-pod", [node]) | {"restartPolicy": "Never"}
+        made["spec"] = self._pod("test-pod", [node]) | {"restartPolicy": "Never", "containers": [self._container()]}
         return made
 
     def _object(self, version: str, kind: str, name: str) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class Manifests:
                 "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
             },
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [self._container()],
+            "containers": [self._container() | self._ports(role)],
             "volumes": [
                 {"name": "agent", "configMap": {"name": CONFIG_MAP}},
                 {"name": "state", "emptyDir": {"sizeLimit": "16Mi"}},
@@ -110,6 +111,13 @@ class Manifests:
         if self.spec.image_pull_secret is not None:
             pod["imagePullSecrets"] = [{"name": PULL_SECRET}]
         return pod
+
+    def _ports(self, role: Role) -> dict[str, Any]:
+        """The hostPort of a test pod, for the profile extended."""
+        if role != "test-pod" or not self.spec.extended:
+            return {}
+        port = {"containerPort": BEHIND_HOST_PORT, "hostPort": self.run.host_port}
+        return {"ports": [{"name": name.lower(), "protocol": name, **port} for name in ("TCP", "UDP")]}
 
     def _container(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from typing import Any, Literal
 Scope = Literal["cluster", "runs", "cilium", "own"]
 """Everywhere; in the namespaces of runs, whose names nobody knows before, so that it has to be granted everywhere; in
 the namespace of Cilium's agents; in that of the CronJob."""
-_CORE, _CHANGES = "core", "disruptive"
+_CORE, _EXTENDED, _CHANGES = "core", "extended", "disruptive"
 PUBLISHING = "publish"
 """As a profile: what `--ciliumwg-publish` needs."""
 
@@ -81,6 +81,22 @@ RIGHTS = (
         verbs=("create",),
         scope="runs",
         why="one policy that lets test traffic pass; a run that may not goes on without",
+    ),
+    Right(
+        group="",
+        resource="services",
+        verbs=("list",),
+        scope="cluster",
+        why="where the cluster's DNS is; a run that may not does not test it",
+        profile=_EXTENDED,
+    ),
+    Right(
+        group="discovery.k8s.io",
+        resource="endpointslices",
+        verbs=("list",),
+        scope="cluster",
+        why="on which nodes the pods of DNS are",
+        profile=_EXTENDED,
     ),
     Right(group="", resource="events", verbs=("list",), scope="runs", why="why a pod does not start"),
     Right(group="", resource="pods/exec", verbs=EXEC, scope="runs", why="speaking with our agents"),

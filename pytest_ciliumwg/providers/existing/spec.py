@@ -22,6 +22,8 @@ RUN_LABEL = "ciliumwg/run"
 ROLE_LABEL = "ciliumwg/role"
 OWNER_ANNOTATION = "ciliumwg/owner"
 PREFIX = "ciliumwg-"
+_HOST_PORTS = range(20000, 21000)
+"""Above Kubernetes' and Cilium's own ports on a node, below NodePorts and ephemeral ports."""
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 
 
@@ -83,6 +85,8 @@ class ExistingSpec:
     timeout: float = 180.0
     """Seconds until all agents must be ready."""
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    extended: bool = False
+    """Whether test pods get NodePorts and hostPorts too."""
     charts: Charts = field(default_factory=Charts)
     """For upgrades with Helm."""
     upgrade_command: str | None = None
@@ -128,6 +132,11 @@ class RunId:
     def namespace(self) -> str:
         """The namespace that holds everything of the run."""
         return f"{PREFIX}{self.value}"
+
+    @property
+    def host_port(self) -> int:
+        """The hostPort of its test pods: two runs in one cluster hardly ever have the same."""
+        return _HOST_PORTS[int(self.value, 16) % len(_HOST_PORTS)]
 
     @property
     def labels(self) -> dict[str, str]:

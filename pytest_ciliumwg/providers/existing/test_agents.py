@@ -15,7 +15,7 @@ from pytest_ciliumwg.providers.existing.cilium import Cilium
 from pytest_ciliumwg.providers.existing.installation import Installation
 from pytest_ciliumwg.providers.existing.manifests import Role
 from pytest_ciliumwg.providers.existing.readiness import not_ready_of
-from pytest_ciliumwg.providers.existing.services import make_services, remove_services
+from pytest_ciliumwg.providers.existing.services import MadeService, make_services, remove_services
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.transport import ExecTransport, NoAgent, NotListeningError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
@@ -34,8 +34,8 @@ class TestAgents:
         self._installation = installation
         self._away: frozenset[str] = frozenset()
         self._pods: Mapping[Role, Mapping[str, Mapping[str, Any]]] = {}
-        self.services: Mapping[str, tuple[IPAddress, ...]] = {}
-        """Test pod's key → the ClusterIPs of its Service; empty where the cluster is too old for our Services."""
+        self.services: Mapping[str, MadeService] = {}
+        """Test pod's key → its Service; empty where the cluster is too old for our Services."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ class TestAgents:
         self.hello([*map(self.node_agent, self.nodes), *map(self.pod_agent, pods)], deadline)
         self._await_endpoints(pods, deadline)
         # Made here, long before they are used: kube-proxy takes a moment to learn of them.
-        self.services = make_services(self._kube, self._installation.run, pods)
+        self.services = make_services(self._kube, self._installation.run, pods, extended=self._spec.extended)
 
     def hello(self, transports: Sequence[AgentTransport], deadline: float) -> None:
         """Wait until these agents answer.

@@ -126,7 +126,7 @@ def _of_node(spec: LabSpec, nodes: Sequence[LabNode], node: LabNode) -> Iterator
     for family in sorted_families(spec.families):
         own, name = node.device_address(spec.devices[0], family), nft_family(family)
         for transport in _TRANSPORTS.values():
-            to = _port(node.test_pod, family, BEHIND_HOST_PORT)
+            to = behind(node.test_pod, family, BEHIND_HOST_PORT)
             yield f"{name} daddr {own} {transport} dport {HOST_PORT} dnat {name} to {to}"
         for match, to in _node_ports(nodes, family):
             yield f"{name} daddr {own} {match} meta mark set meta mark | {_MASQUERADED:#x} dnat {name} to {to}"
@@ -149,7 +149,7 @@ def _of_pod(spec: LabSpec, nodes: Sequence[LabNode]) -> Iterator[str]:
     for family in sorted_families(spec.families):
         name = nft_family(family)
         for pod in _dns_pods(nodes):
-            to, service = _port(pod, family, DNS_PORT), DNS_ADDRESSES[family]
+            to, service = behind(pod, family, DNS_PORT), DNS_ADDRESSES[family]
             for transport in _TRANSPORTS.values():
                 yield f"{name} daddr {service} {transport} dport {DNS_PORT} dnat {name} to {to}"
         if spec.kube_proxy_replacement:
@@ -164,10 +164,11 @@ def _node_ports(nodes: Sequence[LabNode], family: IPFamily) -> Iterator[tuple[st
     ports = node_ports(nodes)
     for node in nodes:
         for (port, protocol), node_port in ports.get(node.test_pod.pod.key, {}).items():
-            yield f"{_TRANSPORTS[protocol]} dport {node_port}", _port(node.test_pod, family, port)
+            yield f"{_TRANSPORTS[protocol]} dport {node_port}", behind(node.test_pod, family, port)
 
 
-def _port(pod: LabPod, family: IPFamily, port: int) -> str:
+def behind(pod: LabPod, family: IPFamily, port: int) -> str:
+    """A port of a pod, as nftables writes it."""
     address = pod.pod.address(family)
     return f"[{address}]:{port}" if family is IPFamily.V6 else f"{address}:{port}"
 
