@@ -42,7 +42,8 @@ def test_no_shell(recorded: MakeDouble, connect: Connect, runtime: str) -> None:
     state = cluster.state(NODE)
     assert state.link is None
     (why,) = set(state.unread.values())
-    assert re.fullmatch(r"the image of container cilium-agent of pod \S+ has no `sh`, which looking .* needs \(not with --.*\)", why)
+    wanted = r"the image of container cilium-agent of pod \S+ has no `sh`, which looking .* needs \(not with --.*\)"
+    assert re.fullmatch(wanted, why)
     asked = [line for line in double.journal[before:] if "command=sh" in line]
     assert len(asked) == 1, "what cannot change is not tried again"
 

@@ -183,7 +183,8 @@ class ExistingCluster:
             script = observation_script(families, in_mesh=bool(self._config.cluster_id))
             done = run_in(self._kube, place, ["sh", "-c", script], timeout=EXEC_SECONDS)
         except NoProgramError as error:
-            return unseen(node, f"{error}, which looking at the node from there needs (not with --ciliumwg-look=own-agent)")
+            needed = "which looking at the node from there needs (not with --ciliumwg-look=own-agent)"
+            return unseen(node, f"{error}, {needed}")
         except ProviderError as error:
             return unseen(node, str(error))
         if done.status != 0:
