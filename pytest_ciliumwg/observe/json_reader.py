@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError
@@ -123,10 +124,16 @@ def address(text: str, place: str) -> IPAddress:
 def network(text: str, place: str) -> IPNetwork:
     """Read an IP network out of a place that messages name."""
     try:
-        return ipaddress.ip_network(text)
+        return _network(text)
     except ValueError as error:
         message = f"{place} holds {text!r}, which is no IP network"
         raise ObservationError(message) from error
+
+
+@lru_cache(maxsize=65536)
+def _network(text: str) -> IPNetwork:
+    """Of many nodes each has the same networks as its peers' allowed IPs."""
+    return ipaddress.ip_network(text)
 
 
 def number(text: str, place: str) -> int:

@@ -13,6 +13,7 @@ import yaml  # type: ignore[import-untyped]
 
 from pytest_ciliumwg.providers.offline.archive import File, Input, is_archive
 from pytest_ciliumwg.providers.offline.captures.files import CAPTURE_NAME
+from pytest_ciliumwg.providers.offline.slimming import slimmed
 
 _STAMP = r"(?:-(?P<stamp>\d{8}-\d{6}))?"
 _OBJECTS = {
@@ -158,13 +159,20 @@ def _take_objects(contents: Contents, file: File) -> None:
     contents.objects.setdefault(what, []).extend(item for item in items if isinstance(item, Mapping))
 
 
+def _yaml(name: str, text: str) -> Any:
+    of_objects = _OBJECT_FILE.fullmatch(name)
+    if of_objects and _OBJECTS[of_objects["what"]] != "config":
+        text = slimmed(text, pods="pods" in name)
+    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
+
+
 def _document(file: File, problems: list[str]) -> Mapping[str, Any] | None:
     """A file of YAML or JSON; one that is empty, as of a kind that the cluster does not have, is none."""
     text = file.text()
     if not text.strip():
         return None
     try:
-        document = json.loads(text) if file.base.endswith(".json") else yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
+        document = json.loads(text) if file.base.endswith(".json") else _yaml(file.base, text)
     except (ValueError, yaml.YAMLError, RecursionError):
         problems.append(f"{file.name} is cut off or damaged, and was left out")
         return None
