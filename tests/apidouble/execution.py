@@ -32,8 +32,8 @@ class Execution:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Run the command and carry its streams."""
-        container = request.query.get("container", "")
         statuses = self._pod["status"].get("containerStatuses") or ()
+        container = request.query.get("container") or (statuses[0]["name"] if statuses else "")
         if not any(status["name"] == container and status.get("ready") for status in statuses):
             raise Refusal(400, "BadRequest", f"container {container} is not valid or not running")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
