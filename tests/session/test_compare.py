@@ -51,6 +51,6 @@ def test_checks_are_listed_from_any_folder(
     assert main(["checks", "--format=json"]) == 0
     checks = json.loads(capsys.readouterr().out)
     assert len({row["id"] for row in checks}) == len(checks) > 60
-    assert {row["profile"] for row in checks} == {"core", "disruptive"}
+    assert {row["profile"] for row in checks} == {"core", "extended", "disruptive"}
     assert main(["checks"]) == 0
     assert capsys.readouterr().out.count("\n") == len(checks)
