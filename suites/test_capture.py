@@ -46,7 +46,7 @@ def test_watches_ran(judge: Judge, verify: Verify) -> None:
         )
 
 
-@pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN, about="measurement", offline="also")
+@pytest.mark.ciliumwg_check("capture.no-drops", source=DESIGN, about="measurement")
 def test_no_frame_was_dropped(judge: Judge, verify: Verify) -> None:
     """The kernel dropped no frame that a watch should have searched."""
     for node, device, report in _devices(judge, verify):

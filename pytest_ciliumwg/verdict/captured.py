@@ -63,6 +63,8 @@ def captured_in_words(judge: Judge) -> str:
     clear = [pair for pair in pairs if pair.clear]
     frames = sum(pair.clear for pair in clear)
     told = f"{len(clear)} in cleartext ({frames} frames)" if clear else "none in cleartext"
+    if missed := sum(watch.pods.missed for watch in watches.values() if watch.pods):
+        told += f", with {missed} frames of which it is not known"
     return f"{encrypted} of {len(pairs)} pairs seen encrypted, {told}"
 
 

@@ -67,6 +67,8 @@ class Captures:
             _tell(counted, origin, told, problems)
             if not origin.problem and origin.node in watches:
                 watches[origin.node].add(origin.device, counted)
+        if silent := sum(counted.interface.drops is None for counted in self._taken):
+            told.append(f"{silent} captures do not tell whether frames were dropped, which pcapng with statistics does")
         for name, watch in watches.items():
             problems += [
                 f"{count} frames {source} → {destination} in cleartext in the captures of {name}: both are addresses "

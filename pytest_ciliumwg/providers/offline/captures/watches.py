@@ -156,7 +156,8 @@ class CapturedWatch:
             controls=frozenset(),
             sightings=(),
             pods=PodsReport(
-                missed=sum(found.forgotten + found.drops + found.short for found in self._devices.values()),
+                missed=sum(found.forgotten + found.drops + found.short for found in self._devices.values())
+                + sum(self.strangers.values()),
                 controls=frozenset((name, family) for name in devices for family in families),
                 conversations=tuple(seen for found in self._devices.values() for seen in found.pods.values()),
             ),
