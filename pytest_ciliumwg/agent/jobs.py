@@ -72,7 +72,7 @@ class Jobs:
             "watch-start": self._watch_start,
             "watch-peek": self._watch_peek,
             "watch-collect": self._watch_collect,
-            "watch-pulse": self._watch_pulse,
+            "watch-heartbeat": self._watch_heartbeat,
             "watch-stop": self._watch_stop,
             "control": self._control,
             "serve": self._serve,
@@ -96,9 +96,9 @@ class Jobs:
     def _watch_start(self, request: Request) -> Reply:
         job = str(request["job"])
         with self._lock:
-            if "pulse" in request:
+            if "heartbeat" in request:
                 if job not in self._continuous:
-                    self._continuous[job] = ContinuousWatch(_plan(request), _pulse(request["pulse"]))
+                    self._continuous[job] = ContinuousWatch(_plan(request), _heartbeat(request["heartbeat"]))
                 return {"started": self._continuous[job].started}
             if job not in self._watches:
                 self._watches[job] = Watch(_plan(request))
@@ -110,7 +110,7 @@ class Jobs:
     def _watch_collect(self, request: Request) -> Reply:
         return _named(self._continuous, request).collect(int(request["acknowledged"]))
 
-    def _watch_pulse(self, request: Request) -> Reply:
+    def _watch_heartbeat(self, request: Request) -> Reply:
         _named(self._continuous, request).send_by(_ways(request["ways"]))
         return {}
 
@@ -202,7 +202,7 @@ def _canaries(request: Request) -> canary.Canaries:
     return canary.Canaries.of(bytes.fromhex(request["secret"]))
 
 
-def _pulse(fields: dict[str, Any]) -> Heartbeat:
+def _heartbeat(fields: dict[str, Any]) -> Heartbeat:
     targets = [str(target) for target in fields["targets"]]
     ways = _ways(fields["ways"])
     return Heartbeat(int(fields["node"]), int(fields["first"]), float(fields["period"]), targets, ways)

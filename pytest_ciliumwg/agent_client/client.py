@@ -123,14 +123,14 @@ class Agent:
         self.ask("watch-start", **_watch(run, node, devices, wanted, wireguard_port))
 
     def start_continuous_watch(
-        self, run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wireguard_port: int, pulse: Heartbeat
+        self, run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wireguard_port: int, heartbeat: Heartbeat
     ) -> None:
         """Begin to watch until it is stopped, with control canaries all the time; a repeated call changes nothing."""
-        self.ask("watch-start", **_watch(run, node, devices, wanted, wireguard_port), pulse=asdict(pulse))
+        self.ask("watch-start", **_watch(run, node, devices, wanted, wireguard_port), heartbeat=asdict(heartbeat))
 
-    def send_pulse_by(self, run: Run, ways: Sequence[str]) -> None:
+    def send_heartbeat_by(self, run: Run, ways: Sequence[str]) -> None:
         """Let the control canaries of a continuous watch go to the other nodes by these ways from now on."""
-        self.ask("watch-pulse", job=run.job, ways=list(ways))
+        self.ask("watch-heartbeat", job=run.job, ways=list(ways))
 
     def collect_watch(self, run: Run, acknowledged: int) -> Reply:
         """Fetch what a continuous watch has logged; the agent drops entries that are acknowledged."""

@@ -22,7 +22,7 @@ from pytest_ciliumwg.watch.one_shot import FIRST_SECONDS, INTERVAL
 
 PATIENCE = 1.0
 """Seconds after which an answer is late; a message without one is lost after thrice that time."""
-_PULSES_SKIPPED = 1000
+_HEARTBEATS_SKIPPED = 1000
 """A watch that is started again counts its heartbeats from far above the last one's numbers, so that none is used
 twice."""
 
@@ -50,7 +50,7 @@ class WatchFollower:
     """Held for each request: entries that two requests fetch at once would count twice."""
     _acknowledged: int = 0
     _seen_alive: float = 0.0
-    _first_pulse: int = 0
+    _first_heartbeat: int = 0
 
     def start(self) -> None:
         """Begin to watch.
@@ -58,17 +58,17 @@ class WatchFollower:
         Raises:
             AgentError: the agent does not answer, or cannot watch.
         """
-        pulse = Heartbeat(
+        heartbeat = Heartbeat(
             node=self.index,
-            first=self._first_pulse,
+            first=self._first_heartbeat,
             period=self.period,
             targets=self.targets,
             ways=self.ways.used,
         )
         wanted = Wanted.of(list(self.flows.values()))
-        self._agent().start_continuous_watch(self.run, self.node, self.devices, wanted, self.port, pulse)
+        self._agent().start_continuous_watch(self.run, self.node, self.devices, wanted, self.port, heartbeat)
         self._acknowledged = 0
-        self._first_pulse += _PULSES_SKIPPED + int(time.time() - self._seen_alive if self._seen_alive else 0)
+        self._first_heartbeat += _HEARTBEATS_SKIPPED + int(time.time() - self._seen_alive if self._seen_alive else 0)
 
     def use_ways(self) -> None:
         """Let its control canaries go by all ways that are in use now.
@@ -76,7 +76,7 @@ class WatchFollower:
         Raises:
             AgentError: the agent does not answer.
         """
-        self._agent().send_pulse_by(self.run, self.ways.used)
+        self._agent().send_heartbeat_by(self.run, self.ways.used)
 
     def poll(self) -> None:
         """Fetch what is new."""

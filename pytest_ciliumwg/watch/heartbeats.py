@@ -14,7 +14,7 @@ from pytest_ciliumwg.model.timeline import BlindInterval
 from pytest_ciliumwg.watch.clock_sync import Clocks
 
 _Direction = tuple[str, str, str]
-"""Watch, sender, and the device on which a watch sees its own pulses; those of others may arrive on any: ''."""
+"""Watch, sender, and the device on which a watch sees its own heartbeats; those of others may arrive on any: ''."""
 LONGEST_PAUSE = 10.0
 """Seconds between two heartbeats, however busy a node is; more is a gap whatever their numbers."""
 REMEMBERED = 64
@@ -85,7 +85,7 @@ class Heartbeats:
 
     def _own_gaps(self, node: str, devices: Sequence[str], started: float, stopped: float) -> Iterator[BlindInterval]:
         for device in devices:
-            # An agent that ends its watch sends a last pulse, so that here lateness is no excuse.
+            # An agent that ends its watch sends a last heartbeat, so that here lateness is no excuse.
             for first, last in self._gaps_of((node, node, device), started, stopped, late=0.0):
                 why = f"it did not see its own control canaries on {device}"
                 yield BlindInterval(node=node, first_at=first, last_at=last, why=why)

@@ -115,7 +115,7 @@ class Ledger:
             return
         if kind == "sighting":
             self.keep("sightings", self.clear, self._sighting(node, entry))
-        elif kind == "pulse":
+        elif kind == "heartbeat":
             # Its time stays on the node's clock: clocks are compared by it.
             self.heartbeats.add(node, entry, self.ours(node, entry["at"]))
         elif kind == "drops":

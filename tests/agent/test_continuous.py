@@ -51,8 +51,8 @@ def start() -> Iterator[Start]:
     def begin(
         devices: tuple[str, ...] = ("left",), block_size: int = 1 << 17, blocks: int = 64, period: float = 3600.0
     ) -> tuple[ContinuousWatch, Reader]:
-        pulse = Heartbeat(7, 0, period, [], [])
-        watch = ContinuousWatch(Plan(list(devices), make.index(), block_size, blocks, 51871), pulse)
+        heartbeat = Heartbeat(7, 0, period, [], [])
+        watch = ContinuousWatch(Plan(list(devices), make.index(), block_size, blocks, 51871), heartbeat)
         watches.append(watch)
         return watch, Reader(watch.collect)
 
@@ -134,7 +134,7 @@ def test_memory_stays_bounded_whatever_comes(start: Start) -> None:
                 intervals.close(at)
             most = max(most, len(intervals._open))
     assert most < 70
-    assert len(watch._pulses_seen) == 512
+    assert len(watch._heartbeats_seen) == 512
     assert log.overflow > 39000
     assert len(log.after(0)) == 100
 
@@ -157,9 +157,9 @@ def test_open_intervals_are_bounded_in_number() -> None:
     assert len(intervals._open) <= 4096
 
 
-def test_pulses_are_numbered_and_seen_on_both_ends(start: Start) -> None:
+def test_heartbeats_are_numbered_and_seen_on_both_ends(start: Start) -> None:
     _, reader = start(devices=("left", "right"), period=0.1)
-    heartbeats = reader.until(lambda entries: len(entries) >= 12, "pulse")
+    heartbeats = reader.until(lambda entries: len(entries) >= 12, "heartbeat")
     assert {entry["node"] for entry in heartbeats} == {7}
     for n in range(3):
         ends = sorted((entry["device"], entry["outgoing"]) for entry in heartbeats if entry["number"] == n)
@@ -168,12 +168,12 @@ def test_pulses_are_numbered_and_seen_on_both_ends(start: Start) -> None:
     assert 0.05 < times[1] - times[0] < 0.25
 
 
-def test_a_pulse_that_comes_twice_is_told_once(start: Start) -> None:
+def test_a_heartbeats_that_comes_twice_is_told_once(start: Start) -> None:
     _, reader = start()
     control = make.wire(make.Raw(canary.fill(make.token((9 << 20) | 5, canary.CONTROL), 64)))
     send(control, control)
     send(make.wire(make.Raw(canary.fill(make.token((9 << 20) | 6, canary.CONTROL), 64))))
-    told = reader.until(lambda entries: any(entry["number"] == 6 for entry in entries), "pulse")
+    told = reader.until(lambda entries: any(entry["number"] == 6 for entry in entries), "heartbeat")
     assert [entry["number"] for entry in told if entry["node"] == 9] == [5, 6]
 
 
@@ -186,14 +186,14 @@ def test_drops_are_told_with_their_time(start: Start) -> None:
     assert sum(entry["drops"] for entry in told) == device["drops"] > 0
     assert sum(entry["truncated"] for entry in told) == device["truncated"] == 1
     assert all(watch.started <= entry["first"] < entry["last"] for entry in told)
-    own_pulses = 2  # at its beginning and at its end
-    assert device["kernel_frames"] == 2001 + own_pulses == device["frames"] + device["drops"]
+    own_heartbeats = 2  # at its beginning and at its end
+    assert device["kernel_frames"] == 2001 + own_heartbeats == device["frames"] + device["drops"]
 
 
 def numbers_after(reader: Reader, count: int) -> None:
-    """Wait until so many more pulses were sent and seen."""
-    seen = len(reader.of("pulse"))
-    reader.until(lambda entries: len(entries) >= seen + count, "pulse")
+    """Wait until so many more heartbeats were sent and seen."""
+    seen = len(reader.of("heartbeat"))
+    reader.until(lambda entries: len(entries) >= seen + count, "heartbeat")
 
 
 def test_a_device_that_goes_down_and_comes_up_again(start: Start) -> None:
@@ -243,13 +243,15 @@ def ask(agent: Agent, **request: Any) -> dict[str, Any]:
 
 def test_requests_of_a_continuous_watch() -> None:
     agent = Agent()
-    begin = dict(WATCH, pulse={"node": 3, "first": 0, "period": 0.2, "targets": ["127.0.0.1"], "ways": ["ICMP echo"]})
+    begin = dict(
+        WATCH, heartbeat={"node": 3, "first": 0, "period": 0.2, "targets": ["127.0.0.1"], "ways": ["ICMP echo"]}
+    )
     first = ask(agent, **begin)
     assert ask(agent, **begin) == first
     reader = Reader(lambda seen: ask(agent, op="watch-collect", job="w", acknowledged=seen))
-    reader.until(bool, "pulse")
-    assert ask(agent, op="watch-pulse", job="w", ways=["TCP to port 4240"]) == {"ok": True}
-    assert "not by pigeon" in ask(agent, op="watch-pulse", job="w", ways=["pigeon"])["error"]
+    reader.until(bool, "heartbeat")
+    assert ask(agent, op="watch-heartbeat", job="w", ways=["TCP to port 4240"]) == {"ok": True}
+    assert "not by pigeon" in ask(agent, op="watch-heartbeat", job="w", ways=["pigeon"])["error"]
     assert set(reader.read()) == {"ok", "now", "started", "entries", "overflow", "devices", "inside", "pods"}
     end = ask(agent, op="watch-stop", job="w", acknowledged=0)
     assert end["stopped"] == end["now"]
@@ -258,20 +260,22 @@ def test_requests_of_a_continuous_watch() -> None:
 
 
 @pytest.mark.parametrize(("node", "period"), [(4096, 1), (0, 0), (-1, 1)])
-def test_a_pulse_that_makes_no_sense_is_refused(node: int, period: int) -> None:
-    reply = ask(Agent(), **dict(WATCH, pulse={"node": node, "first": 0, "period": period, "targets": [], "ways": []}))
-    assert "a pulse needs a node from 0 to 4095" in reply["error"]
+def test_a_heartbeats_that_makes_no_sense_is_refused(node: int, period: int) -> None:
+    reply = ask(
+        Agent(), **dict(WATCH, heartbeat={"node": node, "first": 0, "period": period, "targets": [], "ways": []})
+    )
+    assert "a heartbeat needs a node from 0 to 4095" in reply["error"]
 
 
-@pytest.mark.parametrize("pulse", [None, 5, {}, [1], {"node": "x"}, {"node": 1, "period": "x"}])
-def test_a_pulse_of_any_kind_is_answered(pulse: Any) -> None:
-    assert "malformed" in ask(Agent(), **dict(WATCH, pulse=pulse))["error"]
+@pytest.mark.parametrize("heartbeat", [None, 5, {}, [1], {"node": "x"}, {"node": 1, "period": "x"}])
+def test_a_heartbeats_of_any_kind_is_answered(heartbeat: Any) -> None:
+    assert "malformed" in ask(Agent(), **dict(WATCH, heartbeat=heartbeat))["error"]
 
 
 def test_an_agent_that_was_restarted_is_told_apart() -> None:
     agent = Agent()
     for op in (
-        "watch-peek", "watch-collect", "watch-pulse", "watch-stop", "serve-stop", "collect", "stream-collect",
+        "watch-peek", "watch-collect", "watch-heartbeat", "watch-stop", "serve-stop", "collect", "stream-collect",
         "stream-stop",
     ):  # fmt: skip
         reply = ask(agent, op=op, job="w", acknowledged=0, wait=0, ways=[])

@@ -14,7 +14,7 @@ from pytest_ciliumwg.agent.service import Agent
 QUICK = settings(max_examples=200, deadline=3000, database=None, suppress_health_check=list(HealthCheck))
 OPERATIONS = (
     "hello", "mtu", "watch-start", "watch-peek", "watch-collect", "watch-stop", "control", "serve", "serve-stop",
-    "watch-pulse", "send", "collect", "stream-start", "stream-collect", "stream-stop",
+    "watch-heartbeat", "send", "collect", "stream-start", "stream-collect", "stream-stop",
 )  # fmt: skip
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(

@@ -1,4 +1,4 @@
-"""A watch that does not see its pulses is deaf, and from when until when is known."""
+"""A watch that does not see its heartbeats is deaf, and from when until when is known."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NODES = ("one", "two")
 DEVICES = {"one": ["eth0"], "two": ["eth0"]}
 
 
-def pulsed(seconds: int, *, missing: Collection[tuple[str, str, int]] = ()) -> Heartbeats:
-    """Pulses of every second, but those of (watcher, sender, second)."""
+def beating(seconds: int, *, missing: Collection[tuple[str, str, int]] = ()) -> Heartbeats:
+    """Heartbeats of every second, but those of (watcher, sender, second)."""
     heartbeats = Heartbeats(NODES, Clocks())
     for second in range(seconds):
         for watcher in NODES:
@@ -24,18 +24,18 @@ def pulsed(seconds: int, *, missing: Collection[tuple[str, str, int]] = ()) -> H
 
 
 def test_sound_watches_are_not_deaf() -> None:
-    heartbeats = pulsed(100)
+    heartbeats = beating(100)
     assert heartbeats.heard("one", ["eth0"])
     assert not list(heartbeats.deaf(DEVICES, 0.0, 99.0))
 
 
-def test_a_device_without_its_own_pulse() -> None:
-    assert not pulsed(10).heard("one", ["eth0", "eth1"])
+def test_a_device_without_its_own_heartbeat() -> None:
+    assert not beating(10).heard("one", ["eth0", "eth1"])
 
 
-def test_own_pulses_missing() -> None:
+def test_own_heartbeats_missing() -> None:
     missing = {(watcher, "one", second) for watcher in NODES for second in range(40, 50)}
-    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
+    found = list(beating(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
     # That the other did not hear what was never sent is not its fault.
     assert [(span.node, span.first_at, span.last_at) for span in found] == [("one", 39.0, 50.0)]
     assert "its own control canaries on eth0" in found[0].why
@@ -44,17 +44,17 @@ def test_own_pulses_missing() -> None:
 
 def test_others_not_heard() -> None:
     missing = {("two", "one", second) for second in range(40, 50)}
-    found = list(pulsed(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
+    found = list(beating(100, missing=missing).deaf(DEVICES, 0.0, 99.0))
     assert [(span.node, span.first_at, span.last_at) for span in found] == [("two", 39.0, 50.0)]
     assert "of one" in found[0].why
     assert found[0].unheard == "one"
 
 
-def test_one_pulse_lost_on_the_way_is_no_deafness() -> None:
-    assert not list(pulsed(100, missing={("two", "one", 40)}).deaf(DEVICES, 0.0, 99.0))
+def test_one_heartbeats_lost_on_the_way_is_no_deafness() -> None:
+    assert not list(beating(100, missing={("two", "one", 40)}).deaf(DEVICES, 0.0, 99.0))
 
 
-def test_a_late_pulse_is_no_deafness() -> None:
+def test_a_late_heartbeats_is_no_deafness() -> None:
     heartbeats = Heartbeats(NODES, Clocks())
     for number, second in enumerate((1.0, 2.0, 8.0, 9.0)):
         for node in (0, 1):
@@ -73,11 +73,11 @@ def test_copies_on_another_device_are_no_gap() -> None:
     assert not heartbeats._gaps
 
 
-def test_an_end_without_pulses() -> None:
-    found = list(pulsed(80).deaf(DEVICES, 0.0, 100.0))
+def test_an_end_without_heartbeats() -> None:
+    found = list(beating(80).deaf(DEVICES, 0.0, 100.0))
     assert {(span.node, span.first_at, span.last_at) for span in found} == {("one", 79.0, 100.0), ("two", 79.0, 100.0)}
 
 
 def test_memory_is_bounded() -> None:
-    heartbeats = pulsed(5000)
+    heartbeats = beating(5000)
     assert all(len(known) <= REMEMBERED for known in (*heartbeats._sent.values(), *heartbeats._arrived.values()))

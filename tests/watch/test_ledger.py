@@ -96,7 +96,7 @@ def test_times_are_corrected_by_the_node_s_clock() -> None:
     assert event.since < event.at
 
 
-def test_errors_of_a_watch_are_times_in_which_it_was_blind_but_not_unsent_pulses() -> None:
+def test_errors_of_a_watch_are_times_in_which_it_was_blind_but_not_unsent_heartbeats() -> None:
     ledger = Ledger(["one"])
     # By their codes: what the words say is for people.
     errors = [{"kind": "error", "code": code, "at": 5.0, "what": f"control canary {code}"} for code in (BLIND, UNSENT)]

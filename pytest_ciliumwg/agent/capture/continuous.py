@@ -25,7 +25,7 @@ _TICK = 0.1
 _SAMPLE_SECONDS = 1.0
 _NODE_SHIFT = 20
 _NUMBERS = 1 << _NODE_SHIFT
-_PULSES_REMEMBERED = 512
+_HEARTBEATS_REMEMBERED = 512
 
 
 class Heartbeat(NamedTuple):
@@ -52,18 +52,18 @@ class ContinuousWatch(Capture):
         ValueError: the heartbeat makes no sense.
     """
 
-    def __init__(self, plan: Plan, pulse: Heartbeat) -> None:
-        if not (0 <= pulse.node < 1 << (32 - _NODE_SHIFT) and 0.05 <= pulse.period <= 3600):
-            raise ValueError("a pulse needs a node from 0 to 4095 and a period from 0.05 to 3600 seconds")
+    def __init__(self, plan: Plan, heartbeat: Heartbeat) -> None:
+        if not (0 <= heartbeat.node < 1 << (32 - _NODE_SHIFT) and 0.05 <= heartbeat.period <= 3600):
+            raise ValueError("a heartbeat needs a node from 0 to 4095 and a period from 0.05 to 3600 seconds")
         super().__init__(plan)
         self._log = Log()
         self._inside_log = None if self._inside is None else InsideLog(self._inside, self._log)
         self._pods_log = None if self._pods is None else PodsLog(self._pods, self._log)
         self._intervals = Intervals(self._log)
-        self._pulse = pulse
-        self._ways = pulse.ways
-        self._pulses = pulse.first
-        self._pulses_seen: OrderedDict[tuple[int, str, bool], None] = OrderedDict()
+        self._heartbeat = heartbeat
+        self._ways = heartbeat.ways
+        self._beats = heartbeat.first
+        self._heartbeats_seen: OrderedDict[tuple[int, str, bool], None] = OrderedDict()
         self._problems: set[str] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -77,7 +77,7 @@ class ContinuousWatch(Capture):
         self._result: dict[str, Any] | None = None
         self._sampled = dict.fromkeys(plan.devices, (0, 0))
         self._sampled_at = self.started
-        self._next_pulse = time.monotonic()
+        self._next_heartbeat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="continuous watch", daemon=True)
         self._thread.start()
 
@@ -101,7 +101,7 @@ class ContinuousWatch(Capture):
         return self.collect(acknowledged)
 
     def _run(self) -> None:
-        while not self._stopping.wait(min(_TICK, max(0.0, self._next_pulse - time.monotonic()))):
+        while not self._stopping.wait(min(_TICK, max(0.0, self._next_heartbeat - time.monotonic()))):
             try:
                 with self._lock:
                     self._step()
@@ -127,8 +127,8 @@ class ContinuousWatch(Capture):
             self._sample(now)
 
     def _finish(self) -> None:
-        # The last pulse says that the watch could see until now.
-        self._next_pulse = 0.0
+        # The last heartbeat says that the watch could see until now.
+        self._next_heartbeat = 0.0
         self._beat()
         for problem in self._drain():
             self._log.error(problem)
@@ -147,15 +147,15 @@ class ContinuousWatch(Capture):
     def _beat(self) -> None:
         """Send a heartbeat when its time has come; a problem is logged once, until it works again."""
         now = time.monotonic()
-        if now < self._next_pulse:
+        if now < self._next_heartbeat:
             return
-        on_time = self._next_pulse + self._pulse.period
-        self._next_pulse = on_time if on_time > now else now + self._pulse.period
-        number = self._pulse.node << _NODE_SHIFT | self._pulses % _NUMBERS
-        self._pulses += 1
+        on_time = self._next_heartbeat + self._heartbeat.period
+        self._next_heartbeat = on_time if on_time > now else now + self._heartbeat.period
+        number = self._heartbeat.node << _NODE_SHIFT | self._beats % _NUMBERS
+        self._beats += 1
         token = self._index.canaries.make(number, canary.CONTROL)
         devices = [ring.device for ring in self._rings]
-        problems = set(itertools.chain(*send_control(devices, token, self._pulse.targets, self._ways)))
+        problems = set(itertools.chain(*send_control(devices, token, self._heartbeat.targets, self._ways)))
         if self._inside_log is not None:
             self._inside_log.beat(number, token)
         if self._pods_log is not None:
@@ -187,14 +187,14 @@ class ContinuousWatch(Capture):
             self._intervals.add(key_of(hit, device, frame), frame, data)
             return
         key = (hit.flow, device, frame.outgoing)
-        if key in self._pulses_seen:
+        if key in self._heartbeats_seen:
             return
-        self._pulses_seen[key] = None
-        if len(self._pulses_seen) > _PULSES_REMEMBERED:
-            self._pulses_seen.popitem(last=False)
+        self._heartbeats_seen[key] = None
+        if len(self._heartbeats_seen) > _HEARTBEATS_REMEMBERED:
+            self._heartbeats_seen.popitem(last=False)
         node, number = divmod(hit.flow, _NUMBERS)
         where = {"device": device, "outgoing": frame.outgoing, "at": frame.seconds}
-        self._log.add({"kind": "pulse", "node": node, "number": number, **where})
+        self._log.add({"kind": "heartbeat", "node": node, "number": number, **where})
 
     def _sample(self, now: float) -> None:
         """Log what the kernel dropped or cut since the last sample, and packets between other pods."""
