@@ -126,9 +126,10 @@ class Passage:
     """Packets of one flow in one direction, seen inside the tunnel on one node: on `cilium_wg0`."""
 
     frames: int
-    """Packets that held a canary; segments and fragments that were merged or not yet cut count as one."""
+    """Packets that held a canary. Segments and fragments that were merged or not yet cut count as one; of messages that
+    a tun device merged into one UDP packet each counts."""
     bytes: int
-    """Their bytes from the first canary on."""
+    """Their bytes from the first canary on; of packets without one those of UDP messages."""
     short: int
     """Packets too short for a canary, known by their addresses and ports."""
     first_at: float

@@ -20,7 +20,7 @@ from pytest_ciliumwg.agent.capture.inside_log import InsideLog
 from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 from pytest_ciliumwg.agent.log import Log
-from pytest_ciliumwg.agent.traffic.payload import datagram
+from pytest_ciliumwg.agent.traffic.payload import datagram, message
 
 from . import frames_made as make
 
@@ -94,6 +94,29 @@ def test_messages_that_pass_twice_and_later_fragments_are_no_other_messages(size
     assert result["inside"]["frames"] >= (16 if size > 800 else 4)
 
 
+@pytest.mark.parametrize("sizes", [(256,) * 3, (260,) * 2, (1000, 1000, 40)])
+def test_messages_that_a_tun_merged_are_counted_one_by_one(sizes: tuple[int, ...]) -> None:
+    token = make.token(make.UDP_FLOW)
+    messages = [datagram(number, token, size) for number, size in enumerate(sizes)]
+    with tun() as file:
+        one = watch()
+        os.write(file, udp(0, payload=b"".join(messages)))
+        result = one.stop()
+    ((*passage, _, _, numbers),) = result["inside"]["passages"]
+    assert passage == [make.UDP_FLOW, False, "canary", len(sizes), sum(sizes) - 4]
+    assert numbers == len(sizes)
+
+
+def test_a_stream_has_no_messages_to_count() -> None:
+    token = make.token(make.TCP_FLOW)
+    segment = make.IP(src=make.A4, dst=make.B4) / make.TCP(sport=40000, dport=20002, flags="A")
+    with tun() as file:
+        one = watch()
+        os.write(file, bytes(segment / make.Raw(message(1, token, 200) + message(2, token, 200))))
+        result = one.stop()
+    assert counts(result) == [(make.TCP_FLOW, False, "canary", 1, 392)]
+
+
 def test_what_goes_in_is_told_from_what_comes_out() -> None:
     with tun():
         one = watch()
@@ -109,8 +132,9 @@ def test_packets_too_short_for_a_canary_are_known_by_their_header_where_asked_fo
     with tun() as file:
         one = watch(headers=headers)
         os.write(file, udp(1, payload=b"x"))
+        os.write(file, udp(1, payload=b"xyz"))  # as a tun device merges three
         result = one.stop()
-    assert counts(result) == ([(make.UDP_FLOW, False, "header", 1, 0)] if headers else [])
+    assert counts(result) == ([(make.UDP_FLOW, False, "header", 2, 4)] if headers else [])
 
 
 def test_a_device_that_comes_later_is_taken_up() -> None:

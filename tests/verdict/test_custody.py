@@ -51,6 +51,8 @@ def test_what_reached_the_server_of_a_udp_flow_came_out_of_the_tunnel() -> None:
         (Protocol.TCP, 4000, {"frames": 9, "bytes": 11_900, "numbers": 1}, True),  # a stream has no numbers to count
         (Protocol.UDP, 1, {"short": 3}, True),
         (Protocol.UDP, 1, {"short": 2}, False),
+        (Protocol.UDP, 1, {"short": 2, "bytes": 2}, False),
+        (Protocol.UDP, 1, {"short": 2, "bytes": 3}, True),  # two of them merged into one packet
         (Protocol.TCP, 4000, {"short": 9}, False),  # acknowledgements alone
     ],
 )

@@ -183,11 +183,11 @@ class Inside:
             if len(self._controls) > _CONTROLS_REMEMBERED:
                 del self._controls[next(iter(self._controls))]
         else:
-            passage = self._count(_Key(number, frame.outgoing, "canary"), frame, frame.end - start)
-            lead = memory[max(frame.start, start - _NUMBER) : start]
-            # In front of a later fragment's first canary is the end of another one.
-            if passage is not None and self._gap is None and lead != memory[start : start + canary.SIZE][-_NUMBER:]:
-                passage.numbers.add(lead)
+            token = memory[start : start + canary.SIZE]
+            numbers = _numbers(memory, frame, start, token)
+            passage = self._count(_Key(number, frame.outgoing, "canary"), frame, frame.end - start, len(numbers))
+            if passage is not None and self._gap is None:
+                passage.numbers.update(numbers)
 
     def _unmarked(self, frame: Frame, memory: mmap.mmap) -> None:
         try:
@@ -195,9 +195,9 @@ class Inside:
         except (LookupError, ValueError, struct.error):
             return  # nothing that any flow of ours sends
         if hit is not None and hit.how == "header":
-            self._count(_Key(hit.flow, frame.outgoing, "header"), frame, 0)
+            self._count(_Key(hit.flow, frame.outgoing, "header"), frame, _udp_payload(memory, frame))
 
-    def _count(self, key: _Key, frame: Frame, size: int) -> _Passage | None:
+    def _count(self, key: _Key, frame: Frame, size: int, messages: int = 1) -> _Passage | None:
         passage = self._passages.get(key)
         if passage is None:
             if len(self._passages) >= _MOST_PASSAGES:
@@ -206,7 +206,7 @@ class Inside:
             passage = self._passages[key] = _Passage(frame.seconds)
         if self._gap is not None and frame.seconds - passage.last >= QUIET_SECONDS:
             self._gap(key.flow, key.outgoing, passage.last, frame.seconds)
-        passage.frames += 1
+        passage.frames += max(1, messages)  # a fragment that begins no message is a packet all the same
         passage.bytes += size
         passage.last = frame.seconds
         return passage
@@ -230,8 +230,9 @@ class Inside:
     def report(self) -> dict[str, Any]:
         """`{device, present, frames, missed, controls, passages}`.
 
-        Each passage is `[flow, outgoing, how, frames, bytes, first, last, numbers]`: `bytes` are those of the packets
-        from their first canary on, `numbers` how many different messages began in them (None: not counted).
+        Each passage is `[flow, outgoing, how, frames, bytes, first, last, numbers]`: `frames` are packets, of which
+        each that was merged of several counts for them all; `bytes` are those from a packet's first canary on, without
+        one those of a UDP message; `numbers` how many different messages began in them (None: not counted).
         """
         return {
             "device": self.device,
@@ -251,6 +252,40 @@ class Inside:
             ring.close()
         if self._oversize is not None:
             self._oversize.close()
+
+
+def _numbers(memory: mmap.mmap, frame: Frame, start: int, token: bytes) -> set[bytes]:
+    """The numbers of the messages that begin in a packet whose first canary is at `start`.
+
+    It is one at most, but for what a tun device merged: with UDP segmentation offload messages of one flow that come
+    together are one packet, in which each begins with its number. In front of a later fragment's first canary is the
+    end of another one.
+    """
+    numbers, at, merged = set[bytes](), start, _udp_payload(memory, frame) > 0
+    while at >= 0:
+        lead = memory[max(frame.start, at - _NUMBER) : at]
+        if lead != token[-_NUMBER:]:
+            numbers.add(lead)
+        # Within one message a canary follows the other.
+        if not merged or memory[at : frame.end] == canary.fill(token, frame.end - at):
+            break
+        at = _out_of_step(memory, frame, at, token)
+    return numbers
+
+
+def _out_of_step(memory: mmap.mmap, frame: Frame, at: int, token: bytes) -> int:
+    """Where the first canary after the one at `at` is that does not follow on another one; -1 for nowhere."""
+    while memory[at : at + canary.SIZE] == token:
+        at += canary.SIZE
+    return memory.find(token, at, frame.end)
+
+
+def _udp_payload(memory: mmap.mmap, frame: Frame) -> int:
+    """Bytes of the UDP message or messages in a packet that begins with its IP header; 0 where that is not told."""
+    first = memory[frame.start]
+    header = 40 if first >> 4 == 6 else (first & 15) * 4
+    protocol = memory[frame.start + (6 if first >> 4 == 6 else 9)]
+    return max(0, frame.end - frame.start - header - 8) if protocol == socket.IPPROTO_UDP else 0
 
 
 def send_inside(device: str, token: bytes) -> bool:
