@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ciliumwg import asked, hookspecs
+from pytest_ciliumwg import hookspecs
 from pytest_ciliumwg.checks.suite_path import every_suite, suites_directory
+from pytest_ciliumwg.options import asked
 
 MARKER = (
     'ciliumwg_check(id, source, profile="core", about="cluster"): a conformance check of pytest --ciliumwg. '
@@ -40,10 +41,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
     """
     if not asked.is_named(early_config, args):
         return
-    from pytest_ciliumwg.options import add_options
+    from pytest_ciliumwg.options.resolve import add_options
 
     add_options(parser)
-    if not asked.is_enabled(early_config):
+    if not asked.is_asked_for(early_config):
         return
     from pytest_ciliumwg.options.command_line import names_part_of, refuse_swallowed_path, refuse_variables
 
@@ -60,12 +61,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Keep the suite out of runs that did not ask for it, even if they name its folder."""
     suites = suites_directory()
     ours = str(collection_path).startswith(str(suites)) and suites in (collection_path, *collection_path.parents)
-    return True if ours and not asked.is_enabled(config) else None
+    return True if ours and not asked.is_asked_for(config) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip checks in runs that did not ask for the suite, which has their fixtures."""
-    if asked.is_enabled(config):
+    if asked.is_asked_for(config):
         return
     for item in items:
         if any(name.startswith("ciliumwg_") for name in getattr(item, "fixturenames", ())):
@@ -75,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     """Load the rest of the package when the suite is asked for."""
     config.addinivalue_line("markers", MARKER)
-    if not asked.is_enabled(config):
+    if not asked.is_asked_for(config):
         if config.option.showfixtures or config.option.show_fixtures_per_test:
             config.pluginmanager.import_plugin("pytest_ciliumwg.session.fixture_api")
         given = [str(argument) for argument in config.invocation_params.args]
@@ -84,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
             refuse_options(given)
         return
-    from pytest_ciliumwg.options import resolve
+    from pytest_ciliumwg.options.resolve import resolve
     from pytest_ciliumwg.session.hooks import Conformance
     from pytest_ciliumwg.session.single_process import keep_to_one_process
     from pytest_ciliumwg.session.terminal_end import TerminalEnd
@@ -100,9 +101,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Run the self-test in place of a session when it is asked for."""
-    if not asked.is_enabled(config) or config.option.help or config.option.version:
+    if not asked.is_asked_for(config) or config.option.help or config.option.version:
         return None
-    from pytest_ciliumwg.options import resolve
+    from pytest_ciliumwg.options.resolve import resolve
 
     settings = resolve(config)
     if not settings.selftest:

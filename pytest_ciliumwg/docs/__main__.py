@@ -12,7 +12,8 @@ import pytest
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.docs import deploy
 from pytest_ciliumwg.docs.faults_page import faults_page
-from pytest_ciliumwg.options import GROUPS, PROVIDERS, Option
+from pytest_ciliumwg.options.option import PROVIDERS, Option
+from pytest_ciliumwg.options.table import GROUPS
 from pytest_ciliumwg.session.collected import collect
 
 HEADER = """# Checks

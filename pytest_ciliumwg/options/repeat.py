@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from pytest_ciliumwg.options import OPTIONS, spoken
-from pytest_ciliumwg.options.table import ENABLE
+from pytest_ciliumwg.options.resolve import spoken
+from pytest_ciliumwg.options.table import ENABLE, OPTIONS
 from pytest_ciliumwg.redaction import without_secrets
 
 _ELSEWHERE = ("ciliumwg-report", "ciliumwg-plan")

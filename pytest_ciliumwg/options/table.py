@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_ciliumwg import asked
-from pytest_ciliumwg.options import values
+from pytest_ciliumwg.options import asked, values
 from pytest_ciliumwg.options.clusters import EXISTING, KIND
 from pytest_ciliumwg.options.offline import OFFLINE
 from pytest_ciliumwg.options.option import CLUSTERS, LIVE, PROVIDERS, RECORDED, Option

@@ -11,7 +11,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from pytest_ciliumwg.docs.deploy import pages
-from pytest_ciliumwg.options import GROUPS
+from pytest_ciliumwg.options.table import GROUPS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = ("1.31", "1.35")

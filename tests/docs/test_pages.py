@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ciliumwg.cli import main
-from pytest_ciliumwg.options import GROUPS
+from pytest_ciliumwg.options.table import GROUPS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import tests.loaded  # noqa: F401 - it is its import that counts
-from pytest_ciliumwg.options import OPTIONS
+from pytest_ciliumwg.options.table import OPTIONS
 from pytest_ciliumwg.providers.existing import ExistingSpec, RetryPolicy, connect_existing
 from pytest_ciliumwg.providers.kind import KindProvider, KindSpec, cluster, create_kind
 from pytest_ciliumwg.providers.kind.name_lock import home

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ciliumwg.options import OPTIONS
+from pytest_ciliumwg.options.table import OPTIONS
 from tests.offline.conftest import Changed
 from tests.offline.frames import echo, ethernet, pcap
 

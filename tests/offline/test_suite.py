@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.options import OPTIONS
+from pytest_ciliumwg.options.table import OPTIONS
 from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS
 from tests.report.schema import problems
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import tests.loaded  # noqa: F401 - it is its import that counts
-from pytest_ciliumwg.options import OPTIONS
+from pytest_ciliumwg.options.table import OPTIONS
 from tests.report.html.parsed import Page
 from tests.report.schema import problems
 

@@ -17,7 +17,7 @@ import yaml  # type: ignore[import-untyped]
 from pytest_ciliumwg.cli import main
 from pytest_ciliumwg.expect.night import night, upgrades
 from pytest_ciliumwg.model.cluster import IPFamily
-from pytest_ciliumwg.options import OPTIONS
+from pytest_ciliumwg.options.table import OPTIONS
 from pytest_ciliumwg.providers.kind import KindSpec
 
 GITHUB = Path(__file__).parents[2] / ".github"

@@ -40,11 +40,11 @@ def is_named(config: pytest.Config, args: list[str]) -> bool:
     )
 
 
-def is_enabled(config: pytest.Config) -> bool:
+def is_asked_for(config: pytest.Config) -> bool:
     """Whether `--ciliumwg` was given: as an option, environment variable or ini setting."""
     said = getattr(config.known_args_namespace, NAME, None) or os.environ.get(NAME.upper()) or config.getini(NAME)
     if not said:
         return False
-    from pytest_ciliumwg import options
+    from pytest_ciliumwg.options.resolve import is_enabled
 
-    return options.is_enabled(config)
+    return is_enabled(config)
