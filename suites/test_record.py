@@ -60,7 +60,7 @@ def test_every_pair_was_seen_encrypted(judge: Judge, verify: Verify) -> None:
         else:
             verify.unmeasured(
                 where,
-                "no packet of pods was captured, which proves nothing: let pods of the two talk while `tcpdump` runs",
+                "no packet of pods was captured, which proves nothing: let pods of the two talk meanwhile",
             )
 
 

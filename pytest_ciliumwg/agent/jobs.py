@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import platform
 import threading
@@ -12,6 +13,7 @@ from . import canary
 from .capture.continuous import ContinuousWatch, Heartbeat
 from .capture.controls import WAYS, send_control
 from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
+from .capture.headers import Headers, reply_of
 from .capture.inside import Tunnel, send_inside
 from .capture.machines import Machines, packed_address
 from .capture.packets import packed
@@ -25,7 +27,7 @@ from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 10
+VERSION = 11
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
@@ -61,6 +63,7 @@ class Jobs:
     def __init__(self) -> None:
         self._watches: dict[str, Watch] = {}
         self._continuous: dict[str, ContinuousWatch] = {}
+        self._headers: dict[str, Headers] = {}
         self._servers: dict[str, Server] = {}
         self._senders: dict[str, Sender] = {}
         self._streams: dict[str, Stream] = {}
@@ -74,6 +77,9 @@ class Jobs:
             "watch-collect": self._watch_collect,
             "watch-heartbeat": self._watch_heartbeat,
             "watch-stop": self._watch_stop,
+            "headers-start": self._headers_start,
+            "headers-await": self._headers_await,
+            "headers-read": self._headers_read,
             "control": self._control,
             "serve": self._serve,
             "serve-stop": self._serve_stop,
@@ -119,6 +125,23 @@ class Jobs:
             return _named(self._continuous, request).stop(int(request["acknowledged"]))
         with self._lock:
             return _named(self._watches, request).stop()
+
+    def _headers_start(self, request: Request) -> Reply:
+        devices = [str(device) for device in request["devices"]]
+        if len(devices) > _MOST["devices"]:
+            raise ValueError(f"{len(devices)} devices are more than {_MOST['devices']}")
+        with self._lock:
+            if str(request["job"]) not in self._headers:
+                headers = Headers(devices, float(request["seconds"]), *_ring(request))
+                self._headers[str(request["job"])] = headers
+        return {}
+
+    def _headers_await(self, request: Request) -> Reply:
+        return reply_of(_named(self._headers, request), min(float(request["wait"]), _LONGEST_WAIT))
+
+    def _headers_read(self, request: Request) -> Reply:
+        part = _named(self._headers, request).part(str(request["device"]), int(request["offset"]))
+        return {"part": base64.b64encode(part).decode()}
 
     def _control(self, request: Request) -> Reply:
         token = _canaries(request).make(int(request["number"]), canary.CONTROL)
@@ -177,25 +200,32 @@ def _named(jobs: dict[str, _Job], request: Request) -> _Job:
 
 
 def _plan(request: Request) -> Plan:
-    ring, inside = request["ring"], request["inside"]
+    block_size, blocks = _ring(request)
+    inside = request["inside"]
     for name, most in _MOST.items():
         if len(request[name]) > most:
             raise ValueError(f"{len(request[name])} {name} are more than {most}")
-    if int(ring["block_size"]) * int(ring["blocks"]) > _LARGEST_RING:
-        raise ValueError(f"a ring of more than {_LARGEST_RING} bytes")
     exclusive, own = (frozenset(packed(str(address)) for address in request[name]) for name in ("exclusive", "own"))
     networks = [parse_network(str(network)) for network in request["pods"]]
     controls = [packed(str(address)) for address in request["pod_controls"]]
     return Plan(
         devices=[str(device) for device in request["devices"]],
         flows=FlowIndex(_canaries(request), [_flow_row(row) for row in request["flows"]], exclusive, own),
-        block_size=int(ring["block_size"]),
-        blocks=int(ring["blocks"]),
+        block_size=block_size,
+        blocks=blocks,
         wireguard_port=int(request["wireguard_port"]),
         inside=None if inside is None else Tunnel(str(inside["device"]), bool(inside["headers"])),
         pods=PodNetworks(networks, exclusive, controls) if networks else None,
         machines=Machines(frozenset(packed_address(str(address)) for address in request["machines"])),
     )
+
+
+def _ring(request: Request) -> tuple[int, int]:
+    """The bytes of a block of a device's ring, and how many there are."""
+    block_size, blocks = int(request["ring"]["block_size"]), int(request["ring"]["blocks"])
+    if block_size * blocks > _LARGEST_RING:
+        raise ValueError(f"a ring of more than {_LARGEST_RING} bytes")
+    return block_size, blocks
 
 
 def _canaries(request: Request) -> canary.Canaries:

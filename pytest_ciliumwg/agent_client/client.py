@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -154,6 +155,19 @@ class Agent:
     def stop_stream(self, run: Run, part: str, acknowledged: int) -> Reply:
         """End continuous flows and fetch the rest of their account."""
         return self.ask("stream-stop", takes=2.0, job=f"{run.job}-{part}", acknowledged=acknowledged)
+
+    def start_headers(self, job: str, devices: Sequence[str], seconds: float) -> None:
+        """Begin to capture the headers of all frames of devices; a repeated call changes nothing."""
+        self.ask("headers-start", job=job, devices=list(devices), seconds=seconds, ring=RING)
+
+    def await_headers(self, job: str, wait: float) -> tuple[dict[str, int], list[str]] | None:
+        """Device → the size of its capture, and what should be known of it; None while it goes on after `wait`."""
+        reply = self.ask("headers-await", takes=wait, job=job, wait=wait)
+        return (reply["sizes"], [str(problem) for problem in reply["problems"]]) if reply["done"] else None
+
+    def read_headers(self, job: str, device: str, offset: int) -> bytes:
+        """Some of a device's capture, from an offset on."""
+        return base64.b64decode(self.ask("headers-read", job=job, device=device, offset=offset)["part"])
 
     def controls_seen(self, run: Run) -> frozenset[int]:
         """Numbers of the control canaries that arrived from other nodes so far."""

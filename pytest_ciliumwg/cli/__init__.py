@@ -10,7 +10,7 @@ from pytest_ciliumwg import __version__
 from pytest_ciliumwg.cli import catalogue, records, reports, runs
 from pytest_ciliumwg.errors import CiliumwgError
 
-OK, BAD_INPUT = 0, 2
+OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CiliumwgError as error:
         sys.stderr.write(f"pytest-ciliumwg: {error}\n")
         return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("pytest-ciliumwg: interrupted\n")
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = None  # whoever reads has enough; Python would complain of it once more at the end
         return OK

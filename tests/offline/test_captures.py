@@ -8,9 +8,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from pytest_ciliumwg.agent.capture.packet_headers import packets
 from pytest_ciliumwg.providers.offline.captures.counting import FrameCounter
 from pytest_ciliumwg.providers.offline.captures.files import Capture, Interface, Take, read_capture
-from pytest_ciliumwg.providers.offline.captures.headers import packets
 from tests.offline.frames import (
     echo,
     ethernet,

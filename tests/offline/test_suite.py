@@ -73,7 +73,7 @@ def test_a_healthy_record_and_what_it_does_not_prove(judge: Judge) -> None:
         "rig-worker → rig-control-plane",
         "rig-worker2 → rig-control-plane",
     ]
-    assert all("which proves nothing: let pods of the two talk while `tcpdump` runs" in line for line in unproven)
+    assert all("which proves nothing: let pods of the two talk meanwhile" in line for line in unproven)
     assert "`pytest-ciliumwg collect --node rig-worker` reads it" in run.messages("device.rp-filter")
     assert run.last == (
         "NOT CONFORMANT: 1 check of the state failed (1 check could not be told); "
@@ -101,9 +101,10 @@ def test_a_leak_is_the_first_finding_with_its_cause(judge: Judge) -> None:
 def test_without_captures_the_wire_is_unknown(judge: Judge) -> None:
     run = judge(HEALTHY)
     assert {"wire.other-pods", "wire.captured", "capture.coverage"} <= run.titles("inconclusive")
-    assert "no capture of rig-worker2's eth0: `tcpdump -i eth0 -s 128 -w rig-worker2.eth0.pcap` there takes one" in (
-        run.messages("capture.coverage")
-    )
+    assert (
+        "no capture of rig-worker2's eth0: `pytest-ciliumwg collect --capture 60s` takes those of all nodes, "
+        "`tcpdump -i eth0 -s 128 -w rig-worker2.eth0.pcap` there only this one"
+    ) in run.messages("capture.coverage")
     assert run.last.endswith("wire: no capture, so nothing is known")
     assert run.result.ret == 1
 

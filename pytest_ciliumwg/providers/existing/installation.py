@@ -28,6 +28,8 @@ class Installation:
     nodes: Sequence[str]
     """Where to put agents."""
     progress: Progress
+    roles: Sequence[Role] = ROLES
+    """What to put there."""
     run: RunId = field(default_factory=RunId.new)
     _made: bool = False
 
@@ -39,7 +41,8 @@ class Installation:
         """
         made = Manifests(self.run, self.spec)
         secret = self._pull_secret()
-        self.progress(f"existing: {len(self.nodes)} nodes get an agent and a test pod in {self.run.namespace}")
+        what = "an agent and a test pod" if "test-pod" in self.roles else "an agent"
+        self.progress(f"existing: {len(self.nodes)} nodes get {what} in {self.run.namespace}")
         # From the first request on there may be something to remove, even if its answer is lost.
         self._made = True
         self.kube.create("namespaces", made.namespace())
@@ -47,8 +50,9 @@ class Installation:
         if secret is not None:
             inside.append(("secrets", made.pull_secret(secret)))
         inside.append(("configmaps", made.agent_files()))
-        self._allow(made.policy())
-        inside += [("daemonsets", made.daemon_set(role, self.nodes)) for role in ROLES]
+        if "test-pod" in self.roles:
+            self._allow(made.policy())
+        inside += [("daemonsets", made.daemon_set(role, self.nodes)) for role in self.roles]
         for resource, body in inside:
             self.kube.create(resource, body, namespace=self.run.namespace)
         self.await_ready(self.nodes)
@@ -115,7 +119,7 @@ class Installation:
     def _obstacles(self, nodes: Sequence[str]) -> list[NotReady]:
         """What is still missing; the API is asked for events only while something is."""
         placed = self.pods()
-        missing = [(role, node) for role in ROLES for node in nodes if node not in placed[role]]
+        missing = [(role, node) for role in self.roles for node in nodes if node not in placed[role]]
         waiting = [
             pod
             for by_node in placed.values()

@@ -1,5 +1,7 @@
 """Read from a cluster what the checks of its state need, into one archive: nothing is created, nothing is changed.
 
+Captures can be put into it as well; whoever takes them creates what that needs.
+
 Of objects and outputs only those parts are kept that a check reads; no private key is read in the first place.
 """
 
@@ -21,7 +23,7 @@ from pytest_ciliumwg.observe.cilium_config import config_from_configmap
 from pytest_ciliumwg.observe.kubernetes import KEY_ANNOTATIONS
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.cilium import Cilium, find_cilium
-from pytest_ciliumwg.providers.existing.node_observer import observation_script
+from pytest_ciliumwg.providers.existing.node_observer import observation_script, state_from
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.kubernetes.errors import NOT_FOUND, KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
@@ -43,6 +45,10 @@ class Collected:
     """Path in the archive → content."""
     problems: list[str] = field(default_factory=list)
     """What could not be read, a sentence each."""
+    devices: dict[str, list[str]] = field(default_factory=dict)
+    """Node → its native devices, of those that were looked at."""
+    captures: dict[str, bytes] = field(default_factory=dict)
+    """`NODE.DEVICE.pcapng.gz` → a capture."""
 
 
 def collect(spec: ExistingSpec, nodes: Sequence[str], progress: Progress) -> Collected:
@@ -61,7 +67,8 @@ def collect(spec: ExistingSpec, nodes: Sequence[str], progress: Progress) -> Col
 
 def _collect(kube: Kube, cilium: Cilium, nodes: Sequence[str], progress: Progress) -> Collected:
     collected = Collected()
-    published = [node.name for node in cilium.nodes()]
+    all_nodes = {node.name: node for node in cilium.nodes()}
+    published = list(all_nodes)
     if unknown := [name for name in nodes if name not in published]:
         raise ProviderError(f"there is no CiliumNode {unknown[0]}: there are {', '.join(published)}")
     progress(f"collect: reading {len(nodes or published)} of {len(published)} nodes")
@@ -86,6 +93,9 @@ def _collect(kube: Kube, cilium: Cilium, nodes: Sequence[str], progress: Progres
             version, observed = outcome
             collected.files[f"nodes/{name}/version.txt"] = json.dumps({"Daemon": {"Version": version}}) + "\n"
             collected.files[f"nodes/{name}/observed.txt"] = observed
+            others = [node for node in all_nodes.values() if node.name != name]
+            state = state_from(observed, all_nodes[name], others, config.families)
+            collected.devices[name] = [link.name for link in state.native_devices]
     return collected
 
 
@@ -166,6 +176,7 @@ def write_archive(collected: Collected, path: Path) -> None:
         ProviderError: it cannot be written.
     """
     files = {name: content.encode() for name, content in collected.files.items()}
+    files |= {f"captures/{name}": content for name, content in collected.captures.items()}
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
     folder = path.name.removesuffix(".tar.gz")
     try:
@@ -186,6 +197,6 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 def told(collected: Collected, path: Path) -> Iterable[str]:
     """What was written, and what could not be read."""
     nodes = sum(name.endswith("/observed.txt") for name in collected.files)
-    yield f"wrote {path}: {nodes} nodes; judge it with "
+    yield f"wrote {path}: {nodes} nodes, {len(collected.captures)} captures; judge it with"
     yield f"  pytest --ciliumwg --ciliumwg-provider=offline --ciliumwg-input={path}"
     yield from collected.problems

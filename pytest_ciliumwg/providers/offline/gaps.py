@@ -15,4 +15,7 @@ def no_node(node: str) -> str:
 
 def no_capture(node: str, device: str) -> str:
     """A native device without a capture."""
-    return f"no capture of {node}'s {device}: `tcpdump -i {device} -s 128 -w {node}.{device}.pcap` there takes one"
+    return (
+        f"no capture of {node}'s {device}: `pytest-ciliumwg collect --capture 60s` takes those of all nodes, "
+        f"`tcpdump -i {device} -s 128 -w {node}.{device}.pcap` there only this one"
+    )

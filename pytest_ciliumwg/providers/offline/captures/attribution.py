@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+from pytest_ciliumwg.agent.capture.packet_headers import packets
 from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.providers.offline.captures.counting import FrameCounter
 from pytest_ciliumwg.providers.offline.captures.files import Capture, Interface
-from pytest_ciliumwg.providers.offline.captures.headers import packets
 
 _MOSTLY = 0.9
 """How much of a capture has to be a device's own for the device to be known by it."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_ciliumwg.agent.capture.packet_headers import packets
 from pytest_ciliumwg.agent.capture.pod_filter import VXLAN_PORTS
 from pytest_ciliumwg.providers.offline.captures.files import ETHERNET, Frames
-from pytest_ciliumwg.providers.offline.captures.headers import packets
 
 RAW_IP = frozenset({12, 101, 228, 229})
 LINK_TYPES = frozenset({ETHERNET, *RAW_IP})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from pytest_ciliumwg.agent.capture.packet_headers import Packet, packets
 from pytest_ciliumwg.agent.capture.wireguard import message_kind
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
@@ -19,7 +20,6 @@ from pytest_ciliumwg.model.watch import (
 )
 from pytest_ciliumwg.providers.offline.captures.attribution import Counted
 from pytest_ciliumwg.providers.offline.captures.counting import Slot
-from pytest_ciliumwg.providers.offline.captures.headers import Packet, packets
 from pytest_ciliumwg.providers.offline.gaps import no_capture
 
 _UDP = 17

@@ -5,15 +5,22 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from pytest_ciliumwg.agent.capture.pod_filter import GENEVE_PORT, VXLAN_PORTS
+from .pod_filter import GENEVE_PORT, VXLAN_PORTS
 
 IPV4, IPV6, TEB = 0x0800, 0x86DD, 0x6558
 _VLANS = (0x8100, 0x88A8, 0x9100)
-_IPIP, _IP6IP, _GRE, _UDP = 4, 41, 47, 17
+_IPIP, _IP6IP, _GRE, _TCP, _UDP = 4, 41, 47, 6, 17
 _WITH_PORTS = (6, 17, 132)
 _EXTENSIONS = (0, 43, 60, 135, 139, 140)
 _FRAGMENT, _AUTHENTICATION = 44, 51
 _DEEPEST = 8
+_PLAIN4 = b"\x08\x00\x45"
+"""EtherType and first byte of IPv4 without options."""
+_WHOLE = (b"\x00\x00", b"\x40\x00")
+"""IPv4's flags and offset of what is no fragment."""
+_TUNNELS = frozenset(port.to_bytes(2, "big") for port in (*VXLAN_PORTS, GENEVE_PORT))
+_LEAST = 46
+"""Ethernet's, IPv4's and UDP's headers, and what tells WireGuard's messages apart."""
 
 
 class Packet(NamedTuple):
@@ -30,6 +37,25 @@ class Packet(NamedTuple):
     """Where the bytes behind its transport header begin, for UDP; else behind the IP header."""
     first: bool
     fragmented: bool
+
+
+def headers_end(frame: bytes, *, ethernet: bool = True) -> int:
+    """Where the headers of a frame end, with the 4 bytes behind that tell WireGuard's messages apart.
+
+    Of a frame that is no IP packet it is the end of what any header there could say.
+    """
+    datagram = frame[12:15] == _PLAIN4 and frame[23:24] == b"\x11" and frame[20:22] in _WHOLE
+    if ethernet and datagram and frame[36:38] not in _TUNNELS:
+        return _LEAST  # nearly all frames between nodes with WireGuard
+    found = packets(frame, ethernet=ethernet)
+    if not found:
+        return _LEAST
+    last = found[-1]
+    if not last.first:
+        return last.payload
+    if last.protocol == _TCP:
+        return last.payload + max(20, (frame[last.payload + 12] >> 4) * 4 if len(frame) > last.payload + 12 else 0)
+    return last.payload + (4 if last.protocol == _UDP else 8)
 
 
 def packets(frame: bytes, *, ethernet: bool = True) -> list[Packet]:
