@@ -114,10 +114,12 @@ def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Non
 
 
 def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterator[tuple[NodeState, Peer, str]]:
-    """Each node's peers after the watch, with their nodes' names."""
+    """Each node's peers after the watch, with their nodes' names: those with which it was asked to talk."""
     names = peer_names(nodes)
     after = judge.measurement.after
     for node, peer_node in permutations(after, 2):
+        if judge.left_out(node, peer_node):
+            continue
         state = after[node]
         found = [peer for peer in state.peers if names.get(peer.public_key) == peer_node]
         if found:

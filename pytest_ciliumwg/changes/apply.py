@@ -75,6 +75,7 @@ class Watching:
     rate: float
     """Messages a second of each flow."""
     other_pods: bool = True
+    others: int | None = None
     """Whether packets between other pods are looked at too, by their headers."""
 
 
@@ -136,7 +137,15 @@ class _ChangeRun:
         before = self._read(states)
         dropped_before = self._unencrypted_drops()
         port, how = self._expected.listen_port, self._how
-        watch = continuous_watch(self._cluster, states, port, self._progress, rate=how.rate, other_pods=how.other_pods)
+        watch = continuous_watch(
+            self._cluster,
+            states,
+            port,
+            self._progress,
+            rate=how.rate,
+            other_pods=how.other_pods,
+            others=how.others,
+        )
         with watch:
             time.sleep(MARGIN_SECONDS)
             error = self._act(watch)

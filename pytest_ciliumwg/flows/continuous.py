@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from pytest_ciliumwg.flows.pairs import chosen_pairs
 from pytest_ciliumwg.flows.plan import pod_flow, with_next
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPFamily, Pod, sorted_families
@@ -28,11 +28,16 @@ _KINDS = (
 )
 
 
-def continuous_flows(pods: Sequence[Pod], families: Iterable[IPFamily], numbers: FlowNumbers) -> tuple[Flow, ...]:
-    """Every directed pair × family × (ICMP, long-lived UDP and TCP, new UDP and TCP), between test pods."""
+def continuous_flows(
+    pods: Sequence[Pod], families: Iterable[IPFamily], numbers: FlowNumbers, others: int | None = None
+) -> tuple[Flow, ...]:
+    """Every directed pair × family × (ICMP, long-lived UDP and TCP, new UDP and TCP), between test pods.
+
+    With `others`, only the pairs of a sample (see `chosen_pairs`).
+    """
     return tuple(
         replace(pod_flow(numbers, "continuous", source, destination, family, protocol, SIZE, ENDLESS), fresh=fresh)
-        for source, destination in itertools.permutations(pods, 2)
+        for source, destination in chosen_pairs(pods, others)
         for family in _common(families, source, destination)
         for protocol, fresh in _KINDS
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.flows.pairs import chosen_pairs
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod, first_of, sorted_families
 from pytest_ciliumwg.model.traffic import Flow, Path, Protocol, Purpose
@@ -34,15 +34,18 @@ def plan_flows(
     mtu_of: MtuOf,
     numbers: FlowNumbers,
     dropped: Dropped = lambda family, protocol, last: False,  # noqa: ARG005
+    others: int | None = None,
 ) -> tuple[Flow, ...]:
     """All flows of a run between test pods, one pod for each node, in node order.
 
     `first`: one echo request for each pair of nodes, from the earlier to the later, which opens the WireGuard session
-    (both ends at once would cross handshakes and back off). `pair`: every directed pair × family × protocol. `size`:
-    from each node to the next and back, datagrams around the MTU; of three nodes that is every pair. `load`: on the
-    same pairs many datagrams in a row, for what happens seldom or begins later.
+    (both ends at once would cross handshakes and back off). `pair`: every directed pair × family × protocol, or those
+    of a sample (see `chosen_pairs`). `size`: from each node to the next and back, datagrams around the MTU; of three
+    nodes that is every pair. `load`: on the same pairs many datagrams in a row, for what happens seldom or begins
+    later.
     """
-    flows = [*_first(pods, families, numbers), *_pairs(pods, families, numbers)]
+    pairs = chosen_pairs(pods, others)
+    flows = [*_first(pods, pairs, families, numbers), *_pairs(pairs, families, numbers)]
     return (*flows, *_sizes(pods, families, mtu_of, numbers, dropped), *_load(pods, families, numbers))
 
 
@@ -137,14 +140,39 @@ def size_pairs(pods: Sequence[Pod]) -> tuple[tuple[Pod, Pod], ...]:
     return tuple(dict.fromkeys(pair for pair in both if pair[0] is not pair[1]))
 
 
-def _first(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
+def plan_openings(
+    flows: Iterable[Flow], pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumbers
+) -> tuple[Flow, ...]:
+    """Flows that open the session of two nodes between which one of these flows runs, and none opens it yet.
+
+    Where a sample of the pairs is tested, flows on other paths run between others too.
+    """
+    by_node = {pod.node: pod for pod in pods}
+    opened: set[frozenset[str]] = set()
+    crossed: dict[frozenset[str], None] = {}
+    for flow in flows:
+        nodes = frozenset(flow.pair)
+        if flow.purpose == "first":
+            opened.add(nodes)
+        elif len(nodes) > 1 and nodes <= by_node.keys():
+            crossed[nodes] = None
+    missing = [(by_node[one], by_node[other]) for one, other in map(sorted, crossed.keys() - opened)]
+    return tuple(_first(pods, sorted(missing, key=lambda pair: (pair[0].node, pair[1].node)), families, numbers))
+
+
+def _first(
+    pods: Sequence[Pod], pairs: Iterable[tuple[Pod, Pod]], families: frozenset[IPFamily], numbers: FlowNumbers
+) -> Iterator[Flow]:
+    """A flow for every two nodes, in whichever direction they are named; from the earlier one."""
     family = IPFamily.V4 if IPFamily.V4 in families else IPFamily.V6
-    for source, destination in itertools.combinations(pods, 2):
+    position = {pod.node: number for number, pod in enumerate(pods)}
+    earlier_first = (sorted(pair, key=lambda pod: position[pod.node]) for pair in pairs)
+    for source, destination in dict.fromkeys((one, other) for one, other in earlier_first):
         yield pod_flow(numbers, "first", source, destination, family, Protocol.ICMP, DATAGRAM_SIZE, 1)
 
 
-def _pairs(pods: Sequence[Pod], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
-    for source, destination in itertools.permutations(pods, 2):
+def _pairs(pairs: Iterable[tuple[Pod, Pod]], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
+    for source, destination in pairs:
         for family in sorted_families(families):
             for protocol in Protocol:
                 size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE

@@ -25,6 +25,8 @@ class Settings:
     publish: tuple[str, str] | None = None
     """Namespace and name of the CronJob that the verdict is put on."""
     other_pods: Literal["check", "report", "off"] = "check"
+    pairs: int | None = None
+    """With how many others each node is paired; None for all."""
     report: Path | None = None
     plan: bool = False
     keep: bool = False

@@ -84,6 +84,15 @@ _RUN = (
         "check",
         "check|report|off",
     ),
+    Option(
+        "ciliumwg-pairs",
+        "Between which nodes flows run: all (default), ring for each node and the next one, sample:K for each node and "
+        "K others, the next one first; both directions, and the verdict says on how many pairs",
+        values.pairs,
+        "all",
+        "all|ring|sample:K",
+        providers=LIVE,
+    ),
     Option("ciliumwg-report", "Write report.json and other evidence into this directory", values.path, None, "DIR"),
     Option(
         "ciliumwg-plan",

@@ -49,6 +49,14 @@ def several_of(*accepted: str) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
+def pairs(text: str) -> int | None:
+    """With how many others each node is paired; None for all."""
+    found = re.fullmatch(r"all|ring|sample:([1-9][0-9]{0,5})", text.strip())
+    if not found:
+        raise ValueError("accepted are all, ring, or sample:K with a whole number K from 1, such as sample:4")
+    return {"all": None, "ring": 1}.get(found[0]) if found[1] is None else int(found[1])
+
+
 def namespaced(text: str) -> tuple[str, str]:
     """An object's namespace and name."""
     namespace, slash, name = text.strip().partition("/")

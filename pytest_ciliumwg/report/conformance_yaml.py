@@ -30,6 +30,7 @@ def report(document: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": document["outcome"],
         "verdict": document["verdict"],
         "nodes": list(document["cluster"]["nodes"]),
+        "pairs": {"tested": document["pairs_tested"], "inAll": document["pairs_in_all"]},
         "profiles": [_profile(document, profile) for profile in document["profiles"]],
         "findings": [finding["headline"] for finding in document["findings"]],
         "reproduce": document["reproduce"],
@@ -45,7 +46,9 @@ def _profile(document: Mapping[str, Any], profile: str) -> dict[str, Any]:
     }
     unsupported = [check for check in checks if check["outcome"] == "skip" and not check["waived"]]
     left_out = [_title(row) for row in document["not_run"] if row["profile"] == profile]
-    result = _result(failed=len(titles["fail"]), undecided=len(titles["inconclusive"]) + len(left_out), ran=len(checks))
+    untested = document["pairs_in_all"] - document["pairs_tested"]
+    undecided = len(titles["inconclusive"]) + len(left_out) + untested
+    result = _result(failed=len(titles["fail"]), undecided=undecided, ran=len(checks))
     return {
         "name": profile,
         "result": result,
@@ -60,20 +63,22 @@ def _profile(document: Mapping[str, Any], profile: str) -> dict[str, Any]:
         "inconclusiveTests": titles["inconclusive"],
         "skippedTests": left_out,
         "unsupportedTests": [{"test": check["title"], "why": _first_line(check["message"])} for check in unsupported],
-        "summary": ", ".join(_summary(titles, left_out)) or "nothing ran",
+        "summary": ", ".join(_summary(titles, left_out, untested)) or "nothing ran",
     }
 
 
 def _result(*, failed: int, undecided: int, ran: int) -> Result:
-    """`success` is said of a whole profile only: what was left out or could not be measured makes it partial."""
+    """`success` is said of a whole profile only: what was left out or not measured makes it partial."""
     return "failure" if failed else "partial" if undecided or not ran else "success"
 
 
-def _summary(titles: Mapping[str, list[str]], left_out: list[str]) -> Iterator[str]:
+def _summary(titles: Mapping[str, list[str]], left_out: list[str], untested: int) -> Iterator[str]:
     words = {"pass": "passed", "fail": "failed", "inconclusive": "could not be measured"}
     yield from (f"{len(titles[outcome])} {word}" for outcome, word in words.items() if titles[outcome])
     if left_out:
         yield f"{len(left_out)} did not run"
+    if untested:
+        yield f"{untested} pairs of nodes were not tested"
 
 
 def _title(row: Mapping[str, Any]) -> str:

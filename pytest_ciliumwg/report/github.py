@@ -12,7 +12,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 _MOST_ANNOTATIONS = 10
 """GitHub shows no more of one step."""
 _MOST_NODES = 16
-_SIGNS = {"encrypted": "ok", "cleartext": "**CLEAR**", "bypass": "**BYPASS**", "unreachable": "lost"}
+_SIGNS = {"encrypted": "ok", "cleartext": "**CLEAR**", "bypass": "**BYPASS**", "unreachable": "lost", "": "not tested"}
 
 
 def is_there(environ: Mapping[str, str]) -> bool:
@@ -86,7 +86,8 @@ def _matrix(document: Mapping[str, Any]) -> Iterator[str]:
         return
     if len(nodes) > _MOST_NODES:
         good = sum(pair["verdict"] == "encrypted" for pair in pairs)
-        yield f"{good} of {len(pairs)} directed node pairs encrypted"
+        untested = len(nodes) * (len(nodes) - 1) - len(pairs)
+        yield f"{good} of {len(pairs)} directed node pairs encrypted{f', {untested} not tested' if untested else ''}"
     else:
         verdicts = {(pair["source"], pair["destination"]): pair["verdict"] for pair in pairs}
         yield f"| from \\ to | {' | '.join(map(cell, nodes))} |"

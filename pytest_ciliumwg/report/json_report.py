@@ -63,6 +63,8 @@ def document(record: RunRecord, found: Iterable[Diagnosis], exit_status: int) ->
             {"id": check, "params": dict(params), "profile": record.profile_of.get(check, "core")}
             for check, params in record.not_run()
         ],
+        "pairs_tested": tally.pairs,
+        "pairs_in_all": tally.all_pairs,
         "pairs": _pairs(record.matrix()),
         "sizes": _pairs(record.sizes()),
         "flows": [

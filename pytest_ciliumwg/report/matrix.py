@@ -69,6 +69,9 @@ def rows(matrix: Matrix, nodes: Sequence[str], answers: Collection[Pair] = ()) -
         yield [(_LEGEND, {})]
     elif _ANSWERS[True] in cells.values():
         yield [(_ANSWERS_LEGEND, {})]
+    known = set(nodes)
+    if untested := len(nodes) * (len(nodes) - 1) - sum(known.issuperset(pair) for pair in matrix):
+        yield [(f"- not tested: {untested:,} directed node pairs, on which nothing is known", _DOUBT)]
 
 
 def _of_one_kind(cells: Mapping[Pair, Cell], nodes: Sequence[str]) -> tuple[dict[str, Cell], dict[str, Cell]]:

@@ -66,6 +66,10 @@ def _run(document: Document) -> Iterator[Family]:
     told = {_labels(outcome=outcome): float(checks[outcome]) for outcome in ("pass", "fail", "inconclusive", "skip")}
     yield Family("ciliumwg_checks", "gauge", "Checks by outcome.", told)
     yield Family("ciliumwg_checks_expected", "gauge", "Checks that a whole run has.", {(): document["checks_expected"]})
+    told = {(): document["pairs_tested"]}
+    yield Family("ciliumwg_pairs_tested", "gauge", "Directed pairs of nodes between which flows ran.", told)
+    told = {(): document["pairs_in_all"]}
+    yield Family("ciliumwg_pairs_in_all", "gauge", "Directed pairs of nodes under test that there are.", told)
     yield Family("ciliumwg_findings", "gauge", "Causes of what is wrong.", {(): len(document["findings"])})
 
 
@@ -82,7 +86,10 @@ def _flows(document: Document) -> Iterator[Family]:
         "counter",
         "Frames in cleartext of flows that are to be encrypted, also while something was changed.",
     )
+    tested = {(pair["source"], pair["destination"]) for pair in document["pairs"]}
     for flow in document["flows"]:
+        if (flow["source_node"], flow["destination_node"]) not in tested:
+            continue  # flows on other paths alone prove nothing of the pair
         known_to_be_dropped = flow["dropped_by_design"] and flow["verdict"] == "unreachable"
         if flow["promised"] and not known_to_be_dropped:
             labels = _flow_labels(flow)

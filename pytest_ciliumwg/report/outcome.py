@@ -42,6 +42,10 @@ class Tally:
     """Nodes under test."""
     left_out: int = 0
     """Nodes of the cluster that are not."""
+    pairs: int = 0
+    """Directed pairs of nodes under test between which flows ran, in the stage that left out the most."""
+    all_pairs: int = 0
+    """Directed pairs of nodes that there are in that stage."""
     captured: str = ""
     """Of a record: what its captures show, such as `2 of 6 pairs seen encrypted, none in cleartext`."""
     state_passed: int = 0
@@ -68,16 +72,16 @@ class Tally:
             return self._of_a_record()
         match self.outcome:
             case RunOutcome.NOT_CONFORMANT:
-                return f"NOT CONFORMANT: {self._what_is_wrong()}"
+                return f"NOT CONFORMANT: {self._what_is_wrong()}{self._of_pairs(', tested')}"
             case RunOutcome.INCONCLUSIVE:
-                return f"INCONCLUSIVE: {self._what_is_in_doubt()}; nothing is proven"
+                return f"INCONCLUSIVE: {self._what_is_in_doubt()}{self._of_pairs(', tested')}; nothing is proven"
             case RunOutcome.PARTIAL:
                 passed = "all passed" if self.passed == self.ran else f"{self.passed} passed, none failed"
                 ran = f"{self.ran} of {_count(self.expected, 'check')} ran"
-                return f"partial: {ran}, {passed}{self._of_all()}{self._with_what_is_allowed()}"
+                return f"partial: {ran}, {passed}{self._of_all()}{self._of_pairs(',')}{self._with_what_is_allowed()}"
             case RunOutcome.CONFORMANT:
                 passed = f"{_count(self.passed, 'check')} passed on {self._tested()} nodes"
-                return f"conformant: {passed}{self._with_what_is_allowed()}"
+                return f"conformant{self._of_pairs('')}: {passed}{self._with_what_is_allowed()}"
 
     def _of_a_record(self) -> str:
         """What state and captures say, each for itself: a record proves what it shows, and seldom all."""
@@ -102,6 +106,11 @@ class Tally:
 
     def _of_all(self) -> str:
         return f", on {self._tested()} nodes" if self.left_out else ""
+
+    def _of_pairs(self, before: str) -> str:
+        """On how many pairs flows ran, where it was not on all."""
+        tested = f"{before} on {self.pairs:,} of {self.all_pairs:,} pairs"
+        return tested if self.pairs < self.all_pairs else ""
 
     def _what_is_wrong(self) -> str:
         if self.failed:

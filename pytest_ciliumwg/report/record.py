@@ -160,13 +160,21 @@ class RunRecord:
     def matrix(self) -> dict[Pair, Verdict]:
         """The worst verdict of each directed node pair, of the flows that must be encrypted.
 
-        Whether every size is delivered is another question than whether a pair can talk (see `sizes`): of the flows
-        that probe sizes only what passed outside the tunnel counts here.
+        Pairs that a sample left out are missing. Whether every size is delivered is another question than whether a
+        pair can talk (see `sizes`): of the flows that probe sizes only what passed outside the tunnel counts here.
         """
         sizes = (judgement for judgement in self.promised() if judgement.flow.purpose == "size")
         outside = [judgement for judgement in sizes if judgement.verdict in _OUTSIDE]
         others = (judgement for judgement in self.promised() if judgement.flow.purpose != "size")
-        return _worst_of_pairs([*others, *outside]) | dict.fromkeys(self._pairs_in_clear(), Verdict.CLEARTEXT)
+        worst = _worst_of_pairs([*others, *outside]) | dict.fromkeys(self._pairs_in_clear(), Verdict.CLEARTEXT)
+        # Flows on other paths alone make no tested pair; what is wrong with them is told all the same.
+        tested = {judgement.flow.pair for judgement in self.promised() if judgement.flow.purpose == "pair"}
+        return {pair: verdict for pair, verdict in worst.items() if pair in tested or verdict is not Verdict.ENCRYPTED}
+
+    def pairs_tested(self) -> tuple[int, int]:
+        """(Directed pairs on which flows ran, pairs that there are), of the stage that left out the most."""
+        counts = [(len(judge.pairs), judge.all_pairs) for judge in self.judges.values() if judge.measurement.flows]
+        return max(counts, key=lambda count: count[1] - count[0], default=(0, 0))
 
     def _pairs_in_clear(self) -> Iterator[Pair]:
         """The pairs with cleartext while something was changed, also where that is allowed."""
@@ -214,6 +222,7 @@ class RunRecord:
     def tally(self) -> Tally:
         """The run in numbers, from which its outcome follows."""
         counts, known = self.counts(), {result.identity for result in self.results}
+        pairs, all_pairs = self.pairs_tested()
         return Tally(
             expected=len(self.expected | known),
             ran=sum(not result.waived for result in self.results),
@@ -224,6 +233,8 @@ class RunRecord:
             unfinished=len(self.selected - known),
             nodes=len(self.nodes),
             left_out=len(self.left_out),
+            pairs=pairs,
+            all_pairs=all_pairs,
             captured=self._captured(),
             state_passed=self._of_state("pass"),
             state_failed=self._of_state("fail"),

@@ -18,7 +18,7 @@ from pytest_ciliumwg.checks.verify import InconclusiveError, Verify
 from pytest_ciliumwg.errors import CiliumwgError
 from pytest_ciliumwg.expect import Expectations, expectations_for, mesh_peers
 from pytest_ciliumwg.flows.extended import plan_extended
-from pytest_ciliumwg.flows.plan import plan_flows, plan_paths
+from pytest_ciliumwg.flows.plan import plan_flows, plan_openings, plan_paths
 from pytest_ciliumwg.flows.ports import FlowNumbers
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, IPFamily, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
@@ -186,11 +186,12 @@ def judge(
         return route_mtus[pod.key][str(address)]
 
     pods, families, numbers = cluster.test_pods(), cluster.declared.families, FlowNumbers()
-    flows = plan_flows(pods, families, mtu, numbers, expected.drops_fragments)
+    flows = plan_flows(pods, families, mtu, numbers, expected.drops_fragments, settings.pairs)
     flows += plan_paths(pods, nodes, cluster.services(), families, expected.encrypted_paths, numbers)
     if "extended" in settings.profiles:
         promised, replaced = expected.encrypted_paths, cluster.declared.kube_proxy_replacement
         flows += plan_extended(pods, nodes, targets, families, promised, numbers, replaced=replaced)
+    flows += plan_openings(flows, pods, families, numbers)
     other_pods = settings.other_pods != "off"
     progress = conformance.run.progress
     port, outside = expected.listen_port, targets.outside.agent if targets.outside else None

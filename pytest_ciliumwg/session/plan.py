@@ -12,9 +12,10 @@ from typing import Any
 from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.flows.plan import plan_flows
 from pytest_ciliumwg.flows.ports import FlowNumbers
-from pytest_ciliumwg.model.cluster import IPFamily, Pod
+from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.providers.existing.rights import PUBLISHING, rights
+from pytest_ciliumwg.session.estimate import estimate
 from pytest_ciliumwg.session.opening import existing_spec, families_of, kind_spec, nodes_of, version_of
 from pytest_ciliumwg.session.stages import announcement
 
@@ -40,7 +41,7 @@ def print_plan(writer: Any, settings: Settings, checks: Sequence[Check]) -> None
         check = next(candidate for candidate in checks if candidate.id == check_id)
         times = f" (x{tests})" if tests > 1 else ""
         writer.line(f"check {check_id}{times}: {check.statement}")
-    _flows(writer, settings.max_nodes or nodes_of(settings), families_of(settings))
+    _flows(writer, settings)
     writer.line("not asserted to be encrypted, because Cilium by design does not encrypt it:")
     writer.line("  pod to pod on the same node; pods and nodes to the world outside the cluster")
 
@@ -71,7 +72,7 @@ def _existing_cluster(settings: Settings) -> Iterator[str]:
     declared = {"encryption": True, **spec.declared.given()}
     shown = ", ".join(f"{name} {_shown(value)}" for name, value in declared.items())
     yield f"declared: {shown}; taken as found: {', '.join(spec.declared.assumed()) or 'nothing'}"
-    yield f"the flows below are those of {spec.max_nodes or nodes_of(settings)} nodes; with more, each pair is added"
+    yield f"the flows below are those of {spec.max_nodes or nodes_of(settings)} nodes; more nodes add pairs"
 
 
 def _shown(value: Any) -> str:
@@ -114,13 +115,16 @@ def _agents(settings: Settings) -> Iterator[str]:
     yield from (f"  {right}" for right in rights(*settings.profiles, *publishing))
 
 
-def _flows(writer: Any, nodes: int, families: frozenset[IPFamily]) -> None:
-    pods = [_pod(number) for number in range(nodes)]
-    flows = plan_flows(pods, families, lambda pod, address: _MTU, FlowNumbers())  # noqa: ARG005
+def _flows(writer: Any, settings: Settings) -> None:
+    nodes = settings.max_nodes or nodes_of(settings)
+    pods, families = [_pod(number) for number in range(nodes)], families_of(settings)
+    flows = plan_flows(pods, families, lambda pod, address: _MTU, FlowNumbers(), others=settings.pairs)  # noqa: ARG005
     groups = Counter((flow.purpose, flow.protocol.value, flow.family.value) for flow in flows)
     for (purpose, protocol, family), count in groups.items():
         writer.line(f"flows {purpose}: {count} x {protocol} over IP{family}, pod to pod between two nodes")
     writer.line(f"{len(flows)} flows in one watch on every native device of all nodes")
+    for line in estimate(flows, nodes, _MTU, by_api=settings.provider != "lab"):
+        writer.line(line)
     writer.line("in the same watch, and asserted only where it is promised: pod to node, node to pod, node to node;")
     writer.line("  and, where the cluster has Services, pod to pod by a ClusterIP")
 

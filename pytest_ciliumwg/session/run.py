@@ -107,7 +107,8 @@ class ClusterRun:
             why = f"{failed[0].change.name} was not done: {failed[0].error}"
             return ChangeResult(change=change, node=self._hit, error=why)
         expected = expectations_for(cluster.declared)
-        how = Watching(rate=self._settings.rate, other_pods=self._settings.other_pods != "off")
+        asked = self._settings
+        how = Watching(rate=asked.rate, other_pods=asked.other_pods != "off", others=asked.pairs)
         made = apply(cluster, change, self._hit, expected, self.progress, how)
         made = replace(made, back_to=self._before_first_of(change.compared_with))
         other_version = cluster.declared.version != expected.config.version

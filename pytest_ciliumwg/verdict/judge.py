@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 
 from pytest_ciliumwg.errors import more_on
 from pytest_ciliumwg.model.cluster import IPAddress, Node
@@ -47,6 +48,22 @@ class Judge:
     def judgements(self) -> tuple[Judgement, ...]:
         """One for each flow, in the order of the flows."""
         return tuple(self._judge(flow) for flow in self.measurement.flows)
+
+    @cached_property
+    def pairs(self) -> AbstractSet[tuple[str, str]]:
+        """The directed pairs of nodes that are tested: those with flows for it; all where no flows of ours ran."""
+        asked = {flow.pair: None for flow in self.measurement.flows if flow.purpose == "pair"}
+        return (asked or dict.fromkeys(permutations(self.measurement.watches, 2))).keys()
+
+    @property
+    def all_pairs(self) -> int:
+        """How many directed pairs of nodes under test there are."""
+        nodes = len(self.measurement.watches)
+        return nodes * (nodes - 1)
+
+    def left_out(self, source: str, destination: str) -> bool:
+        """Whether both nodes are under test, and this pair of them is not, because a sample of the pairs is tested."""
+        return (source, destination) not in self.pairs and {source, destination} <= self.measurement.watches.keys()
 
     @cached_property
     def between(self) -> Mapping[frozenset[str], tuple[Judgement, ...]]:

@@ -66,6 +66,7 @@ class ContinuousWatch:
         rate: float = RATE,
         other_pods: bool = True,
         machines: Collection[str] = (),
+        others: int | None = None,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -77,6 +78,7 @@ class ContinuousWatch:
             rate: Messages a second of each flow.
             other_pods: Whether packets between pods that are not test pods are watched too, by their headers.
             machines: The Ethernet addresses of all nodes, if they are known.
+            others: With how many others each node is paired; None for all.
         """
         self.cluster = cluster
         self.run = Run(pod_networks(cluster.nodes(), cluster.pods()) if other_pods else (), machines)
@@ -85,7 +87,7 @@ class ContinuousWatch:
         self._nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in devices]
         self._pods: Sequence[Pod] = cluster.test_pods()
         families, numbers = cluster.declared.families, FlowNumbers()
-        flows = continuous_flows(self._pods, families, numbers)
+        flows = continuous_flows(self._pods, families, numbers, others)
         flows += churn_flows(self._pods, families, numbers)
         self.flows: dict[int, Flow] = {flow.id: flow for flow in flows}
         self.heartbeat_period = max(PERIOD, len(self._nodes) / NODES_PER_HEARTBEAT_SECOND)

@@ -18,6 +18,7 @@ def continuous_watch(
     *,
     rate: float = RATE,
     other_pods: bool = True,
+    others: int | None = None,
 ) -> ContinuousWatch:
     """A watch that is not started yet, on all native devices of these nodes.
 
@@ -28,7 +29,10 @@ def continuous_watch(
         progress: Told of every step.
         rate: Messages a second of each flow.
         other_pods: Whether packets between pods that are not test pods are watched too, by their headers.
+        others: With how many others each node is paired; None for all.
     """
     devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}
     known = machines(states.values())
-    return ContinuousWatch(cluster, devices, port, progress, rate=rate, other_pods=other_pods, machines=known)
+    return ContinuousWatch(
+        cluster, devices, port, progress, rate=rate, other_pods=other_pods, machines=known, others=others
+    )

@@ -34,6 +34,7 @@ def document(*checks: dict[str, Any], **more: Any) -> dict[str, Any]:
         "finished": "2026-11-29T10:01:00+00:00", "outcome": "conformant", "verdict": "conformant: it is",
         "checks_expected": len(checks), "checks_ran": len(checks), "exit_status": 0, "cluster": cluster, "touched": [],
         "profiles": ["core"], "reproduce": "pytest --ciliumwg --ciliumwg-provider=lab", "summary": {}, "findings": [],
-        "checks": list(checks), "not_run": [], "pairs": [pair("a", "b"), pair("b", "a")], "sizes": [], "flows": [],
-        "watches": [], "changes": [], "evidence": [], **more,
+        "checks": list(checks), "not_run": [], "pairs_tested": 2, "pairs_in_all": 2,
+        "pairs": [pair("a", "b"), pair("b", "a")], "sizes": [], "flows": [], "watches": [],
+        "changes": [], "evidence": [], **more,
     }  # fmt: skip

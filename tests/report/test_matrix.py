@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_ciliumwg.flows.pairs import chosen_pairs
 from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report.matrix import rows
 
@@ -36,6 +37,20 @@ def test_many_healthy_rows_are_left_out() -> None:
         "4032 of 4032 directed node pairs encrypted; other rows left out",
         "· encrypted, C cleartext, r answers only, B past the tunnel, x lost, ? unknown",
     ]
+
+
+@pytest.mark.parametrize("count", [4, 12, 30])
+def test_pairs_that_are_not_tested_are_counted_and_never_ok(count: int) -> None:
+    nodes = [f"worker-{number}" for number in range(count)]
+    matrix = dict.fromkeys(chosen_pairs(nodes, 1), Verdict.ENCRYPTED)
+    lines = ["".join(text for text, _ in row) for row in rows(matrix, nodes)]
+    untested = count * (count - 1) - 2 * count
+    assert lines[-1] == f"- not tested: {untested} directed node pairs, on which nothing is known"
+    if count <= 16:
+        cells = [line.split()[2:] for line in lines if "worker-" in line]
+        good = "ok" if count <= 8 else "·"
+        assert [row.count(good) for row in cells] == [2] * count
+        assert [row.count("-") for row in cells] == [count - 2] * count
 
 
 MANY = [f"worker-{number}" for number in range(32)]

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus_text
 
 from pytest_ciliumwg.report import conformance_yaml, github, metrics
+from pytest_ciliumwg.report.html import charts, pairs
 
 from .documents import check, document, finding, pair
 
@@ -42,7 +43,9 @@ def test_metrics_of_flows() -> None:
         flow("unreachable", protocol="tcp", dropped_by_design=True),
         flow("cleartext", 99, protocol="tcp", promised=False),
     ]
-    found = samples(document(check("x"), check("y", "fail"), flows=flows, outcome="not-conformant"))
+    found = samples(
+        document(check("x"), check("y", "fail"), flows=flows, pairs=[pair("a", 'b"\\')], outcome="not-conformant")
+    )
     where = ("a", 'b"\\')
     assert {key: value for key, value in found.items() if "flow_encrypted" in key[0]} == {
         ("ciliumwg_flow_encrypted", *where, "v4", "udp"): 0,
@@ -105,6 +108,31 @@ def test_conformance_yaml() -> None:
     failed = profile(document(check("x", "fail"), check("y", "inconclusive"), not_run=not_run))
     assert (failed["result"], failed["failedTests"]) == ("failure", ["x"])
     assert profile(document())["result"] == "partial"
+    sampled = profile(document(check("x"), pairs_tested=8, pairs_in_all=12))
+    assert (sampled["result"], sampled["summary"]) == ("partial", "1 passed, 4 pairs of nodes were not tested")
+
+
+def test_a_pair_that_is_not_tested_is_nowhere_said_to_be_encrypted() -> None:
+    made = document(check("x"), flows=[flow("encrypted")], pairs=[pair("b", "a")], pairs_tested=1)
+    found = samples(made)
+    assert not [key for key in found if "flow_encrypted" in key[0]]
+    assert (found[("ciliumwg_pairs_tested",)], found[("ciliumwg_pairs_in_all",)]) == (1, 2)
+    read = yaml.safe_load(conformance_yaml.text(made))
+    assert read["pairs"] == {"tested": 1, "inAll": 2}
+    assert "| a | – | not tested |" in list(github.summary(made))
+    path = {
+        **flow("encrypted"),
+        "payload_size": 64,
+        "source_node": "a",
+        "destination_node": "b",
+        "purpose": "path",
+        "dont_fragment": False,
+    }
+    table = pairs.table({**made, "flows": [path], "tunnels": []})
+    untested = table.cell("a", "b")
+    assert untested is not None
+    assert (untested.verdict, table.symbol(untested), table.untested) == ("not-tested", "-", 1)
+    assert charts.panels({**made, "flows": [path]}, table) == []
 
 
 def test_annotations_are_escaped_and_few() -> None:

@@ -33,6 +33,21 @@ def test_cleartext_that_is_allowed_is_told_in_the_verdict() -> None:
     )
 
 
+def test_a_sample_of_the_pairs_is_told_in_every_verdict() -> None:
+    def sampled(made: Tally) -> Tally:
+        return replace(made, pairs=3982, all_pairs=39800)
+
+    made = sampled(tally(90, passed=90))
+    assert made.line() == "conformant on 3,982 of 39,800 pairs: 90 checks passed on 3 nodes"
+    assert replace(made, expected=99).line() == ("partial: 90 of 99 checks ran, all passed, on 3,982 of 39,800 pairs")
+    wrong, doubt = sampled(tally(90, failed=1)), sampled(tally(90, inconclusive=2))
+    assert wrong.line() == "NOT CONFORMANT: 1 check failed, tested on 3,982 of 39,800 pairs"
+    assert doubt.line() == (
+        "INCONCLUSIVE: 2 checks could not be measured, tested on 3,982 of 39,800 pairs; nothing is proven"
+    )
+    assert replace(made, pairs=39800).line() == "conformant: 90 checks passed on 3 nodes"
+
+
 def test_of_a_record_only_what_was_judged_is_said_to_conform() -> None:
     seen = "2 of 6 pairs seen encrypted, none in cleartext"
     whole = replace(tally(50, passed=48, inconclusive=2), captured=seen, state_passed=30, state_inconclusive=1)

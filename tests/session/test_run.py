@@ -96,6 +96,21 @@ def test_report_says_what_ran_and_holds_no_secret(run_lab: Callable[..., SuiteRu
     assert not re.search("private.?key", everything, re.IGNORECASE)
 
 
+def test_plan_tells_how_large_a_sample_is(pytester: pytest.Pytester) -> None:
+    asked = ("--ciliumwg-provider=existing", "--ciliumwg-max-nodes=200", "--ciliumwg-pairs=sample:10")
+    result = pytester.runpytest_inprocess("--ciliumwg", "--ciliumwg-plan", *asked)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "pairs tested: 3,??? of 39,800: * are not tested, and the verdict says so",
+            "messages of these flows, requests and answers: * with * bytes of payload",
+            "bytes between nodes (estimate): *",
+            "calls of the API server (estimate): 7,648 for each stage",
+            "seconds of the flows (estimate): *",
+        ]
+    )
+
+
 def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     result = pytester.runpytest_inprocess("--ciliumwg", "--ciliumwg-plan", "--ciliumwg-nodes=4")
@@ -118,6 +133,8 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
     [
         (["--ciliumwg-provider=minikube"], "--ciliumwg-provider: 'minikube' is not accepted: *existing, lab, offline"),
         (["--ciliumwg-nodes=1"], "--ciliumwg-nodes: '1' is not accepted: accepted are whole numbers from 2 to 64"),
+        (["--ciliumwg-pairs=sample:0"], "--ciliumwg-pairs: 'sample:0' is not accepted: accepted are all, ring, or *"),
+        (["--ciliumwg-pairs=sample:x"], "--ciliumwg-pairs: 'sample:x' is not accepted: accepted are all, ring, or *"),
         (["--ciliumwg-nodes=many"], "--ciliumwg-nodes: 'many' is not accepted: *"),
         (["--ciliumwg-ip-family=v5"], "--ciliumwg-ip-family: 'v5' is not accepted: accepted are v4, v6, dual"),
         (["--ciliumwg-profile=core,fast"], "--ciliumwg-profile: * accepted are core, extended, disruptive, *"),

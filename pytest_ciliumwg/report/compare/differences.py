@@ -148,6 +148,8 @@ def _facts(document: Document) -> dict[str, str]:
     cluster = document["cluster"]
     facts = {"pytest-ciliumwg": document["tool"]["version"], "provider": cluster["provider"]}
     facts["profiles"] = ", ".join(document["profiles"])
+    if document.get("pairs_tested", 0) < document.get("pairs_in_all", 0):
+        facts["pairs tested"] = f"{document['pairs_tested']} of {document['pairs_in_all']}"
     facts |= {f"declared {name}": _word(value) for name, value in (cluster["declared"] or {}).items()}
     facts |= {f"node {node}": "under test" for node in cluster["nodes"]}
     return facts | {f"node {row['node']}": f"not under test, because {row['why']}" for row in cluster["left_out"]}

@@ -37,7 +37,10 @@ def panels(document: Mapping[str, Any], table: Table) -> list[Panel]:
 
 def _verdicts(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[str, str], str]]:
     """(Family and protocol, pair, verdict) of the flows that the matrix counts, and of leaks during changes."""
+    tested = {(pair["source"], pair["destination"]) for pair in document["pairs"]}
     for flow in document["flows"]:
+        if (flow["source_node"], flow["destination_node"]) not in tested:
+            continue
         if flow["promised"] and (flow["purpose"] != "size" or flow["verdict"] in OUTSIDE):
             yield _kind(flow), (flow["source_node"], flow["destination_node"]), flow["verdict"]
     for change in document["changes"]:

@@ -8,9 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = Mapping[str, Any]
-WORST_FIRST = ("cleartext", "bypass", "unreachable", "inconclusive", "encrypted")
-WORDS = {"encrypted": "ok", "cleartext": "CLEAR", "bypass": "BYPASS", "unreachable": "lost", "inconclusive": "?"}
-SYMBOLS = {"encrypted": "·", "cleartext": "C", "bypass": "B", "unreachable": "x", "inconclusive": "?"}
+UNTESTED = "not-tested"
+"""The verdict of a pair that a sample left out, though flows on other paths ran between its nodes."""
+WORST_FIRST = ("cleartext", "bypass", "unreachable", "inconclusive", UNTESTED, "encrypted")
+WORDS = {
+    "encrypted": "ok",
+    "cleartext": "CLEAR",
+    "bypass": "BYPASS",
+    "unreachable": "lost",
+    "inconclusive": "?",
+    UNTESTED: "-",
+}
+SYMBOLS = {"encrypted": "·", "cleartext": "C", "bypass": "B", "unreachable": "x", "inconclusive": "?", UNTESTED: "-"}
 OUTSIDE = ("cleartext", "bypass")
 _MOST_IN_WORDS = 16
 _MOST_FLOWS, _MOST_SECTIONS, _MOST_OF_SECTION = 3000, 300, 60
@@ -88,6 +97,12 @@ class Table:
         return (WORDS if self.in_words else SYMBOLS)[pair.verdict]
 
     @property
+    def untested(self) -> int:
+        """How many directed pairs are not tested."""
+        count = len(self.nodes) * (len(self.nodes) - 1)
+        return count - sum(pair.verdict != UNTESTED for pair in self.pairs.values())
+
+    @property
     def detailed(self) -> list[Pair]:
         """The pairs that are told flow by flow, the worst first."""
         return [pair for pair in self._ordered() if pair.shown]
@@ -118,7 +133,7 @@ def table(document: Row) -> Table:
 
     def of(source: str, destination: str) -> Pair:
         anchor = f"pair-{numbers.get(source, source)}-{numbers.get(destination, destination)}"
-        return made.pairs.setdefault((source, destination), Pair(source, destination, anchor, "encrypted"))
+        return made.pairs.setdefault((source, destination), Pair(source, destination, anchor, UNTESTED))
 
     for row in document["pairs"]:
         of(row["source"], row["destination"]).verdict = row["verdict"]
