@@ -104,7 +104,10 @@ def test_a_gap_in_the_middle_of_a_rollout(lab_double: MakeDouble, run_suite: Any
 
 
 # What one run of the disruptive profile does, in halves that can be run beside each other.
-HALVES = (("agent-restart", "agent-restart-all", "pod-churn"), ("key-replaced", "device-down", "port-blocked"))
+HALVES = (
+    ("agent-restart", "agent-restart-all", "pod-churn"),
+    ("key-replaced", "device-down", "port-blocked", "ipcache-lost"),
+)
 
 
 @pytest.mark.thorough

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.providers.kind import KindProvider
+from pytest_ciliumwg.waiting import wait_for
 from tests.apidouble import ApiDouble
 
 from .conftest import Machine, interrupted_after
@@ -91,6 +92,8 @@ def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, doub
         with interrupted_after(moment):
             getattr(kind.operations, operation)(NODE)
         kind.operations.restore()
+        # For some time the API shows a node Ready whose kubelet starts anew, and NotReady after that.
+        wait_for(lambda: "" if picture(kind, double) == before else "it differs", seconds=30, poll=0.05)
         assert picture(kind, double) == before, f"interrupted after {moment:.3f} s"
         for pod in kind.test_pods():
             assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
