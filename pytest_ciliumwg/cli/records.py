@@ -35,8 +35,8 @@ def add(commands: Any) -> None:
         "--capture",
         type=_duration,
         metavar="TIME",
-        help="capture for a time such as 60s, by agents in a namespace that is made for it and removed; 128 bytes of "
-        "each frame, at most 64 MiB of each device; default: nothing is captured, and nothing created",
+        help="capture for a time such as 60s, by agents in a namespace that is made for it and removed; the headers in "
+        "the first 128 bytes of each frame, at most 64 MiB of each device; default: nothing is captured or created",
     )
     collect.add_argument("--image", metavar="IMAGE", help="of the agents that capture: any with python3")
     collect.add_argument("--output", type=Path, default=None, metavar="FILE", help="default: a name with the time")
