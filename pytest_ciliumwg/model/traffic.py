@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod
 
 Direction = Literal["request", "reply"]
 _CorePath = Literal["pod-to-pod", "pod-to-node", "node-to-pod", "node-to-node", "pod-to-service"]
@@ -82,6 +82,15 @@ class Flow:
     def pair(self) -> tuple[str, str]:
         """The directed node pair."""
         return self.source_node, self.destination_node
+
+    def moved(self, old: Pod, new: Pod) -> Flow:
+        """The same flow where one of its ends has become another pod."""
+        flow = self
+        if flow.source_pod == old.key:
+            flow = replace(flow, source_pod=new.key, source=new.address(flow.family) or flow.source)
+        if flow.destination_pod == old.key:
+            flow = replace(flow, destination_pod=new.key, destination=new.address(flow.family) or flow.destination)
+        return flow
 
     def __str__(self) -> str:
         size = f", {self.payload_size} bytes{' with DF' if self.dont_fragment else ''}"

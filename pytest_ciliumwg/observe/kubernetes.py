@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, LeftOut, Node, Pod
 from pytest_ciliumwg.observe.json_reader import Value
 
 KEY_ANNOTATIONS = ("network.cilium.io/wg-pub-key", "io.cilium.network.wg-pub-key")
@@ -38,6 +38,16 @@ class NodeFacts:
         """Whether no machine stands behind it: a kubelet that runs pods elsewhere, as virtual-kubelet and Liqo do."""
         labelled = self.labels.get("type") == "virtual-kubelet" or self.labels.get("liqo.io/type") == "virtual-node"
         return labelled or any(taint.startswith("virtual-kubelet.io/provider") for taint in self.taints)
+
+    def without_cilium(self, runs_pods: Callable[[], bool]) -> LeftOut:
+        """Why a node without Cilium is not under test, for one that does, or does not, run pods."""
+        if not self.linux:
+            return LeftOut.OTHER_SYSTEM
+        if self.virtual:
+            return LeftOut.VIRTUAL
+        if not self.ready:
+            return LeftOut.NOT_READY
+        return LeftOut.NO_CILIUM if runs_pods() else LeftOut.NO_PODS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

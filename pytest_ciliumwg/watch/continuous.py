@@ -276,7 +276,7 @@ class ContinuousWatch:
         with self._moving:
             old, stream.pod = stream.pod, pod
             for flow in list(self.flows.values()):
-                self.flows[flow.id] = _moved(flow, old, pod)
+                self.flows[flow.id] = flow.moved(old, pod)
             for follower in self._streams.values():
                 follower.flows = [self.flows[flow.id] for flow in follower.flows]
                 follower.served = [self.flows[flow.id] for flow in follower.served]
@@ -341,12 +341,3 @@ class ContinuousWatch:
             ):
                 list(self._pool.map(lambda call: call(), calls))
         self._pool.shutdown(wait=kind is None, cancel_futures=True)
-
-
-def _moved(flow: Flow, old: Pod, new: Pod) -> Flow:
-    """A flow whose end has become another pod."""
-    if flow.source_pod == old.key:
-        flow = replace(flow, source_pod=new.key, source=new.address(flow.family) or flow.source)
-    if flow.destination_pod == old.key:
-        flow = replace(flow, destination_pod=new.key, destination=new.address(flow.family) or flow.destination)
-    return flow

@@ -18,7 +18,7 @@ from . import packets
 from .frames import FlowIndex
 from .link_layer import send_packet
 from .needles import Needles
-from .ring import Block, Frame, OversizeCounter, Ring, read_out
+from .ring import Frame, OversizeCounter, Ring, read_out
 
 QUIET_SECONDS = 1.0
 """A flow of which nothing passes for so long has a gap."""
@@ -141,22 +141,9 @@ class Inside:
         """Count what has come since the last call."""
         for ring in self.rings:
             for span in ring.ready_spans():
-                first, end = span[0].first, span[-1].end
-                self._needles.look_at(ring.memory, first, end)
-                if self._needles.after(first) < end:
-                    for block in span:
-                        self._walk(ring, block)
-
-    def _walk(self, ring: Ring, block: Block) -> None:
-        frame_at, needles = ring.walk(block), self._needles
-        at = needles.after(block.first)
-        while at < block.end:
-            frame = frame_at(at)
-            if frame is None:
-                return
-            if needles.within(frame.start, frame.end) and not self._marked(frame, ring.memory) and self._headers:
-                self._unmarked(frame, ring.memory)
-            at = needles.after(frame.end)
+                for frame in ring.frames_with(self._needles, span):
+                    if not self._marked(frame, ring.memory) and self._headers:
+                        self._unmarked(frame, ring.memory)
 
     def _marked(self, frame: Frame, memory: mmap.mmap) -> bool:
         """Count a packet by its first whole canary; a message may end with half of one. Returns whether it has any."""

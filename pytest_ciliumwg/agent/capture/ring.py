@@ -12,6 +12,8 @@ import struct
 import time
 from typing import Callable, Iterator, NamedTuple, Sequence, Tuple
 
+from .needles import Needles
+
 _SOL_PACKET = 263
 _PACKET_RX_RING = 5
 _PACKET_STATISTICS = 6
@@ -174,6 +176,17 @@ class Ring:
             if step == 0:
                 return
             at += step
+
+    def frames_with(self, needles: Needles, span: Sequence[Block]) -> Iterator[Frame]:
+        """The frames of some blocks in which something is that is looked for."""
+        first, end = span[0].first, span[-1].end
+        needles.look_at(self.memory, first, end)
+        for block in span if needles.after(first) < end else ():
+            frame_at, at = self.walk(block), needles.after(block.first)
+            while at < block.end and (frame := frame_at(at)) is not None:
+                if needles.within(frame.start, frame.end):
+                    yield frame
+                at = needles.after(frame.end)
 
     def walk(self, block: Block) -> Callable[[int], Frame | None]:
         """Asked for one place after the other, forwards, tells the first frame that ends behind it.

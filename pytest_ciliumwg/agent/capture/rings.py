@@ -15,7 +15,7 @@ from .link_layer import has_ethernet, with_ethernet
 from .machines import Machines
 from .needles import Needles
 from .pods import PodNetworks, PodWatch
-from .ring import Block, Frame, OversizeCounter, Ring, read_out
+from .ring import Frame, OversizeCounter, Ring, read_out
 from .wireguard import MessageCounter
 
 _NICE = -10
@@ -88,27 +88,11 @@ class Capture:
         raise NotImplementedError
 
     def _read(self, ring: Ring) -> None:
-        needles = self._needles
         for number, span in enumerate(ring.ready_spans()):
             if number == 0:
                 self._counters[ring.device].sample(ring, span[0])
-            first, end = span[0].first, span[-1].end
-            needles.look_at(ring.memory, first, end)
-            if needles.after(first) < end:
-                for block in span:
-                    self._walk(ring, block)
-
-    def _walk(self, ring: Ring, block: Block) -> None:
-        """Look at the frames of a block that hold what is looked for."""
-        frame_at, needles = ring.walk(block), self._needles
-        at = needles.after(block.first)
-        while at < block.end:
-            frame = frame_at(at)
-            if frame is None:
-                return
-            if needles.within(frame.start, frame.end):
+            for frame in ring.frames_with(self._needles, span):
                 self._look_at(frame, ring)
-            at = needles.after(frame.end)
 
     def _look_at(self, frame: Frame, ring: Ring) -> None:
         """Find what is ours in a frame; a frame that cannot be read is counted, and does not end the watch."""

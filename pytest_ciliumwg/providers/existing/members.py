@@ -43,13 +43,7 @@ def _left_out(kube: Kube, facts: NodeFacts, has_cilium: bool, spec: ExistingSpec
         if not wanted <= facts.labels.items():
             return LeftOut.SELECTOR
         return LeftOut.LATER if spec.max_nodes is None else LeftOut.MOST_NODES
-    if not facts.linux:
-        return LeftOut.OTHER_SYSTEM
-    if facts.virtual:
-        return LeftOut.VIRTUAL
-    if not facts.ready:
-        return LeftOut.NOT_READY
-    return LeftOut.NO_CILIUM if _runs_pods(kube, facts.name) else LeftOut.NO_PODS
+    return facts.without_cilium(lambda: _runs_pods(kube, facts.name))
 
 
 def _runs_pods(kube: Kube, node: str) -> bool:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from operator import contains
 from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut, Member, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, Member, Node, Pod
 from pytest_ciliumwg.observe.cilium import known_nodes_from_agent, version_from_agent
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
 from pytest_ciliumwg.observe.debuginfo import settings_from_debuginfo
@@ -122,7 +123,7 @@ class Knowledge:
             Member(
                 name=name,
                 labels=facts[name].labels if name in facts else {},
-                left_out=None if name in published else _left_out(facts[name], runs_pods=name in with_pods),
+                left_out=None if name in published else facts[name].without_cilium(partial(contains, with_pods, name)),
             )
             for name in sorted(published | facts.keys())
         )
@@ -182,16 +183,6 @@ class Knowledge:
         """When it was collected: as its files' names tell, else now."""
         moments = [datetime.strptime(stamp, "%Y%m%d-%H%M%S").replace(tzinfo=UTC) for stamp in self.contents.stamps]
         return moments[0].timestamp() if moments else time.time()
-
-
-def _left_out(facts: NodeFacts, *, runs_pods: bool) -> LeftOut:
-    if not facts.linux:
-        return LeftOut.OTHER_SYSTEM
-    if facts.virtual:
-        return LeftOut.VIRTUAL
-    if not facts.ready:
-        return LeftOut.NOT_READY
-    return LeftOut.NO_CILIUM if runs_pods else LeftOut.NO_PODS
 
 
 def _moment(text: object) -> float | None:
