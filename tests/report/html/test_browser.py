@@ -59,9 +59,9 @@ def opened(browser: Any, directory: Path, name: str) -> float:
     begun, worked = time.monotonic(), work(browser)
     browser.get(path.as_uri())
     browser.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 0))")
-    seconds = work(browser) - worked
-    assert seconds > 0
-    return min(time.monotonic() - begun, seconds)
+    spent, seconds = time.monotonic() - begun, work(browser) - worked
+    # Less than before is of another process: Chromium may take a new one for a page.
+    return min(spent, seconds) if seconds > 0 else spent
 
 
 def work(browser: Any) -> float:
