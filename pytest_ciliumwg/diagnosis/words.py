@@ -82,7 +82,7 @@ _LOOK: Mapping[str, str] = {
     "wire": _LOOK_AT_TRAFFIC,
     "change": "kubectl -n kube-system logs {pod} --since=10m; the timeline in report.html (--ciliumwg-report=DIR)",
     "capture.policies": "cilium-dbg monitor --type drop; kubectl get networkpolicies,ciliumnetworkpolicies -A",
-    "capture": "run again when the machine has less to do; docs/limits.md says what a watch needs",
+    "capture": "docs/limits.md says what a watch needs; where the machine was busy, run again when it is not",
 }
 _LOOK_AT_LOSS = "cilium-dbg monitor --type drop on both nodes; does the network carry UDP 51871 between them?"
 
