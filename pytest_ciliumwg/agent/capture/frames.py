@@ -11,11 +11,11 @@ import struct
 from typing import AbstractSet, Iterator, NamedTuple, Sequence
 
 from .. import canary
+from .ipv6 import behind_extensions
 from .quotes import quotes_headers_alone
 
 ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
-_EXTENSIONS = (0, 43, 60, 135, 139, 140)
-_FRAGMENT, _AUTHENTICATION = 44, 51
+_MOST_EXTENSIONS = 16
 _FRAGMENTS_REMEMBERED = 4096
 
 UNKNOWN_FLOW = -1
@@ -220,22 +220,7 @@ def _ipv6(frame: bytes, at: int) -> _Packet | None:
     if frame[at] >> 4 != 6 or len(frame) < at + 40:
         return None
     source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
-    protocol, payload, first, number = frame[at + 6], at + 40, True, b""
-    for _ in range(16):
-        if len(frame) < payload + 8:
-            break
-        if protocol == _FRAGMENT:
-            first = not struct.unpack_from(">H", frame, payload + 2)[0] & 0xFFF8
-            number = frame[payload + 4 : payload + 8]
-            protocol, payload = frame[payload], payload + 8
-            if not first:
-                break
-        elif protocol in _EXTENSIONS:
-            protocol, payload = frame[payload], payload + 8 + frame[payload + 1] * 8
-        elif protocol == _AUTHENTICATION:
-            protocol, payload = frame[payload], payload + 8 + frame[payload + 1] * 4
-        else:
-            break
+    protocol, payload, first, number = behind_extensions(frame, frame[at + 6], at + 40, _MOST_EXTENSIONS)
     return _Packet(source, destination, protocol, (source, destination, number), payload, first, bool(number), at)
 
 

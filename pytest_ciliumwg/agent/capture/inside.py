@@ -150,9 +150,10 @@ class Inside:
         common = self._index.canaries.common
         start = memory.find(common, frame.start, frame.end)
         while start >= 0:
-            found = self._read_token(memory[start : min(start + canary.SIZE, frame.end)])
+            token = memory[start : min(start + canary.SIZE, frame.end)]
+            found = self._read_token(token)
             if found is not None:
-                self._note(frame, memory, start, *found)
+                self._note(frame, memory, start, token, *found)
                 return True
             start = memory.find(common, start + 1, frame.end)
         return False
@@ -164,13 +165,12 @@ class Inside:
             self._tokens[token] = self._index.canaries.read(token)
         return self._tokens[token]
 
-    def _note(self, frame: Frame, memory: mmap.mmap, start: int, number: int, mark: int) -> None:
+    def _note(self, frame: Frame, memory: mmap.mmap, start: int, token: bytes, number: int, mark: int) -> None:
         if mark == canary.CONTROL:
             self._controls[number] = None
             if len(self._controls) > _CONTROLS_REMEMBERED:
                 del self._controls[next(iter(self._controls))]
         else:
-            token = memory[start : start + canary.SIZE]
             numbers = _numbers(memory, frame, start, token)
             passage = self._count(_Key(number, frame.outgoing, "canary"), frame, frame.end - start, len(numbers))
             if passage is not None and self._gap is None:

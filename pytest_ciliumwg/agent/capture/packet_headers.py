@@ -5,14 +5,13 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from .ipv6 import behind_extensions
 from .pod_filter import GENEVE_PORT, VXLAN_PORTS
 
 IPV4, IPV6, TEB = 0x0800, 0x86DD, 0x6558
 _VLANS = (0x8100, 0x88A8, 0x9100)
 _IPIP, _IP6IP, _GRE, _TCP, _UDP = 4, 41, 47, 6, 17
 _WITH_PORTS = (6, 17, 132)
-_EXTENSIONS = (0, 43, 60, 135, 139, 140)
-_FRAGMENT, _AUTHENTICATION = 44, 51
 _DEEPEST = 8
 _PLAIN4 = b"\x08\x00\x45"
 """EtherType and first byte of IPv4 without options."""
@@ -99,33 +98,14 @@ def _ip(frame: bytes, kind: int, at: int, tunnel: str) -> Packet | None:
         first, fragmented = not flags & 0x1FFF, bool(flags & 0x3FFF)
     elif kind == IPV6 and frame[at] >> 4 == 6 and len(frame) >= at + 40:
         source, destination = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
-        protocol, transport, first, fragmented = _behind_extensions(frame, frame[at + 6], at + 40)
+        protocol, transport, first, number = behind_extensions(frame, frame[at + 6], at + 40, _DEEPEST)
+        fragmented = bool(number)
     else:
         return None
     with_ports = protocol in _WITH_PORTS and first and len(frame) >= transport + 4
     ports = struct.unpack_from(">HH", frame, transport) if with_ports else (0, 0)
     payload = transport + 8 if protocol == _UDP else transport
     return Packet(source, destination, protocol, ports, tunnel, payload, first, fragmented)
-
-
-def _behind_extensions(frame: bytes, protocol: int, at: int) -> tuple[int, int, bool, bool]:
-    first = True
-    fragmented = False
-    for _ in range(_DEEPEST):
-        if len(frame) < at + 8:
-            break
-        if protocol == _FRAGMENT:
-            fragmented, first = True, not struct.unpack_from(">H", frame, at + 2)[0] & 0xFFF8
-            protocol, at = frame[at], at + 8
-            if not first:
-                break
-        elif protocol in _EXTENSIONS:
-            protocol, at = frame[at], at + 8 + frame[at + 1] * 8
-        elif protocol == _AUTHENTICATION:
-            protocol, at = frame[at], at + 8 + frame[at + 1] * 4
-        else:
-            break
-    return protocol, at, first, fragmented
 
 
 def _inner(frame: bytes, packet: Packet) -> tuple[str, int, int] | None:

@@ -17,8 +17,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork
+from pytest_ciliumwg.errors import ObservationError
+from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node
 from pytest_ciliumwg.model.node_state import Link, Route
+
+
+def native_devices_of(
+    node: Node, others: Iterable[Node], links: Iterable[Link], routes: Iterable[Route]
+) -> tuple[Link, ...]:
+    """The native devices of a node, by what it and the other nodes publish.
+
+    Raises:
+        ObservationError: it has none, as far as can be seen.
+    """
+    peers = tuple(others)
+    addresses = [ip for peer in peers for ip in peer.addresses]
+    pod_cidrs = [cidr for peer in peers for cidr in peer.pod_cidrs]
+    found = native_devices(links, routes, node.tunnel_addresses, addresses, pod_cidrs)
+    if not found:
+        raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
+    return found
 
 
 def native_devices(

@@ -18,7 +18,7 @@ from pytest_ciliumwg.observe.tc import redirects_from_bpftool, redirects_from_tc
 from pytest_ciliumwg.observe.wireguard import DEVICE, fwmark_from_wg
 from pytest_ciliumwg.providers.existing.agent_tool import AGENT_TOOL, ask_agent
 from pytest_ciliumwg.providers.existing.agents_told import EXEC_SECONDS
-from pytest_ciliumwg.providers.existing.native_devices import native_devices
+from pytest_ciliumwg.providers.existing.native_devices import native_devices_of
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.remote import Place
 
@@ -82,12 +82,7 @@ def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable
 
     def devices(reader: Reader, links: Sequence[Link], routes: Sequence[Route]) -> tuple[Link, ...]:
         require(reader, "link", "routes")
-        addresses = [ip for peer in peers for ip in peer.addresses]
-        pod_cidrs = [cidr for peer in peers for cidr in peer.pod_cidrs]
-        found = native_devices(links, routes, node.tunnel_addresses, addresses, pod_cidrs)
-        if not found:
-            raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
-        return found
+        return native_devices_of(node, peers, links, routes)
 
     parts = NodeParts(
         wireguard=_wireguard, redirects=_redirects, native_devices=devices, selected=_selected, known_nodes=_known_nodes

@@ -16,7 +16,7 @@ from pytest_ciliumwg.observe.json_reader import number
 from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, TABLES
 from pytest_ciliumwg.observe.tc import redirects_from_bpftool_text, redirects_from_tc_text
 from pytest_ciliumwg.observe.wireguard import DEVICE, fwmark_from_wg
-from pytest_ciliumwg.providers.existing.native_devices import native_devices
+from pytest_ciliumwg.providers.existing.native_devices import native_devices_of
 from pytest_ciliumwg.providers.offline.gaps import no_output
 
 T = TypeVar("T")
@@ -133,13 +133,7 @@ class NodeOutputs:
         for needed in ("link", "routes"):
             if needed in self._unread:
                 raise ObservationError(self._unread[needed])
-        peers = tuple(others)
-        addresses = [ip for peer in peers for ip in peer.addresses]
-        pod_cidrs = [cidr for peer in peers for cidr in peer.pod_cidrs]
-        found = native_devices(links, routes, node.tunnel_addresses, addresses, pod_cidrs)
-        if not found:
-            raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
-        return found
+        return native_devices_of(node, others, links, routes)
 
     def _known_nodes(self) -> Mapping[IPAddress, str] | None:
         try:
