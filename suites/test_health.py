@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ciliumwg.checks.paths import PathChecks
+from pytest_ciliumwg.checks.paths import CUSTODY, PathChecks
 from pytest_ciliumwg.model.traffic import Protocol
 
 HEALTH = "CVE-2024-25630 (GHSA-7496-fgv9-xw82): to 1.14.6 answers of health endpoints were in cleartext"
@@ -22,7 +22,7 @@ def test_no_cleartext(of_path: PathChecks) -> None:
     of_path.no_cleartext("pod-to-health", Protocol.ICMP)
 
 
-@pytest.mark.ciliumwg_check("health.custody", source="design: a chain of custody for every flow", profile="extended")
+@pytest.mark.ciliumwg_check("health.custody", source=CUSTODY, profile="extended")
 def test_chain_of_custody(of_path: PathChecks) -> None:
     """What a pod sends to a health endpoint goes into cilium_wg0 and comes out on the other node; so do answers."""
     of_path.custody("pod-to-health", Protocol.ICMP)

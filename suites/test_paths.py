@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from pytest_ciliumwg.checks.helpers import assert_encrypted
+from pytest_ciliumwg.checks.paths import promised_of
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, source
 from pytest_ciliumwg.model.place import Place
@@ -21,15 +20,8 @@ HOST_PATHS: tuple[Path, ...] = ("pod-to-node", "node-to-pod", "node-to-node")
 def test_host_paths(judge: Judge, verify: Verify, expected: Expectations, path: Path) -> None:
     """Traffic of nodes' own networks is encrypted where this is promised and neither node opted out."""
     flows = [flow for flow in judge.judgements if flow.flow.path == path]
-    unpromised = Counter(flow.verdict.value for flow in flows if not flow.flow.promised)
-    if unpromised:
-        seen = ", ".join(f"{count} {what}" for what, count in unpromised.items())
-        verify.unsupported(
-            Place.of_path(path), f"not promised by Cilium {expected.config.version} as configured; seen: {seen}"
-        )
-    for flow in flows:
-        if flow.flow.promised:
-            assert_encrypted(verify, flow)
+    for flow in promised_of(flows, path, expected, verify):
+        assert_encrypted(verify, flow)
 
 
 @pytest.mark.ciliumwg_check("paths.service", source='documentation, "Which traffic is encrypted": pod to ClusterIP')

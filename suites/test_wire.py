@@ -20,6 +20,7 @@ from pytest_ciliumwg.checks.helpers import (
     seen_in_clear,
     wireguard_messages,
 )
+from pytest_ciliumwg.checks.paths import CUSTODY
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPFamily, Node
@@ -48,7 +49,7 @@ def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: 
         assert_encrypted(verify, judgement)
 
 
-@pytest.mark.ciliumwg_check("wire.custody", source="design: a chain of custody for every flow")
+@pytest.mark.ciliumwg_check("wire.custody", source=CUSTODY)
 def test_chain_of_custody(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
     """What is delivered goes into cilium_wg0 on the sender's node and comes out on the receiver's; so do replies."""
     for judgement in judge.judgements:

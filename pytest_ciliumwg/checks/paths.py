@@ -1,9 +1,11 @@
-"""What the checks of the profile extended have in common: of one path they verify the same three things."""
+"""What checks of paths have in common; those of the profile extended verify the same three things of each."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import pytest
 
 from pytest_ciliumwg.checks.helpers import assert_delivered, assert_encrypted, assert_in_the_tunnel
 from pytest_ciliumwg.checks.verify import Verify
@@ -12,6 +14,20 @@ from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.traffic import Path, Protocol
 from pytest_ciliumwg.providers.targets import Targets
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
+
+CUSTODY = "design: a chain of custody for every flow"
+BY_TRANSPORT = pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP], ids=lambda protocol: protocol.value)
+
+
+def promised_of(judgements: Iterable[Judgement], path: Path, expected: Expectations, verify: Verify) -> list[Judgement]:
+    """Those flows of a path that are promised to be encrypted; of the others it is told what they were."""
+    flows = list(judgements)
+    unpromised = Counter(judgement.verdict.value for judgement in flows if not judgement.flow.promised)
+    if unpromised:
+        seen = ", ".join(f"{count} {what}" for what, count in unpromised.items())
+        why = f"not promised by Cilium {expected.config.version} as configured; seen: {seen}"
+        verify.unsupported(Place.of_path(path), why)
+    return [judgement for judgement in flows if judgement.flow.promised]
 
 
 class PathChecks:
@@ -38,17 +54,8 @@ class PathChecks:
         for judgement in self._promised(path, protocol):
             assert_in_the_tunnel(self._verify, judgement)
 
-    def _promised(self, path: Path, protocol: Protocol) -> Iterator[Judgement]:
-        clear: Counter[str] = Counter()
-        for judgement in self._flows(path, protocol):
-            if judgement.flow.promised:
-                yield judgement
-            else:
-                clear[judgement.verdict.value] += 1
-        if clear:
-            seen = ", ".join(f"{count} {what}" for what, count in clear.items())
-            why = f"not promised by Cilium {self._expected.config.version} as configured; seen: {seen}"
-            self._verify.unsupported(Place.of_path(path), why)
+    def _promised(self, path: Path, protocol: Protocol) -> list[Judgement]:
+        return promised_of(self._flows(path, protocol), path, self._expected, self._verify)
 
     def _flows(self, path: Path, protocol: Protocol) -> Iterator[Judgement]:
         found = False
