@@ -107,6 +107,32 @@ def test_messages_that_a_tun_merged_are_counted_one_by_one(sizes: tuple[int, ...
     assert numbers == len(sizes)
 
 
+@pytest.mark.parametrize("overlay", ["vxlan", "geneve"])
+def test_packets_of_several_flows_that_a_tun_merged_are_counted_by_flow(overlay: str) -> None:
+    """Newer wireguard-go merges an overlay's UDP packets, whatever flows they hold."""
+    inner = make.IP(src=make.A4, dst=make.B4)
+    echo = make.ICMP(id=20001)
+    packets = [
+        *(inner / make.UDP(dport=20003) / make.Raw(datagram(n, make.token(make.UDP_FLOW), 64)) for n in (0, 1)),
+        inner / echo / make.payload(make.ICMP_FLOW, 64),
+        make.IPv6(src=make.A6, dst=make.B6) / make.ICMPv6EchoRequest(id=20004) / make.payload(make.ICMP6_FLOW, 64),
+        inner / echo / make.Raw(b"x"),
+    ]
+    header = make.VXLAN(vni=2) if overlay == "vxlan" else make.GENEVE(vni=2, options=[make.GeneveOptions()])
+    merged = b"".join(bytes(header / make.ETHERNET / packet) for packet in packets)
+    port = {"vxlan": 8472, "geneve": 6081}[overlay]
+    with tun() as file:
+        one = watch(headers=True)
+        os.write(file, bytes(make.IP(src=make.NODE_A, dst=make.NODE_B) / make.UDP(sport=port, dport=port) / merged))
+        result = one.stop()
+    assert sorted(counts(result)) == [
+        (make.ICMP_FLOW, False, "canary", 1, 64),
+        (make.ICMP_FLOW, False, "header", 1, 0),
+        (make.UDP_FLOW, False, "canary", 2, 120),
+        (make.ICMP6_FLOW, False, "canary", 1, 64),
+    ]
+
+
 def test_a_stream_has_no_messages_to_count() -> None:
     token = make.token(make.TCP_FLOW)
     segment = make.IP(src=make.A4, dst=make.B4) / make.TCP(sport=40000, dport=20002, flags="A")

@@ -60,3 +60,21 @@ def test_what_is_to_be_installed_has_changed(tmp_path: Path, journal: Path) -> N
     with checkout.joinpath("pyproject.toml").open("a") as project:
         project.write("# one more dependency\n")
     assert set_up(checkout, journal)
+
+
+def test_who_may_not_install_is_told_what_root_has_to_do(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "env", "dirname"):
+        programs.joinpath(name).symlink_to(shutil.which(name) or name)
+    for name, text in (("id", "#!/bin/sh\necho 1000\n"), ("python3", "#!/bin/sh\nexit 1\n")):
+        programs.joinpath(name).write_text(text)
+        programs.joinpath(name).chmod(0o755)
+    done = subprocess.run(
+        [ROOT / "scripts" / "setup"], env={"PATH": str(programs)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert "as root, do it once" in sentence
+    command = sentence.partition("apt-get update && apt-get install ")[2].split()
+    assert {"python3-venv", "wireguard-go"} <= set(command)

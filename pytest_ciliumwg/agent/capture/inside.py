@@ -16,6 +16,7 @@ from typing import Any, Callable, NamedTuple
 from .. import canary
 from . import packets
 from .frames import FlowIndex
+from .inner_packets import inner_packets
 from .link_layer import send_packet
 from .needles import Needles
 from .ring import Frame, OversizeCounter, Ring, read_out
@@ -142,8 +143,9 @@ class Inside:
         for ring in self.rings:
             for span in ring.ready_spans():
                 for frame in ring.frames_with(self._needles, span):
-                    if not self._marked(frame, ring.memory) and self._headers:
-                        self._unmarked(frame, ring.memory)
+                    for packet in inner_packets(ring.memory, frame):
+                        if not self._marked(packet, ring.memory) and self._headers:
+                            self._unmarked(packet, ring.memory)
 
     def _marked(self, frame: Frame, memory: mmap.mmap) -> bool:
         """Count a packet by its first whole canary; a message may end with half of one. Returns whether it has any."""
