@@ -13,7 +13,10 @@ _SEED = 14
 
 
 def chosen_pairs(nodes: Sequence[T], others: int | None) -> tuple[tuple[T, T], ...]:
-    """The directed pairs, always both directions of two nodes, in the order of the nodes.
+    """The directed pairs, always both directions of two nodes, in the order of the sources.
+
+    Each source's destinations begin with the node after it: where all sources go through theirs one after the other,
+    no destination has them all at once.
 
     Args:
         nodes: What is paired, one for each node.
@@ -22,11 +25,18 @@ def chosen_pairs(nodes: Sequence[T], others: int | None) -> tuple[tuple[T, T], .
     """
     count = len(nodes)
     if others is None or others >= count - 1:
-        return tuple(itertools.permutations(nodes, 2))
+        found = set(itertools.permutations(range(count), 2))
+    else:
+        found = _sample(count, others)
+    in_turn = sorted(found, key=lambda pair: (pair[0], (pair[1] - pair[0]) % count))
+    return tuple((nodes[source], nodes[destination]) for source, destination in in_turn)
+
+
+def _sample(count: int, others: int) -> set[tuple[int, int]]:
     drawn = random.Random(_SEED)  # noqa: S311 - a sample, no secret
     found: set[tuple[int, int]] = set()
     for node in range(count):
         for distance in (1, *drawn.sample(range(2, count), others - 1)):
             other = (node + distance) % count
             found |= {(node, other), (other, node)}
-    return tuple((nodes[source], nodes[destination]) for source, destination in sorted(found))
+    return found

@@ -21,6 +21,8 @@ DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
 MESSAGES = 5
+MANY_PAIRS, MESSAGES_OF_MANY = 1000, 2
+"""Of more directed pairs than so many each flow has so few messages: pairs are many, and `load` sends in a row."""
 LOAD_MESSAGES = 150
 """Of each `load` flow: over both families and two peers, with the answers, that is a thousand packets of each pod."""
 HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
@@ -171,12 +173,13 @@ def _first(
         yield pod_flow(numbers, "first", source, destination, family, Protocol.ICMP, DATAGRAM_SIZE, 1)
 
 
-def _pairs(pairs: Iterable[tuple[Pod, Pod]], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
+def _pairs(pairs: Sequence[tuple[Pod, Pod]], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
+    count = MESSAGES if len(pairs) <= MANY_PAIRS else MESSAGES_OF_MANY
     for source, destination in pairs:
         for family in sorted_families(families):
             for protocol in Protocol:
                 size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
-                yield pod_flow(numbers, "pair", source, destination, family, protocol, size, MESSAGES)
+                yield pod_flow(numbers, "pair", source, destination, family, protocol, size, count)
 
 
 def _sizes(

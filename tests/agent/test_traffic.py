@@ -86,6 +86,26 @@ def test_nobody_answers() -> None:
     assert rows[1]["error"] == "Connection refused"
 
 
+def test_flows_without_an_answer_keep_none_waiting() -> None:
+    dead = [flow(number, "udp", patience=10.0) for number in range(40)]
+    alive = [flow(number, "icmp") for number in range(40, 80)]
+    sender = Sender([*dead, *alive], 4.0)
+    assert sender.finished.wait(8)
+    rows = {row["id"]: row for row in sender.results()}
+    assert {rows[number]["received"] for number in range(40)} == {0}
+    # Forty start one after the other, 0.1 s apart, and only then those that are answered.
+    assert {rows[number]["received"] for number in range(40, 80)} == {5}
+
+
+def test_what_was_never_begun_had_no_time() -> None:
+    sender = Sender([flow(number, "udp", patience=100.0) for number in range(20)], 0.3)
+    assert sender.finished.wait(5)
+    rows = sender.results()
+    assert sorted(row["id"] for row in rows) == list(range(20))
+    assert sum(row["sent"] == 0 for row in rows) == 4
+    assert all(row["unfinished"] for row in rows)
+
+
 def test_a_message_that_must_not_be_fragmented_and_does_not_fit() -> None:
     sh("ip link set lo mtu 1500")
     rows, _ = run(flow(1, "udp", 1472, dont_fragment=True), flow(2, "udp", 1473, dont_fragment=True))

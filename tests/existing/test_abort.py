@@ -92,7 +92,7 @@ def begin(tmp_path: Path) -> Callable[[ApiDouble, str], subprocess.Popen[str]]:
     return run
 
 
-@pytest.mark.thorough(but=("agent-restart-1.13.18",))
+@pytest.mark.thorough
 @pytest.mark.parametrize(("change", "version"), CHANGES.items())
 def test_interrupted(
     lab_double: MakeDouble, begin: Callable[[ApiDouble, str], subprocess.Popen[str]], change: str, version: str

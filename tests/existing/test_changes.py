@@ -70,6 +70,7 @@ def lab_of(lab_double: MakeDouble, version: str, *faults: str) -> ApiDouble:
     return lab_double(version, nodes=2, families=frozenset({IPFamily.V4}), faults=faults)
 
 
+@pytest.mark.thorough
 def test_an_upgrade_with_another_steering(lab_double: MakeDouble, run_suite: Any) -> None:
     double = lab_of(lab_double, FROM)
     done, report = run_suite(double, f"--ciliumwg-upgrade={FROM},{TO}")

@@ -156,6 +156,7 @@ def test_encryption_that_is_switched_on_node_by_node(suite: Suite) -> None:
     assert done.ret == 0, done.stdout.str()
 
 
+@pytest.mark.thorough
 def test_a_node_that_is_left_out_is_named(suite: Suite, said: Callable[[], str]) -> None:
     one = node_config({"kubernetes.io/hostname": "lab-worker"}, enable_wireguard="true")
     done = suite("1.18.3", configured(enable_wireguard="false"), more=one)
@@ -189,7 +190,7 @@ def more_addresses(resource: str, value: Object) -> None:
         ]
 
 
-@pytest.mark.thorough(but=("native-six",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("edit", [six, more_addresses])
 @pytest.mark.parametrize("routing", ["native", "vxlan"])
 def test_addresses_of_nodes_that_cilium_does_not_take(suite: Suite, routing: str, edit: Edit) -> None:
@@ -208,7 +209,7 @@ def own_routing(lab: Lab) -> None:
         lab.run_in(node, f"ip route add {route} via 172.19.255.254 dev eth1 onlink table 201")
 
 
-@pytest.mark.thorough(but=("1.18.3",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", ["1.18.3", "1.13.18"])
 def test_table_201_of_somebody_else(suite: Suite, version: str) -> None:
     done = suite(version, prepare=own_routing, devices=("eth0", "eth1"))
@@ -267,7 +268,7 @@ STRANGERS: dict[str, tuple[Edit, Callable[[Lab], None], list[Object]]] = {
 }
 
 
-@pytest.mark.thorough(but=("another port",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("why", STRANGERS)
 def test_a_stranger_stays_a_stranger(suite: Suite, said: Callable[[], str], why: str) -> None:
     edit, prepare, known = STRANGERS[why]

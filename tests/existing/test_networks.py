@@ -65,6 +65,7 @@ def test_control_canaries_find_a_way(
     assert set(promised) == {"encrypted"}
 
 
+@pytest.mark.thorough
 def test_outer_fragments_are_told_as_known_of_node_encryption(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_without_any_way_nothing_is_proven(
     assert "encrypted" not in {flow["verdict"] for flow in report["flows"]}
 
 
+@pytest.mark.thorough(but=("leak-pair-v4",))
 @pytest.mark.parametrize("fault", ["", "leak-pair-v4", "leak-other-pods-v4"])
 def test_a_network_without_ethernet_headers(
     lab_double: MakeDouble, tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fault: str

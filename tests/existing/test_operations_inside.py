@@ -131,6 +131,7 @@ def test_nobody_undoes_it_but_the_switch(stopped: Any, what: str, monkeypatch: p
     assert pings(cluster, double)
 
 
+@pytest.mark.thorough
 def test_restore_undoes_all_of_it(stopped: Any) -> None:
     double, cluster = stopped("rule")
     before = condition(double)
@@ -142,6 +143,7 @@ def test_restore_undoes_all_of_it(stopped: Any) -> None:
     assert condition(double) == before
 
 
+@pytest.mark.thorough
 def test_a_rule_of_somebody_else_stays(stopped: Any) -> None:
     double, cluster = stopped("redirect")
     look(double, "/run/apidouble/bin/iptables -w -I INPUT -p udp --dport 51871 -m comment --comment theirs -j DROP")
@@ -159,6 +161,7 @@ def test_a_container_without_the_tools_is_told(stopped: Any, tool: str) -> None:
         cluster.operations.block_port(NODE)
 
 
+@pytest.mark.thorough
 def test_without_bpftool_redirects_are_read_from_tc(stopped: Any) -> None:
     double, cluster = stopped("redirect")
     before = cluster.state(NODE)

@@ -116,6 +116,7 @@ def test_agents_that_somebody_deletes_are_found_anew(stand: Any) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.thorough
 def test_an_upgrade_with_helm_changes_the_steering_of_every_node(stand: Any, helm: Path) -> None:
     double, cluster = stand("1.13.18", command_timeout=60.0)
     scenario(helm, double, values={"tunnel": "disabled", "l7Proxy": False})
@@ -157,7 +158,7 @@ class Interrupted(BaseException):
 PULLS = ("device_down", "block_port", "create_pod", "replace_key", "restart_agents", "renew_pods")
 
 
-@pytest.mark.thorough(but=("create_pod",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("operation", PULLS)
 def test_interrupted_anywhere_and_restored_it_is_as_before(
     stand: Any, operation: str, monkeypatch: pytest.MonkeyPatch

@@ -41,6 +41,13 @@ def test_every_directed_pair_family_and_protocol_once(count: int) -> None:
     )
 
 
+@pytest.mark.parametrize(("nodes", "count"), [(32, 5), (33, 2)])
+def test_with_many_pairs_each_flow_has_fewer_messages(nodes: int, count: int) -> None:
+    flows = plan_flows(pods(nodes), frozenset({IPFamily.V4}), lambda pod, address: MTU, FlowNumbers())
+    assert {flow.count for flow in flows if flow.purpose == "pair"} == {count}
+    assert {flow.count for flow in flows if flow.purpose == "load"} == {150}
+
+
 def test_numbers_are_the_flows_own_and_ports_too() -> None:
     flows = plan_flows(pods(5), DUAL, lambda pod, address: MTU, FlowNumbers())
     assert len({flow.id for flow in flows}) == len(flows)

@@ -54,6 +54,7 @@ def test_a_node_leaves_and_comes_back(make: Make, machine: Machine, double: ApiD
     ]
 
 
+@pytest.mark.thorough
 def test_a_node_restarts(make: Make, machine: Machine, double: ApiDouble) -> None:
     kind = make()
     before = kind.snapshot().keys[NODE]

@@ -52,7 +52,7 @@ def test_a_node_is_drained_and_restored(make: Make, double: ApiDouble) -> None:
     kind.operations.restore()
 
 
-@pytest.mark.thorough(but=("drain_node",))
+@pytest.mark.thorough
 @pytest.mark.parametrize("operation", ["drain_node", "remove_node", "restart_node"])
 def test_the_control_plane_and_strangers_are_left_alone(
     make: Make, machine: Machine, double: ApiDouble, operation: str
@@ -66,6 +66,7 @@ def test_the_control_plane_and_strangers_are_left_alone(
     assert not [line for line in double.journal if line.startswith("PATCH")]
 
 
+@pytest.mark.thorough
 def test_docker_that_refuses_is_told_and_undone(make: Make, machine: Machine, double: ApiDouble) -> None:
     kind = make()
     rig(machine, double, docker="stop")
@@ -77,6 +78,7 @@ def test_docker_that_refuses_is_told_and_undone(make: Make, machine: Machine, do
     assert not double.store.get("nodes", None, NODE)["spec"].get("unschedulable")
 
 
+@pytest.mark.thorough
 def test_who_may_not_evict_is_told(make: Make, double: ApiDouble) -> None:
     kind = make()
     double.store.put(

@@ -21,7 +21,7 @@ def clear_frames(frames: list[bytes]) -> int:
     return sum(b"icmp--v4" * 2 in frame or b"icmp--v6" * 2 in frame for frame in frames)
 
 
-@pytest.mark.thorough(but=("1.20.3-1.13.18",))
+@pytest.mark.thorough
 @pytest.mark.parametrize(("version", "to"), [(RULE, "1.15.10"), (REDIRECT, RULE)])
 def test_exactly_so_many_packets_are_clear(raise_lab: Raise, version: str, to: str) -> None:
     cluster = raise_lab(version)

@@ -192,6 +192,7 @@ def test_a_restarted_node_has_a_new_key_and_the_same_pods(raise_lab: Raise, vers
     reach_each_other(lab)
 
 
+@pytest.mark.thorough
 def test_upgrades_let_nothing_out_and_end_as_a_lab_of_that_version(raise_lab: Raise) -> None:
     cluster: Cluster = (lab_cluster := raise_lab(RULE, nodes=2))
     cluster.operations.check_upgrade([RULE, REBUILDS, KEEPS])

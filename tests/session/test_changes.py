@@ -75,6 +75,7 @@ def test_timeline(run_lab: RunLab) -> None:
             assert all(before[2] == after[1] for before, after in zip(flow["spans"], flow["spans"][1:], strict=False))
 
 
+@pytest.mark.thorough
 def test_userspace_fallback_leaks_at_a_restart_as_recorded_live(run_lab: RunLab) -> None:
     run = run_lab(
         DISRUPTIVE,
@@ -90,6 +91,7 @@ def test_userspace_fallback_leaks_at_a_restart_as_recorded_live(run_lab: RunLab)
     assert run.report["evidence"]
 
 
+@pytest.mark.thorough
 def test_device_down_is_reported_where_nobody_promises_to_fail_closed(run_lab: RunLab) -> None:
     run = run_lab(
         DISRUPTIVE,

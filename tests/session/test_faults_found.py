@@ -81,7 +81,7 @@ DOUBTS = (*SILENT, "wire.*", "handshake.*", "device.*", "peers.*", "allowed-ips.
 """Checks that cannot measure may say so in any faulty lab; none of them may fail for it."""
 
 
-@pytest.mark.thorough(but=("leak-udp-pair-1.20", "rule-deleted-1.13", "encryption-off-1.20"))
+@pytest.mark.thorough(but=("leak-udp-pair-1.20",))
 @pytest.mark.parametrize(("fault", "version"), list(FAULTS), ids=lambda value: value.replace("@", "-at-"))
 def test_fault_is_found(
     run_lab: Callable[..., SuiteRun], judge_again: Callable[[], SuiteRun], fault: str, version: str
@@ -155,6 +155,7 @@ def test_the_leak_is_kept_as_evidence(
     assert "value-of-the-environment" not in run.result.stdout.str() + run.result.stderr.str()
 
 
+@pytest.mark.thorough
 def test_silence_of_a_blocked_network_is_no_pass(run_lab: Callable[..., SuiteRun]) -> None:
     run = run_lab("--ciliumwg-fault=blackhole", "--ciliumwg-nodes=2")
     assert {flow["verdict"] for flow in run.report["flows"] if flow["promised"]} == {"unreachable"}

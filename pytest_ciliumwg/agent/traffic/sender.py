@@ -1,8 +1,7 @@
-"""Send flows from a pod, all at once, and account for every message: lost, doubled, late, refused."""
+"""Send flows from a pod, some at a time, and account for every message of each."""
 
 from __future__ import annotations
 
-import os
 import selectors
 import socket
 import threading
@@ -10,233 +9,20 @@ import time
 from collections import deque
 from typing import Any
 
-from . import echo, payload
-from .questions import Questions
-from .sockets import NoPortError, Stalls, bound_socket, fragmenting, reason
+from . import echo
+from .conversation import Conversation, Icmp, Tcp, Udp
+from .sockets import NoPortError, Stalls, fragmenting, reason
 
 _TICK = 0.05
-_ROUNDS = 3
-"""How often unanswered messages are sent again before they count as lost."""
-_ROUND_SECONDS = 0.4
+_AT_ONCE = 16
+"""Flows that are under way together: with all of hundreds, answers would wait for seconds behind all others."""
+_START_SECONDS = 0.01
+"""After so long, times the patience, the next flow starts all the same: those without an answer keep none waiting."""
 _ICMP_SOCKETS_HINT = "the pod needs the capability NET_RAW for ICMP"
 
 
-class _Conversation:
-    """The sender's side of one flow; subclasses know a transport.
-
-    `count` messages go out `interval` seconds apart; what is unanswered is repeated `rounds` times.
-    """
-
-    def __init__(self, flow: dict[str, Any]) -> None:
-        self.id = int(flow["id"])
-        self.source = str(flow["source"])
-        self.destination = str(flow["destination"])
-        self.port = int(flow["port"])
-        self.token = bytes.fromhex(flow["token"])
-        self.size = int(flow["payload_size"])
-        domain = str(flow.get("dns_domain") or "")
-        self.messages = Questions(self.token, domain) if domain else payload.Messages(self.token, self.size)
-        self.count = int(flow["count"])
-        self.interval = float(flow["interval"])
-        self.until_reply = bool(flow.get("until_reply"))
-        self.round_seconds = _ROUND_SECONDS * float(flow.get("patience", 1.0))
-        self.rounds = int(flow.get("rounds", _ROUNDS))
-        self.family = socket.AF_INET6 if ":" in self.destination else socket.AF_INET
-        self.started = self.finished = 0.0
-        self.sent = self.repeated = self.duplicates = self.reordered = 0
-        self.answered: set[int] = set()
-        self.error: str | None = None
-        self.due = time.monotonic()
-        self._queue = deque(range(self.count))
-        self._round = 0
-        self._highest = -1
-
-    @property
-    def done(self) -> bool:
-        """Whether every message is answered or given up."""
-        enough = 1 if self.until_reply else self.count
-        return self.error is not None or len(self.answered) >= enough
-
-    def transmit(self, number: int) -> None:
-        """Put one message on the wire; OSError ends the flow with that reason."""
-        raise NotImplementedError
-
-    def step(self, now: float) -> None:
-        """Send what is due."""
-        if self.done or now < self.due:
-            return
-        if not self._queue:
-            self._next_round(now)
-            return
-        number = self._queue.popleft()
-        self.started = self.started or time.time()
-        try:
-            self.transmit(number)
-        except BlockingIOError:
-            self._queue.appendleft(number)
-        except OSError as error:
-            self.error = reason(error)
-            return
-        else:
-            self.sent += self._round == 0
-            self.repeated += self._round > 0
-        self.due = now + (self.interval if self._queue else self.round_seconds)
-
-    def answer(self, number: int) -> None:
-        """Note one answer."""
-        self.finished = time.time()
-        if number in self.answered:
-            self.duplicates += self.repeated == 0
-            return
-        self.reordered += number < self._highest and self.repeated == 0
-        self._highest = max(self._highest, number)
-        self.answered.add(number)
-
-    def close(self) -> None:
-        """Give sockets back."""
-
-    def row(self) -> dict[str, Any]:
-        """The flow's account."""
-        error = self.error
-        if error is None and not self.done:
-            error = self._unanswered()
-        return {
-            "id": self.id,
-            "sent": self.sent,
-            "repeated": self.repeated,
-            "received": len(self.answered),
-            "bytes": (self.sent + self.repeated) * self.size,
-            "duplicates": self.duplicates,
-            "reordered": self.reordered,
-            "error": error,
-            "refused": False,
-            "unfinished": self.error is None and not self.done and not self.until_reply,
-            "started": self.started,
-            "finished": self.finished or time.time(),
-        }
-
-    def _unanswered(self) -> str:
-        return f"no answer to {self.count - len(self.answered)} of {self.count} messages"
-
-    def _next_round(self, now: float) -> None:
-        self._round += 1
-        if self._round > self.rounds and not self.until_reply:
-            self.error = self._unanswered()
-            return
-        self._queue = deque(number for number in range(self.count) if number not in self.answered)
-        self.due = now
-
-
-class _Icmp(_Conversation):
-    """Echo requests; the flow's port is their identifier."""
-
-    def __init__(self, flow: dict[str, Any], sock: socket.socket) -> None:
-        super().__init__(flow)
-        self.socket = sock
-
-    def transmit(self, number: int) -> None:
-        data = payload.datagram(number, self.token, self.size)
-        packet = echo.request(self.family, self.port, number, data)
-        self.socket.sendto(packet, (self.destination, 0))
-
-
-class _Udp(_Conversation):
-    """Datagrams from one connected socket."""
-
-    def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
-        super().__init__(flow)
-        self._socket = bound_socket(socket.SOCK_DGRAM, self.source)
-        fragmenting(self._socket, bool(flow.get("dont_fragment")))
-        self._socket.connect((self.destination, self.port))
-        selector.register(self._socket, selectors.EVENT_READ, self.readable)
-
-    def transmit(self, number: int) -> None:
-        try:
-            self._socket.send(self.messages.datagram(number))
-        except ConnectionRefusedError:
-            raise BlockingIOError from None  # an ICMP error to an earlier one: this one was not sent
-
-    def readable(self) -> None:
-        """Take one answer."""
-        try:
-            self.answer(self.messages.number_of(self._socket.recv(65535)))
-        except (OSError, ValueError):
-            return  # the ICMP error, or what is no answer, is on record as a missing answer
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-class _Tcp(_Conversation):
-    """One connection: all messages in order, then an orderly close."""
-
-    def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
-        super().__init__(flow)
-        self._selector = selector
-        self._outgoing = bytearray()
-        self._incoming = bytearray()
-        self._deadline = time.monotonic() + float(flow["timeout"])
-        self._socket = bound_socket(socket.SOCK_STREAM, self.source)
-        self._connected = False
-        self.due = self._deadline
-        self._selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self.ready)
-        self.started = time.time()
-        self._socket.connect_ex((self.destination, self.port))
-
-    def step(self, now: float) -> None:
-        if not self.done and now > self._deadline:
-            self._end("no connection" if not self._connected else "the connection stalled")
-
-    def ready(self) -> None:
-        """Go on with connecting, sending or receiving."""
-        try:
-            self._advance()
-        except BlockingIOError:
-            return
-        except (OSError, ValueError) as error:
-            self._end(reason(error))
-
-    def _advance(self) -> None:
-        if not self._connected:
-            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code:
-                raise OSError(code, os.strerror(code))
-            self._socket.getpeername()
-            self._connected = True
-            for number in range(self.count):
-                self._outgoing += self.messages.message(number)
-            self.sent = self.count
-        if self._outgoing:
-            del self._outgoing[: self._socket.send(self._outgoing)]
-            if not self._outgoing:
-                self._selector.modify(self._socket, selectors.EVENT_READ, self.ready)
-        self._receive()
-
-    def _receive(self) -> None:
-        data = self._socket.recv(262144)
-        if not data:
-            raise OSError("the peer closed the connection early")
-        self._incoming += data
-        while True:
-            found = self.messages.next_message(self._incoming)
-            if found is None:
-                break
-            self.answer(found[0])
-        if self.done:
-            self._end(None)
-
-    def _end(self, error: str | None) -> None:
-        """Close in order, with FIN: an open socket that is not read would wake the selector for ever."""
-        self.error = error
-        self._selector.unregister(self._socket)
-        self._socket.close()
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 class Sender:
-    """Sends flows from construction on, all concurrently, in one thread."""
+    """Sends flows from construction on, in one thread; those of most messages first, for they would end last."""
 
     def __init__(self, flows: list[dict[str, Any]], timeout: float) -> None:
         self.finished = threading.Event()
@@ -244,18 +30,22 @@ class Sender:
         self._stalls = Stalls(_TICK)
         self._selector = selectors.DefaultSelector()
         self._icmp: dict[tuple[int, bool], socket.socket] = {}
-        self._by_identifier: dict[tuple[int, int, str], _Icmp] = {}
+        self._by_identifier: dict[tuple[int, int, str], Icmp] = {}
         self._failed: list[dict[str, Any]] = []
-        self._conversations: list[_Conversation] = []
+        self._conversations: list[Conversation] = []
+        self._waiting = deque(
+            sorted((dict({"timeout": timeout}, **flow) for flow in flows), key=lambda flow: -int(flow["count"]))
+        )
+        self._under_way: list[Conversation] = []
+        self._next_start = 0.0
         self._deadline = time.monotonic() + timeout
-        for flow in flows:
-            self._add(dict({"timeout": timeout}, **flow))
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 
     def results(self) -> list[dict[str, Any]]:
         """One account for each flow; whole once `finished` is set."""
-        return self._failed + [conversation.row() for conversation in self._conversations]
+        begun = self._failed + [conversation.row() for conversation in self._conversations]
+        return begun + [dict(Conversation(flow).row(), unfinished=True) for flow in self._waiting]
 
     @property
     def stalled(self) -> float:
@@ -267,23 +57,55 @@ class Sender:
         self._stopping.set()
         self._thread.join()
 
-    def _add(self, flow: dict[str, Any]) -> None:
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and time.monotonic() < self._deadline:
+                self._stalls.round()
+                now = time.monotonic()
+                self._under_way = [conversation for conversation in self._under_way if not conversation.done]
+                self._start(now)
+                if not self._under_way and not self._waiting:
+                    break
+                for conversation in self._under_way:
+                    conversation.step(now)
+                for key, _ in self._selector.select(self._pause()):
+                    key.data()
+        finally:
+            self._close()
+            self.finished.set()
+
+    def _start(self, now: float) -> None:
+        """Start what there is room for, and one more where it has waited for its time."""
+        while self._waiting and (len(self._under_way) < _AT_ONCE or now >= self._next_start):
+            flow = self._waiting.popleft()
+            self._next_start = now + _START_SECONDS * float(flow.get("patience", 1.0))
+            conversation = self._begin(flow)
+            if conversation is not None:
+                self._conversations.append(conversation)
+                self._under_way.append(conversation)
+
+    def _pause(self) -> float:
+        """How long nothing is due."""
+        due = min((conversation.due for conversation in self._under_way), default=0.0)
+        if self._waiting:
+            due = min(due, self._next_start)
+        return min(_TICK, max(0.0, due - time.monotonic()))
+
+    def _begin(self, flow: dict[str, Any]) -> Conversation | None:
         try:
             if flow["protocol"] == "icmp":
-                self._conversations.append(self._icmp_conversation(flow))
-            elif flow["protocol"] == "udp":
-                self._conversations.append(_Udp(flow, self._selector))
-            else:
-                self._conversations.append(_Tcp(flow, self._selector))
+                return self._icmp_conversation(flow)
+            return (Udp if flow["protocol"] == "udp" else Tcp)(flow, self._selector)
         except OSError as error:
             denied = isinstance(error, PermissionError)
             refused = denied or isinstance(error, NoPortError)
-            row = dict(_Conversation(flow).row(), error=reason(error), refused=refused, unfinished=False)
+            row = dict(Conversation(flow).row(), error=reason(error), refused=refused, unfinished=False)
             if denied:
                 row["error"] += f" ({_ICMP_SOCKETS_HINT})"
             self._failed.append(row)
+            return None
 
-    def _icmp_conversation(self, flow: dict[str, Any]) -> _Icmp:
+    def _icmp_conversation(self, flow: dict[str, Any]) -> Icmp:
         family = socket.AF_INET6 if ":" in flow["destination"] else socket.AF_INET
         key = (int(family), bool(flow.get("dont_fragment")))
         sock = self._icmp.get(key)
@@ -291,7 +113,7 @@ class Sender:
             sock = self._icmp[key] = echo.open_socket(family)
             fragmenting(sock, key[1])
             self._selector.register(sock, selectors.EVENT_READ, lambda: self._echo_reply(sock, family))
-        conversation = _Icmp(flow, sock)
+        conversation = Icmp(flow, sock)
         self._by_identifier[key[0], conversation.port, conversation.destination] = conversation
         return conversation
 
@@ -307,24 +129,6 @@ class Sender:
         # The socket without DF and the one with it both get every answer; each is counted once.
         if conversation is not None and conversation.socket is sock:
             conversation.answer(answer[1])
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set() and time.monotonic() < self._deadline:
-                self._stalls.round()
-                now = time.monotonic()
-                waiting = [conversation for conversation in self._conversations if not conversation.done]
-                if not waiting:
-                    break
-                for conversation in waiting:
-                    conversation.step(now)
-                due = min(conversation.due for conversation in waiting)
-                pause = min(_TICK, max(0.0, due - time.monotonic()))
-                for key, _ in self._selector.select(pause):
-                    key.data()
-        finally:
-            self._close()
-            self.finished.set()
 
     def _close(self) -> None:
         for conversation in self._conversations:

@@ -39,10 +39,12 @@ def page(name: str) -> Page:
     return Page(rendered(name))
 
 
-every_run = pytest.mark.parametrize("name", list(RUNS))
+_LARGE = ("leaking-64", "all-leak-64")
+every_run = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.thorough if name in _LARGE else ()) for name in RUNS]
+)
 
 
-@pytest.mark.thorough(but=("healthy", "leaking", "change", "healthy-64"))
 @every_run
 def test_it_is_well_formed_and_small_enough(name: str) -> None:
     assert not page(name).problems
@@ -93,6 +95,7 @@ def test_the_verdict_and_the_findings_come_first(name: str) -> None:
     assert parsed.text_of("verdict") == made.report(*RUNS[name][:2])["verdict"]
 
 
+@pytest.mark.thorough(but=("leaking", "change"))
 @pytest.mark.parametrize("name", ["leaking", "change", "leaking-64"])
 def test_every_failing_cell_leads_to_its_flows_and_frames(name: str) -> None:
     parsed = page(name)
@@ -112,6 +115,7 @@ def test_every_failing_cell_leads_to_its_flows_and_frames(name: str) -> None:
     assert "0000 02 00 00 00 00 02" in shown
 
 
+@pytest.mark.thorough
 def test_where_all_leak_each_cell_says_what_and_leads_on() -> None:
     parsed = page("all-leak-64")
     cells = [link for link, _ in parsed.all("a") if link.get("aria-label", "").endswith(": cleartext")]
