@@ -113,7 +113,7 @@ def test_declared_option_is_the_actual_one(
     "config.nodes", source="design: what is not covered is told, never passed over in silence", offline="also"
 )
 def test_every_node_runs_cilium(cluster: Cluster, verify: Verify) -> None:
-    """Every Ready Linux node that runs pods has a CiliumNode."""
+    """Every Ready Linux node that may run pods has a CiliumNode."""
     for member in cluster.members():
         verify(
             member.left_out is not LeftOut.NO_CILIUM,

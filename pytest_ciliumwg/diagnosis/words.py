@@ -9,7 +9,7 @@ from pytest_ciliumwg.diagnosis.symptoms import Kind
 IN_SHORT: Mapping[str, str] = {
     "config.encryption": "WireGuard encryption is not enabled",
     "config.node-encryption": "node encryption does not hold as declared",
-    "config.nodes": "a node that runs pods has no Cilium",
+    "config.nodes": "a node that may run pods has no Cilium",
     "config.version": "another version of Cilium runs than was declared",
     "config.declared": "Cilium is not configured as declared",
     "device.present": "the device cilium_wg0 is missing",

@@ -12,6 +12,8 @@ from pytest_ciliumwg.observe.json_reader import Value
 KEY_ANNOTATIONS = ("network.cilium.io/wg-pub-key", "io.cilium.network.wg-pub-key")
 """Where a CiliumNode publishes its public key, the newer name first; agents read both, whatever their version."""
 
+_VIRTUAL_TYPES = frozenset({"virtual-kubelet", "kwok"})
+_VIRTUAL_TAINTS = ("virtual-kubelet.io/provider", "kwok.x-k8s.io/node")
 
 ENDED = frozenset({"Succeeded", "Failed"})
 """Phases of a pod that has none of its addresses any more."""
@@ -35,19 +37,22 @@ class NodeFacts:
 
     @property
     def virtual(self) -> bool:
-        """Whether no machine stands behind it: a kubelet that runs pods elsewhere, as virtual-kubelet and Liqo do."""
-        labelled = self.labels.get("type") == "virtual-kubelet" or self.labels.get("liqo.io/type") == "virtual-node"
-        return labelled or any(taint.startswith("virtual-kubelet.io/provider") for taint in self.taints)
+        """Whether no machine stands behind it: pods run elsewhere (virtual-kubelet, Liqo), or nowhere (KWOK)."""
+        labelled = self.labels.get("type") in _VIRTUAL_TYPES or self.labels.get("liqo.io/type") == "virtual-node"
+        return labelled or any(taint.startswith(_VIRTUAL_TAINTS) for taint in self.taints)
 
     def without_cilium(self, runs_pods: Callable[[], bool]) -> LeftOut:
-        """Why a node without Cilium is not under test, for one that does, or does not, run pods."""
+        """Why a node without Cilium is not under test, for one that does, or does not, run pods at present.
+
+        It is Ready, so its container runtime has a network for pods; only a cordoned one will not be given any.
+        """
         if not self.linux:
             return LeftOut.OTHER_SYSTEM
         if self.virtual:
             return LeftOut.VIRTUAL
         if not self.ready:
             return LeftOut.NOT_READY
-        return LeftOut.NO_CILIUM if runs_pods() else LeftOut.NO_PODS
+        return LeftOut.NO_PODS if self.cordoned and not runs_pods() else LeftOut.NO_CILIUM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,13 @@ OTHER_SYSTEM: dict[str, Any] = {"kubernetes.io/os": "windows"}
 RIG = ["rig-control-plane", NODE, "rig-worker2"]
 
 
-def add_node(double: ApiDouble, name: str, *, ready: bool = True, **labels: str) -> None:
+def add_node(double: ApiDouble, name: str, *, ready: bool = True, cordoned: bool = False, **labels: str) -> None:
     """One more node, without Cilium."""
     made = shapes.node(name, ["172.18.0.99"], control_plane=False, **labels)
     if not ready:
         made["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    if cordoned:
+        made["spec"]["unschedulable"] = True
     double.store.put("nodes", made)
 
 
@@ -42,24 +44,28 @@ def test_all_under_test(recorded: MakeDouble, connect: Connect) -> None:
 
 def test_each_node_without_cilium_has_its_reason(recorded: MakeDouble, connect: Connect) -> None:
     double = recorded()
+    add_node(double, "empty")
     for name in ("bare", "idle", "ended"):
-        add_node(double, name)
+        add_node(double, name, cordoned=True)
     add_pod(double, "bare")
     add_pod(double, "idle", host_network=True)
     add_pod(double, "ended", phase="Succeeded")
     add_node(double, "off", ready=False)
     add_node(double, "win", **OTHER_SYSTEM)
     add_node(double, "aci", type="virtual-kubelet")
+    add_node(double, "kwok-0", type="kwok")
     for name in ("off", "win", "aci"):
         add_pod(double, name)
     cluster = connect(double)
     assert left_out(cluster.members()) == {
+        "empty": LeftOut.NO_CILIUM,
         "bare": LeftOut.NO_CILIUM,
         "idle": LeftOut.NO_PODS,
         "ended": LeftOut.NO_PODS,
         "off": LeftOut.NOT_READY,
         "win": LeftOut.OTHER_SYSTEM,
         "aci": LeftOut.VIRTUAL,
+        "kwok-0": LeftOut.VIRTUAL,
     }
     assert [pod.node for pod in cluster.test_pods()] == RIG
 
@@ -70,8 +76,14 @@ def test_what_an_option_leaves_out_is_said(recorded: MakeDouble, connect: Connec
     double = recorded()
     for name in RIG[:2]:
         double.store.merge("nodes", None, name, {"metadata": {"labels": {"pool": "blue"}}})
+    add_node(double, "fargate")
+    add_node(double, "blue-without-cilium", pool="blue")
     chosen = connect(double, node_selector={"pool": "blue"})
-    assert left_out(chosen.members()) == {"rig-worker2": LeftOut.SELECTOR}
+    assert left_out(chosen.members()) == {
+        "rig-worker2": LeftOut.SELECTOR,
+        "fargate": LeftOut.SELECTOR,
+        "blue-without-cilium": LeftOut.NO_CILIUM,
+    }
 
 
 def test_the_two_directions_of_the_strict_mode_are_compared_apart(recorded: MakeDouble, connect: Connect) -> None:

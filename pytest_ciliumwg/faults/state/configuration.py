@@ -69,7 +69,7 @@ for _direction, _words in (("strict_egress", "leaves"), ("strict_ingress", "come
 
 @fault(
     "node-without-cilium",
-    description="there is one more node that is Ready and runs pods, and Cilium is not on it",
+    description="there is one more node that is Ready and may run pods, and Cilium is not on it",
     shows="a Ready Linux node in `kubectl get nodes` that no CiliumNode has",
     source="a node pool whose taint the agents do not tolerate, EKS Fargate, an affinity of the DaemonSet",
     catcher="config.nodes",

@@ -38,12 +38,13 @@ def members_of(
 
 
 def _left_out(kube: Kube, facts: NodeFacts, has_cilium: bool, spec: ExistingSpec) -> LeftOut:
-    if has_cilium:
-        wanted = spec.node_selector.items()
-        if not wanted <= facts.labels.items():
-            return LeftOut.SELECTOR
-        return LeftOut.LATER if spec.max_nodes is None else LeftOut.MOST_NODES
-    return facts.without_cilium(lambda: _runs_pods(kube, facts.name))
+    wanted = spec.node_selector.items() <= facts.labels.items()
+    if not has_cilium:
+        why = facts.without_cilium(lambda: _runs_pods(kube, facts.name))
+        return why if wanted or why is not LeftOut.NO_CILIUM else LeftOut.SELECTOR
+    if not wanted:
+        return LeftOut.SELECTOR
+    return LeftOut.LATER if spec.max_nodes is None else LeftOut.MOST_NODES
 
 
 def _runs_pods(kube: Kube, node: str) -> bool:
