@@ -85,7 +85,11 @@ def _symptom_of_pods(judge: Judge, pair: Pair, clear: list[ClearPods]) -> Sympto
     seen = [(node, conversation) for pods in clear for node, conversation in pods.seen]
     counted = [one for one in seen if one[1].outgoing] or seen
     back = sum(judge.data_messages(node, *pair[::-1])[0] for node in pair if node in judge.measurement.watches)
-    hidden = "answers come in WireGuard, so ping shows no loss"
+    first = min(clear, key=lambda pods: (pods.source.key, pods.destination.key))
+    others = len({(pods.source.key, pods.destination.key) for pods in clear}) - 1
+    whose = f"{first.source.key} → {first.destination.key}{f' and {others} more pairs of pods' if others else ''}"
+    # Flows of ours are answered in WireGuard too, whatever becomes of the answers to these pods.
+    hidden = back and not judge.measurement.flows
     return Symptom(
         kind="cleartext",
         pair=pair,
@@ -97,7 +101,7 @@ def _symptom_of_pods(judge: Judge, pair: Pair, clear: list[ClearPods]) -> Sympto
         layers="/".join(_in_order({one.tunnel for _, one in counted} - {""})),
         first_at=min(one.first_at for _, one in counted),
         last_at=max(one.last_at for _, one in counted),
-        besides=hidden if back else "",
+        besides=f"{'answers come in WireGuard, so ping shows no loss; ' if hidden else ''}{whose}",
     )
 
 

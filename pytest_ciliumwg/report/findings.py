@@ -13,7 +13,7 @@ from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.report.record import CheckResult, RunRecord
 
-_UNTOUCHED = "untouched"
+_UNTOUCHED, _OTHER_PODS = "untouched", "wire.other-pods"
 _MOST_TITLES = 20
 """Of tests that could not be measured because of one finding; more are counted."""
 _MOST_LINES = 2
@@ -33,7 +33,7 @@ def findings(record: RunRecord) -> tuple[Diagnosis, ...]:
     return tuple(
         diagnosis
         for stage, statements in stages.items()
-        for diagnosis in diagnose(statements, tuple(_symptoms(record, stage)), record.nodes, stage, version)
+        for diagnosis in diagnose(statements, tuple(_symptoms(record, stage, statements)), record.nodes, stage, version)
     )
 
 
@@ -52,15 +52,19 @@ def told_as(result: CheckResult) -> str:
     return result.title if result.params.get("stage") == _UNTOUCHED else result.title_in_any_stage
 
 
-def _symptoms(record: RunRecord, stage: str) -> Iterator[Symptom]:
-    """Of a change, what was in cleartext during it; of a stage, what became of its flows."""
+def _symptoms(record: RunRecord, stage: str, statements: Iterable[Statement]) -> Iterator[Symptom]:
+    """Of a change, what was in cleartext during it; of a stage, what became of its flows, and what other pods sent."""
     for made in record.changes:
         strict = made.watched and not made.watched.tolerance.clear_reported
         if made.change.name == stage and made.watched and strict:
             yield from symptoms_of_change(made.watched.timeline)
     judged = record.judges.get(stage or "initial")
     if judged:
-        yield from symptoms(judged.judgements) if judged.measurement.flows else symptoms_of_pods(judged)
+        ours = symptoms(judged.judgements)
+        yield from ours
+        if any(said.check == _OTHER_PODS and said.outcome == "fail" for said in statements):
+            told = {symptom.pair for symptom in ours if symptom.kind == "cleartext"}
+            yield from (symptom for symptom in symptoms_of_pods(judged) if symptom.pair not in told)
 
 
 def _statements(result: CheckResult, owners: Mapping[IPAddress, str]) -> Iterator[Statement]:

@@ -27,8 +27,10 @@ class CapturedPair:
     """Frames of pods in cleartext."""
     initiations: int
     """Of handshakes, from the one to the other."""
-    answered: bool
-    """Whether the other ever sent what only follows from a handshake."""
+    responses: int
+    """Of the other to these."""
+    in_session: bool
+    """Whether either ever sent what only follows from a completed handshake: data, if only a keepalive."""
 
 
 def captured_pairs(judge: Judge) -> Iterator[CapturedPair]:
@@ -38,14 +40,17 @@ def captured_pairs(judge: Judge) -> Iterator[CapturedPair]:
         pair = pods.source.node, pods.destination.node
         clear[pair] = clear.get(pair, 0) + pods.frames
     for source, destination in permutations(judge.measurement.watches, 2):
-        back = (judge.data_messages(node, destination, source)[0] for node in (source, destination))
         yield CapturedPair(
             source=source,
             destination=destination,
             messages=max(judge.data_messages(node, source, destination)[0] for node in (source, destination)),
             clear=clear.get((source, destination), 0),
             initiations=_most(judge, source, destination, MessageKind.INITIATION),
-            answered=bool(_most(judge, destination, source, MessageKind.RESPONSE)) or any(back),
+            responses=_most(judge, destination, source, MessageKind.RESPONSE),
+            in_session=any(
+                _most(judge, one, other, MessageKind.DATA)
+                for one, other in ((source, destination), (destination, source))
+            ),
         )
 
 

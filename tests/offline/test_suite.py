@@ -2,60 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from pytest_ciliumwg.options.table import OPTIONS
-from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS
-from tests.report.schema import problems
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A finished run."""
-
-    result: pytest.RunResult
-    report: dict[str, Any]
-
-    @property
-    def last(self) -> str:
-        """The verdict."""
-        return [line for line in self.result.stdout.lines if line.strip()][-1]
-
-    def titles(self, outcome: str) -> set[str]:
-        """The checks with an outcome."""
-        return {check["id"] for check in self.report["checks"] if check["outcome"] == outcome}
-
-    def messages(self, check_id: str) -> str:
-        """What a check says."""
-        return "\n".join(check["message"] for check in self.report["checks"] if check["id"] == check_id)
-
-
-Judge = Callable[..., Judged]
-
-
-@pytest.fixture
-def judge(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Judge:
-    """Run the suite on inputs."""
-    for name in ("GITHUB_ACTIONS", *(option.env for option in OPTIONS)):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*inputs: Path, more: tuple[str, ...] = ()) -> Judged:
-        report = Path(pytester.path, "report")
-        given = [f"--ciliumwg-input={path}" for path in inputs]
-        arguments = ["--ciliumwg", "--ciliumwg-provider=offline", f"--ciliumwg-report={report}", *given, *more]
-        result = pytester.runpytest_inprocess(*arguments, "-p", "no:cacheprovider")
-        document = json.loads((report / "report.json").read_text("utf-8"))
-        assert not problems(document)
-        return Judged(result, document)
-
-    return run
-
+from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS, Judge
 
 # The WireGuard of these recordings is a process of its own, which the suite is right to refuse, live as well.
 FOREIGN_WIREGUARD = {"device.kind"}
@@ -92,7 +41,7 @@ def test_a_leak_is_the_first_finding_with_its_cause(judge: Judge) -> None:
     assert traffic.startswith(
         "rig-worker → rig-worker2: ICMP v4, 1 flow, 40 frames at rig-worker eth0, 21:54:45.694 to"
     )
-    assert traffic.endswith("answers come in WireGuard, so ping shows no loss")
+    assert traffic.endswith("answers come in WireGuard, so ping shows no loss; default/pod-a → default/pod-b")
     assert first["state"][0]["where"] == "rig-worker eth0 IPv4"
     assert "nothing at the egress hook" in first["state"][0]["said"]
     assert "1 of 6 pairs seen encrypted, 1 in cleartext (40 frames)" in run.last

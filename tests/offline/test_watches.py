@@ -171,7 +171,7 @@ def test_pairs_handshakes_and_drops(with_captures: With) -> None:
     pairs = {(pair.source, pair.destination): pair for pair in captured_pairs(judged)}
     assert pairs["rig-worker", "rig-worker2"].messages == pairs["rig-worker2", "rig-worker"].messages == 1
     asked = pairs["rig-worker", "rig-control-plane"]
-    assert (asked.initiations, asked.answered) == (3, False)
+    assert (asked.initiations, asked.responses, asked.in_session) == (3, 0, False)
     assert captured_in_words(judged) == (
         "2 of 6 pairs seen encrypted, none in cleartext, with 4 frames of which it is not known"
     )
