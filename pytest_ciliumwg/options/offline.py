@@ -15,4 +15,13 @@ OFFLINE = (
         repeatable=True,
         providers=("offline",),
     ),
+    Option(
+        "ciliumwg-anonymise",
+        "Put other names and addresses in place of those of nodes, pods and namespaces, the same for the same, in all "
+        "that is said and written",
+        values.switch,
+        "no",
+        flag=True,
+        providers=("offline",),
+    ),
 )

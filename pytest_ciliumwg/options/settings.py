@@ -79,6 +79,7 @@ class Settings:
 
     inputs: tuple[Path, ...] = ()
     """Of the provider offline: what is judged."""
+    anonymise: bool = False
     wireguard: Literal["kernel", "userspace"] | None = None
     faults: tuple[str, ...] = ()
     selftest: bool = False

@@ -91,7 +91,8 @@ def _existing(settings: Settings, progress: Progress) -> Cluster:
 def _offline(settings: Settings, progress: Progress) -> Cluster:
     from pytest_ciliumwg.providers.offline import OfflineSpec, open_offline
 
-    return open_offline(OfflineSpec(inputs=settings.inputs, declared=declared_of(settings)), progress)
+    spec = OfflineSpec(inputs=settings.inputs, declared=declared_of(settings), anonymise=settings.anonymise)
+    return open_offline(spec, progress)
 
 
 def kind_spec(settings: Settings) -> KindSpec:

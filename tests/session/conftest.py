@@ -59,10 +59,10 @@ def run_lab(pytester: pytest.Pytester) -> Callable[..., SuiteRun]:
 
 
 @pytest.fixture
-def judge_again(pytester: pytest.Pytester) -> Callable[[], SuiteRun]:
+def judge_again(pytester: pytest.Pytester) -> Callable[..., SuiteRun]:
     """Judge what the last run saw once more, from its report alone."""
 
-    def run() -> SuiteRun:
+    def run(*more: str) -> SuiteRun:
         before, report = Path(pytester.path, "report"), Path(pytester.path, "again")
         arguments = [
             "--ciliumwg",
@@ -70,6 +70,7 @@ def judge_again(pytester: pytest.Pytester) -> Callable[[], SuiteRun]:
             f"--ciliumwg-input={before}",
             "-p",
             "no:cacheprovider",
+            *more,
         ]
         result = pytester.runpytest_inprocess(*arguments, f"--ciliumwg-report={report}")
         document = json.loads((report / "report.json").read_text())

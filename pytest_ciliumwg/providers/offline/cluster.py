@@ -15,6 +15,7 @@ from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.node_observer import state_from, unseen
+from pytest_ciliumwg.providers.offline.anonymous.cluster import AnonymousCluster
 from pytest_ciliumwg.providers.offline.captures.taken import Captures
 from pytest_ciliumwg.providers.offline.captures.watches import Known
 from pytest_ciliumwg.providers.offline.contents import OBSERVED, read_contents
@@ -35,7 +36,7 @@ class OfflineCluster(GoneCluster):
         self._spec = spec
         self._captures = Captures()
         self._names = ", ".join(path.name for path in spec.inputs)
-        progress(f"offline: reading {self._names}")
+        progress(f"offline: reading {f'{len(spec.inputs)} inputs' if spec.anonymise else self._names}")
         contents = read_contents(spec.inputs, self._captures.take)
         self._knowledge = Knowledge(contents)
         self._problems: list[str] = contents.problems
@@ -123,6 +124,19 @@ class OfflineCluster(GoneCluster):
         at = self._knowledge.collected_at
         return NodeOutputs(node, outputs, at).state(published, others, families)
 
+    def other_names(self) -> Mapping[str, Sequence[str]]:
+        """Of files, folders, machines and pods without addresses of their own."""
+        contents = self._knowledge.contents
+        places = [part for place in contents.outputs for part in place.split("/")]
+        return {
+            "input": [path.name for path in self._spec.inputs],
+            "capture": self._captures.names(),
+            "folder": [place for place in contents.outputs if place],
+            "part": places,
+            "other-pod": [facts.name for facts in self._knowledge.pod_facts],
+            "host": [outputs["hostname"].strip() for outputs in contents.outputs.values() if "hostname" in outputs],
+        }
+
     def missing(self, what: str) -> str:
         """Why the record does not tell of `nodes` or `pods`; empty where it does."""
         _ = self._knowledge.nodes, self._knowledge.pods
@@ -176,7 +190,7 @@ class OfflineCluster(GoneCluster):
         )
 
 
-def open_offline(spec: OfflineSpec, progress: Progress) -> OfflineCluster | ReplayedRun:
+def open_offline(spec: OfflineSpec, progress: Progress) -> OfflineCluster | ReplayedRun | AnonymousCluster:
     """Read what was handed in.
 
     Raises:
@@ -185,4 +199,5 @@ def open_offline(spec: OfflineSpec, progress: Progress) -> OfflineCluster | Repl
     runs = [found for path in spec.inputs if (found := recorded_run(path))]
     if runs and len(spec.inputs) > 1:
         raise ProviderError(f"{runs[0]} is the record of a whole run: judge it by itself")
-    return ReplayedRun(runs[0], spec) if runs else OfflineCluster(spec, progress)
+    real = ReplayedRun(runs[0], spec) if runs else OfflineCluster(spec, progress)
+    return AnonymousCluster(real) if spec.anonymise else real

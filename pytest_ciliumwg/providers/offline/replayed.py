@@ -37,7 +37,8 @@ class ReplayedRun(GoneCluster):
     @property
     def description(self) -> Sequence[str]:
         """What the run said of its cluster."""
-        return [f"offline: what a run with the provider {self._recording.provider} saw", *self._recording.description]
+        told = [f"offline: what a run with the provider {self._recording.provider} saw"]
+        return told if self._spec.anonymise else [*told, *self._recording.description]
 
     @property
     def declared(self) -> CiliumConfig:
@@ -71,6 +72,10 @@ class ReplayedRun(GoneCluster):
     def state(self, node: str) -> NodeState:
         """One node from the inside, as it was before the flows."""
         return self._recording.first.states[node]
+
+    def other_names(self) -> Mapping[str, Sequence[str]]:
+        """None are said."""
+        return {}
 
     def missing(self, what: str) -> str:
         """Nothing is."""

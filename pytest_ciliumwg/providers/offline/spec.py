@@ -14,3 +14,5 @@ class OfflineSpec:
 
     inputs: tuple[Path, ...]
     declared: Declared = field(default_factory=Declared)
+    anonymise: bool = False
+    """Whether nothing that is said or left behind has a real name or address."""

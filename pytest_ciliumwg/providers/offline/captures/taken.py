@@ -19,12 +19,18 @@ class Captures:
 
     def __init__(self) -> None:
         self._taken: list[Counted] = []
+        self._names: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._taken)
 
+    def names(self) -> list[str]:
+        """The files', those of other things too that were taken for captures."""
+        return list(self._names)
+
     def take(self, file: File, problems: list[str]) -> None:
         """Read one file to its end."""
+        self._names[file.name] = None
         counters: list[tuple[Interface, FrameCounter]] = []
 
         def taker(interface: Interface) -> Take:
