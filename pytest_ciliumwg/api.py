@@ -17,6 +17,7 @@ from pytest_ciliumwg.providers.base import Cluster, Progress
 from pytest_ciliumwg.providers.existing import ExistingSpec, connect_existing
 from pytest_ciliumwg.providers.lab import LabSpec, create_lab
 from pytest_ciliumwg.report.files import Document
+from pytest_ciliumwg.session.opening import existing_spec
 from pytest_ciliumwg.verdict.judge import Judgement
 
 OpenWatch = Callable[[], OwnTraffic]
@@ -55,4 +56,5 @@ __all__ = [
     "assert_encrypted",
     "connect_existing",
     "create_lab",
+    "existing_spec",
 ]

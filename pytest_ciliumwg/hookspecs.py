@@ -13,12 +13,21 @@ if TYPE_CHECKING:
     from pytest_ciliumwg.providers.base import Cluster, Progress
 
 
+@pytest.hookspec
+def pytest_ciliumwg_providers() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Providers that `--ciliumwg-provider` takes besides its own: the name of each, and which built-in one it is like.
+
+    It has that one's options, stages and plan. `settings.plugin` is the name then, and `settings.provider` the built-in
+    one; the cluster comes from `pytest_ciliumwg_cluster`.
+    """
+
+
 @pytest.hookspec(firstresult=True)
 def pytest_ciliumwg_cluster(settings: Settings, progress: Progress) -> Cluster | None:
     """Make or connect to the cluster under test, instead of the built-in provider that `settings` names.
 
-    Return None to leave it to the next one. Raise `pytest_ciliumwg.errors.ProviderError` with one sentence when it
-    cannot be done; take down what was begun first.
+    Return None to leave it to the next one; the name of another plugin's provider is not ours to serve. Raise
+    `pytest_ciliumwg.errors.ProviderError` with one sentence when it cannot be done; take down what was begun first.
     """
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_ciliumwg.options import asked
-from pytest_ciliumwg.options.option import Option
-from pytest_ciliumwg.options.table import ENABLE, OPTIONS
+from pytest_ciliumwg.options.option import PROVIDERS, Option
+from pytest_ciliumwg.options.table import ENABLE, OPTIONS, PROVIDER, provider_among
 
 if TYPE_CHECKING:
     from pytest_ciliumwg.options.settings import Settings
@@ -44,21 +44,43 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> S
     """All settings of this run.
 
     Raises:
-        pytest.UsageError: a value is not accepted, or an option does not go with the provider.
+        pytest.UsageError: a value is not accepted, an option does not go with the provider, or a plugin's is none.
     """
     # Only a run of the suite needs it, and every run of pytest loads this module.
     from pytest_ciliumwg.options.settings import Settings
 
-    given = {option: _text(option, config, environ) for option in OPTIONS if option is not ENABLE}
+    offered = _offered(config)
+    options = [option for option in OPTIONS if option not in (ENABLE, PROVIDER)] + [
+        provider_among(*PROVIDERS, *offered)
+    ]
+    given = {option: _text(option, config, environ) for option in options}
     values = {option.ini.removeprefix("ciliumwg_"): _value(option, *said) for option, said in given.items()}
-    provider = values["provider"]
+    if values["provider"] in offered:
+        values["plugin"] = values["provider"]
+    provider = values["provider"] = offered.get(values["provider"], values["provider"])
     for option, (text, origin) in given.items():
         if text is not None and provider not in option.providers and _value(option, text, origin):
-            raise pytest.UsageError(f"{origin} goes with {_these(option)} only, not with the provider {provider}")
+            raise pytest.UsageError(
+                f"{origin} goes with {_these(option)} only, not with the provider {values.get('plugin', provider)}"
+            )
     settings = Settings.of(values)
     if refused := settings.contradiction():
         raise pytest.UsageError(refused)
     return settings
+
+
+def _offered(config: pytest.Config) -> Mapping[str, str]:
+    """The providers of plugins: name → the built-in one that it is like."""
+    offered = {name: like for names in config.hook.pytest_ciliumwg_providers() for name, like in names.items()}
+    hook = "the hook pytest_ciliumwg_providers of a plugin"
+    for name, like in offered.items():
+        if name in PROVIDERS:
+            raise pytest.UsageError(
+                f"{hook} gives its provider the name {name}, which is a built-in one's: choose another"
+            )
+        if like not in PROVIDERS:
+            raise pytest.UsageError(f"{hook} says that {name} is like {like!r}: it can be like {', '.join(PROVIDERS)}")
+    return offered
 
 
 def spoken(option: Option, config: pytest.Config, environ: Mapping[str, str] = os.environ) -> str | None:

@@ -18,6 +18,8 @@ class Settings:
     """What a run was asked to be. None is "not given": the provider decides, or takes what it finds."""
 
     provider: str
+    plugin: str | None = None
+    """The name that was asked for, where it is that of a plugin's provider; `provider` is the one that it is like."""
     profiles: frozenset[str] = frozenset({"core"})
     require: str | None = None
     """The outcome that the run has to come to."""
@@ -83,6 +85,11 @@ class Settings:
     wireguard: Literal["kernel", "userspace"] | None = None
     faults: tuple[str, ...] = ()
     selftest: bool = False
+
+    @property
+    def provider_name(self) -> str:
+        """The provider, as it was asked for."""
+        return self.plugin or self.provider
 
     @property
     def judges_a_run(self) -> bool:

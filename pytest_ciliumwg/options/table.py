@@ -36,14 +36,21 @@ def _switch(name: str, text: str, providers: tuple[str, ...] = PROVIDERS) -> Opt
     )
 
 
-_RUN = (
-    Option(
+def provider_among(*names: str) -> Option:
+    """Which provider, of some names."""
+    return Option(
         "ciliumwg-provider",
-        "Where the cluster comes from: kind (default), existing, lab, or offline for what a sysdump and captures tell",
-        values.one_of(*PROVIDERS),
+        "Where the cluster comes from: kind (default), existing, lab, offline for what a sysdump and captures tell, or "
+        "the name of a plugin's",
+        values.one_of(*names),
         "kind",
         "NAME",
-    ),
+    )
+
+
+PROVIDER = provider_among(*PROVIDERS)
+_RUN = (
+    PROVIDER,
     Option(
         "ciliumwg-profile",
         "Which checks run: core (default), extended (DNS, NodePorts, hostPorts, health endpoints, north-south), "

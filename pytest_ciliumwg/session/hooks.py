@@ -38,7 +38,9 @@ class Conformance:
         self.settings = settings
         self.stages = stages_of(settings)
         self.profiles = _profiles(settings, self.stages)
-        self.record = RunRecord(provider=settings.provider, profiles=sorted(self.profiles), command=command(config))
+        self.record = RunRecord(
+            provider=settings.provider_name, profiles=sorted(self.profiles), command=command(config)
+        )
         self.run = ClusterRun(config, settings, self.stages, self.record)
         self.before_short_summary: Callable[[], object] = lambda: None
         """What the terminal's part wants done between the run's own summary and pytest's short one."""
@@ -212,7 +214,7 @@ class Conformance:
         profiles = ", ".join(sorted(self.profiles))
         default = "as found" if self.settings.provider in ("existing", "offline") else DEFAULT_VERSION
         version = self.settings.cilium_version or default
-        return [f"ciliumwg: provider {self.settings.provider}, Cilium {version}, profile {profiles}"]
+        return [f"ciliumwg: provider {self.settings.provider_name}, Cilium {version}, profile {profiles}"]
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.model.cluster import OPT_OUT_LABELS, IPFamily
 from pytest_ciliumwg.options.settings import Settings
@@ -44,6 +45,11 @@ def open_cluster(hook: Any, settings: Settings, progress: Progress) -> Cluster:
     offered: Cluster | None = hook.pytest_ciliumwg_cluster(settings=settings, progress=progress)
     if offered is not None:
         return offered
+    if settings.plugin is not None:
+        raise ProviderError(
+            f"--ciliumwg-provider={settings.plugin}: a plugin offers this name, and no plugin's hook "
+            "pytest_ciliumwg_cluster made its cluster; let it do so where settings.plugin is that name"
+        )
     provided = {"lab": _lab, "kind": _kind, "existing": _existing, "offline": _offline}
     return provided[settings.provider](settings, progress)
 

@@ -53,7 +53,7 @@ def _made(settings: Settings) -> Iterator[str]:
     else:
         family = settings.ip_family or "dual"
         yield (
-            f"cluster: provider {settings.provider}, {nodes_of(settings)} nodes, IP{family}, "
+            f"cluster: provider {settings.provider_name}, {nodes_of(settings)} nodes, IP{family}, "
             f"Cilium {version_of(settings)}"
         )
     if settings.provider == "kind":
@@ -68,7 +68,7 @@ def _existing_cluster(settings: Settings) -> Iterator[str]:
     nodes = f"at most {spec.max_nodes} nodes" if spec.max_nodes else "all nodes"
     if spec.node_selector:
         nodes += f" with {', '.join(f'{key}={value}' for key, value in spec.node_selector.items())}"
-    yield f"cluster: provider existing, {nodes}, context {spec.context or 'of the kubeconfig'}"
+    yield f"cluster: provider {settings.provider_name}, {nodes}, context {spec.context or 'of the kubeconfig'}"
     declared = {"encryption": True, **spec.declared.given()}
     shown = ", ".join(f"{name} {_shown(value)}" for name, value in declared.items())
     yield f"declared: {shown}; taken as found: {', '.join(spec.declared.assumed()) or 'nothing'}"

@@ -7,10 +7,11 @@ import json
 import re
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from pytest_ciliumwg.options.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS.joinpath("extending.md").read_text("utf-8")
@@ -78,12 +79,14 @@ def test_a_cluster_of_a_tool(pytester: pytest.Pytester, tmp_path: Path, monkeypa
     tool.write_text('#!/bin/sh\n[ "$2" = ours ] && echo "the kubeconfig" && exit\necho "no such name" >&2\nexit 1\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    words = ("-p", "our_clusters", "--ciliumwg", "--ciliumwg-provider=existing")
+    words = ("-p", "our_clusters", "--ciliumwg", "--ciliumwg-provider=our-tool")
     run = pytester.runpytest_inprocess(*words, "--ciliumwg-context=others", "-k", "test_every_node_publishes_a_key")
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     run.stderr.fnmatch_lines(["*our-tool knows no cluster others: no such name"])
     module: Any = importlib.import_module("our_clusters")
-    monkeypatch.setattr(module, "connect_existing", lambda spec, progress: spec.kubeconfig.read_text())
-    ours = module.pytest_ciliumwg_cluster(SimpleNamespace(provider="existing", context="ours"), print)
-    assert ours == "the kubeconfig\n"
-    assert module.pytest_ciliumwg_cluster(SimpleNamespace(provider="existing", context=None), print) is None
+    monkeypatch.setattr(module, "connect_existing", lambda spec, progress: (spec, spec.kubeconfig.read_text()))
+    asked = Settings(provider="existing", plugin="our-tool", context="ours", node_encryption=True)
+    spec, kubeconfig = module.pytest_ciliumwg_cluster(asked, print)
+    assert kubeconfig == "the kubeconfig\n"
+    assert (spec.context, spec.declared.node_encryption) == (None, True)
+    assert module.pytest_ciliumwg_cluster(Settings(provider="existing", context="ours"), print) is None
