@@ -1,4 +1,4 @@
-"""All pages: links lead somewhere, anchors are headings, diffs show what is there, commands name options that exist."""
+"""All pages: links lead somewhere, anchors are headings, diffs show what is there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from pytest_ciliumwg.cli import main
-from pytest_ciliumwg.options.table import GROUPS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -70,20 +67,3 @@ def test_a_diff_shows_what_is_there(path: str, diff: str) -> None:
     added = [line[1:] for line in diff.splitlines()]
     assert added
     assert [line for line in added if line not in lines] == []
-
-
-OURS = {f"--{option.name}" for group in GROUPS.values() for option in group}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_name_options_that_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = page.read_text("utf-8")
-    blocks = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
-    named = set(re.findall(r"--ciliumwg[\w-]*", blocks))
-    assert named <= OURS
-    scripts = re.findall(r"\./(scripts/\w+)", blocks)
-    assert [script for script in scripts if not (ROOT / script).exists()] == []
-    called = set(re.findall(r"^ *pytest-ciliumwg (\w+)", blocks, re.MULTILINE))
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    assert called <= set(re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE))
