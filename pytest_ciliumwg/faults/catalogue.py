@@ -142,7 +142,13 @@ def fault(
     during: str = "",
     privileged: bool = False,
 ) -> Callable[[Inject], Inject]:
-    """Put a function into the catalogue; it is called once for each node that the fault hits."""
+    """Put a function into the catalogue; it is called once for each node that the fault hits.
+
+    Raises:
+        ValueError: there is a fault of that name already.
+    """
+    if name in FAULTS:
+        raise ValueError(f"there are two faults of the name {name!r}")
 
     def register(inject: Inject) -> Inject:
         FAULTS[name] = Fault(

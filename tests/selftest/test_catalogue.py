@@ -11,6 +11,7 @@ from pytest_ciliumwg.checks.check import Check
 from pytest_ciliumwg.expect import DEFAULT_VERSION
 from pytest_ciliumwg.faults import FAULTS
 from pytest_ciliumwg.faults.catalogue import Doubt
+from pytest_ciliumwg.faults.catalogue import fault as catalogued
 from pytest_ciliumwg.providers.lab import LabSpec
 from pytest_ciliumwg.selftest.runs import HEALTHY, plan
 from pytest_ciliumwg.session.collected import collect
@@ -45,6 +46,11 @@ def test_the_advisories_that_a_lab_can_imitate_are_there() -> None:
         assert number in sources
     for issue in (20925, 25492, 28413, 31921, 31979, 33159, 35644, 23917, 46687, 46864):
         assert str(issue) in sources
+
+
+def test_a_name_belongs_to_one_fault() -> None:
+    with pytest.raises(ValueError, match="two faults of the name 'leak-pair'"):
+        catalogued("leak-pair", description="", shows="", source="", catcher="wire.no-cleartext")
 
 
 def test_faults_of_the_profile_extended_run_with_it_and_others_without() -> None:
