@@ -27,7 +27,7 @@ from .traffic.server import Server
 from .traffic.sockets import route_mtu
 from .traffic.stream import Stream
 
-VERSION = 11
+VERSION = 12
 """Of the requests and replies; the controller refuses another."""
 NO_REQUEST, MALFORMED, NO_JOB, FAILED = "no-request", "malformed", "no-job", "failed"
 """Codes of refusals: an unknown operation, fields that make no sense, an unknown job, an error of the system."""
@@ -176,7 +176,8 @@ class Jobs:
     def _collect(self, request: Request) -> Reply:
         sender = _named(self._senders, request)
         done = sender.finished.wait(min(float(request["wait"]), _LONGEST_WAIT))
-        return {"done": done, "flows": sender.results() if done else [], "stalled": sender.stalled}
+        flows = sender.results() if done else []
+        return {"done": done, "flows": flows, "stalled": sender.stalled, "typical": sender.typical}
 
     def _stream_start(self, request: Request) -> Reply:
         with self._lock:

@@ -247,9 +247,12 @@ class Agent:
         self.ask("send", job=f"{run.job}-{part}", flows=rows, timeout=timeout)
 
     def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
-        """The accounts of a sending, with the seconds for which it was not run; None while it goes on after `wait`."""
+        """The accounts of a sending, with the seconds for which it was not run, and those that answers typically took.
+
+        None while it goes on after `wait`.
+        """
         reply = self.ask("collect", takes=wait, wait=wait, job=f"{run.job}-{part}")
-        return _accounts(reply) if reply["done"] else None
+        return [row | {"typical": reply["typical"]} for row in _accounts(reply)] if reply["done"] else None
 
 
 def _accounts(reply: Reply) -> list[Reply]:

@@ -32,6 +32,7 @@ SENT = {
     "refused": False,
     "unfinished": False,
     "stalled": 0.0,
+    "typical": 0.0,
 }
 SERVED = {"served": 5, "first": 10.6, "last": 11.4, "stalled": 0.0}  # fmt: skip
 
@@ -150,7 +151,8 @@ def test_a_request_is_a_request() -> None:
         ({"refused": True, "error": "Operation not permitted"}, {}, None, "cannot send it: Operation not permitted"),
         ({"unfinished": True}, {}, None, "the agent in test/one had no time to finish it"),
         ({}, {}, "the port is taken", "the port is taken"),
-        ({"stalled": 0.9}, {"stalled": 0.9}, None, None),
+        ({"typical": 0.6}, {}, None, "half of the answers to test/one took 0.6 s and more"),
+        ({"stalled": 0.9, "typical": 0.4}, {"stalled": 0.9}, None, None),
     ],
 )
 def test_what_our_own_agents_did_not_do(

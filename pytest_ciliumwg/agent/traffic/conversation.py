@@ -10,22 +10,27 @@ from collections import deque
 from typing import Any
 
 from . import echo, payload
+from .pace import Pace
 from .questions import Questions
 from .sockets import bound_socket, fragmenting, reason
 
 _ROUNDS = 3
 """How often unanswered messages are sent again before they count as lost."""
 _ROUND_SECONDS = 0.4
+_ROUND_TRIPS = 10
+"""A TCP connection has the time for so many at least: it needs four or five."""
 
 
 class Conversation:
     """The sender's side of one flow; subclasses know a transport.
 
-    `count` messages go out `interval` seconds apart; what is unanswered is repeated `rounds` times.
+    `count` messages go out `interval` seconds apart; what is unanswered is repeated `rounds` times. All flows of a
+    sender share its pace, and wait the longer the slower it is.
     """
 
-    def __init__(self, flow: dict[str, Any]) -> None:
+    def __init__(self, flow: dict[str, Any], pace: Pace) -> None:
         self.id = int(flow["id"])
+        self.pace = pace
         self.source = str(flow["source"])
         self.destination = str(flow["destination"])
         self.port = int(flow["port"])
@@ -47,6 +52,7 @@ class Conversation:
         self._queue = deque(range(self.count))
         self._round = 0
         self._highest = -1
+        self._last = 0.0
 
     @property
     def done(self) -> bool:
@@ -77,11 +83,14 @@ class Conversation:
         else:
             self.sent += self._round == 0
             self.repeated += self._round > 0
+            self.pace.sent(self.id, number, now)
+        self._last = now
         self.due = now + (self.interval if self._queue else self.round_seconds)
 
     def answer(self, number: int) -> None:
         """Note one answer."""
         self.finished = time.time()
+        self.pace.answered(self.id, number, time.monotonic())
         if number in self.answered:
             self.duplicates += self.repeated == 0
             return
@@ -116,6 +125,10 @@ class Conversation:
         return f"no answer to {self.count - len(self.answered)} of {self.count} messages"
 
     def _next_round(self, now: float) -> None:
+        patient_until = self._last + self.pace.patient(self.round_seconds)
+        if now < patient_until:
+            self.due = patient_until
+            return
         self._round += 1
         if self._round > self.rounds and not self.until_reply:
             self.error = self._unanswered()
@@ -127,8 +140,8 @@ class Conversation:
 class Icmp(Conversation):
     """Echo requests; the flow's port is their identifier."""
 
-    def __init__(self, flow: dict[str, Any], sock: socket.socket) -> None:
-        super().__init__(flow)
+    def __init__(self, flow: dict[str, Any], pace: Pace, sock: socket.socket) -> None:
+        super().__init__(flow, pace)
         self.socket = sock
 
     def transmit(self, number: int) -> None:
@@ -141,8 +154,8 @@ class Icmp(Conversation):
 class Udp(Conversation):
     """Datagrams from one connected socket."""
 
-    def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
-        super().__init__(flow)
+    def __init__(self, flow: dict[str, Any], pace: Pace, selector: selectors.BaseSelector) -> None:
+        super().__init__(flow, pace)
         self._socket = bound_socket(socket.SOCK_DGRAM, self.source)
         fragmenting(self._socket, bool(flow.get("dont_fragment")))
         self._socket.connect((self.destination, self.port))
@@ -170,22 +183,26 @@ class Udp(Conversation):
 class Tcp(Conversation):
     """One connection: all messages in order, then an orderly close."""
 
-    def __init__(self, flow: dict[str, Any], selector: selectors.BaseSelector) -> None:
-        super().__init__(flow)
+    def __init__(self, flow: dict[str, Any], pace: Pace, selector: selectors.BaseSelector) -> None:
+        super().__init__(flow, pace)
         self._selector = selector
         self._outgoing = bytearray()
         self._incoming = bytearray()
-        self._deadline = time.monotonic() + float(flow["timeout"])
+        self._seconds = float(flow["timeout"])
+        self._begun = time.monotonic()
         self._socket = bound_socket(socket.SOCK_STREAM, self.source)
         self._connected = False
-        self.due = self._deadline
+        self.due = self._begun + self._seconds
         self._selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self.ready)
         self.started = time.time()
         self._socket.connect_ex((self.destination, self.port))
 
     def step(self, now: float) -> None:
         """Give up when its time is over; all else follows from what the socket says."""
-        if not self.done and now > self._deadline:
+        if self.done or now <= self.due:
+            return
+        self.due = self._begun + max(self._seconds, _ROUND_TRIPS * self.pace.typical)
+        if now > self.due:
             self._end("no connection" if not self._connected else "the connection stalled")
 
     def ready(self) -> None:

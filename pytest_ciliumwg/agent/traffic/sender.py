@@ -11,6 +11,7 @@ from typing import Any
 
 from . import echo
 from .conversation import Conversation, Icmp, Tcp, Udp
+from .pace import Pace
 from .sockets import NoPortError, Stalls, fragmenting, reason
 
 _TICK = 0.05
@@ -28,6 +29,7 @@ class Sender:
         self.finished = threading.Event()
         self._stopping = threading.Event()
         self._stalls = Stalls(_TICK)
+        self._pace = Pace()
         self._selector = selectors.DefaultSelector()
         self._icmp: dict[tuple[int, bool], socket.socket] = {}
         self._by_identifier: dict[tuple[int, int, str], Icmp] = {}
@@ -45,12 +47,17 @@ class Sender:
     def results(self) -> list[dict[str, Any]]:
         """One account for each flow; whole once `finished` is set."""
         begun = self._failed + [conversation.row() for conversation in self._conversations]
-        return begun + [dict(Conversation(flow).row(), unfinished=True) for flow in self._waiting]
+        return begun + [dict(Conversation(flow, self._pace).row(), unfinished=True) for flow in self._waiting]
 
     @property
     def stalled(self) -> float:
         """Seconds for which it could neither send nor receive at the longest, because it was not run."""
         return self._stalls.longest
+
+    @property
+    def typical(self) -> float:
+        """Seconds within which half of the answers came, of messages of which nothing was lost."""
+        return self._pace.typical
 
     def stop(self) -> None:
         """Give up what is not done."""
@@ -95,11 +102,11 @@ class Sender:
         try:
             if flow["protocol"] == "icmp":
                 return self._icmp_conversation(flow)
-            return (Udp if flow["protocol"] == "udp" else Tcp)(flow, self._selector)
+            return (Udp if flow["protocol"] == "udp" else Tcp)(flow, self._pace, self._selector)
         except OSError as error:
             denied = isinstance(error, PermissionError)
             refused = denied or isinstance(error, NoPortError)
-            row = dict(Conversation(flow).row(), error=reason(error), refused=refused, unfinished=False)
+            row = dict(Conversation(flow, self._pace).row(), error=reason(error), refused=refused, unfinished=False)
             if denied:
                 row["error"] += f" ({_ICMP_SOCKETS_HINT})"
             self._failed.append(row)
@@ -113,7 +120,7 @@ class Sender:
             sock = self._icmp[key] = echo.open_socket(family)
             fragmenting(sock, key[1])
             self._selector.register(sock, selectors.EVENT_READ, lambda: self._echo_reply(sock, family))
-        conversation = Icmp(flow, sock)
+        conversation = Icmp(flow, self._pace, sock)
         self._by_identifier[key[0], conversation.port, conversation.destination] = conversation
         return conversation
 
