@@ -29,8 +29,10 @@ def test_the_input_is_whole(record: Recorded, verify: Verify) -> None:
 
 
 @pytest.mark.ciliumwg_check("capture.coverage", source=DESIGN, about="measurement", offline="only")
-def test_all_native_devices_were_captured(first_reading: Reading, judge: Judge, verify: Verify) -> None:
-    """Every native device of every node was captured, and all of them at one time."""
+def test_all_native_devices_were_captured(
+    first_reading: Reading, record: Recorded, judge: Judge, verify: Verify
+) -> None:
+    """Every native device of every node was captured, all of them at one time, and no frame was dropped unnoticed."""
     watches = judge.measurement.watches
     for node, state in _in_order(first_reading.states):
         for why in watches[node].errors:
@@ -38,7 +40,7 @@ def test_all_native_devices_were_captured(first_reading: Reading, judge: Judge, 
         for device in state.native_devices:
             if device.name in watches[node].devices:
                 verify(True, where=Place.of_node(node, device.name), expected="a capture", seen="one")
-    if why := apart(watches):
+    for why in filter(None, [apart(watches), *record.untold]):
         verify.unmeasured(Place.everywhere("all captures"), why)
 
 

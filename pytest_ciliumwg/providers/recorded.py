@@ -18,6 +18,11 @@ class Recorded(Protocol):
         """What of the record could not be read, or fits nothing else in it, a sentence each."""
         ...
 
+    @property
+    def untold(self) -> Sequence[str]:
+        """What its captures do not tell of themselves, so that their silence proves nothing; a sentence each."""
+        ...
+
     def tested(self) -> Sequence[str]:
         """The nodes that are judged."""
         ...

@@ -94,7 +94,7 @@ class Tally:
             return f"{_count(self.state_failed, 'check')} of the state failed"
         if not self.state_passed:
             return "nothing is known of the state"
-        if self.ran < self.expected:
+        if self.ran < self.expected or self.state_inconclusive:
             return f"{_count(self.state_passed, 'check')} of the state passed, none failed"
         return "state conforms"
 

@@ -14,6 +14,9 @@ from pytest_ciliumwg.verdict.judge import Judge
 from pytest_ciliumwg.verdict.other_pods import in_clear
 from pytest_ciliumwg.verdict.timeline import clock
 
+LEAST_COMMON = 1.0
+"""Seconds that captures have to have in common."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturedPair:
@@ -74,17 +77,19 @@ def captured_in_words(judge: Judge) -> str:
 
 
 def common_window(watches: Mapping[str, WatchReport]) -> tuple[float, float]:
-    """From when to when all nodes that were captured were; the end is before the start where there is no such time."""
+    """From when to when all devices that were captured were; the end is before the start where they never were."""
     heard = [watch for watch in watches.values() if watch.stopped]
     return max((watch.started for watch in heard), default=0.0), min((watch.stopped for watch in heard), default=0.0)
 
 
 def apart(watches: Mapping[str, WatchReport]) -> str:
-    """Which two nodes were captured at different times; empty where all were at one."""
+    """Which captures are of different times; empty where all are of one."""
     heard = [watch for watch in watches.values() if watch.stopped]
     start, end = common_window(watches)
-    if not heard or start <= end:
+    if not heard or end - start >= LEAST_COMMON:
         return ""
+    if end >= start:
+        return f"all captures have but {end - start:.1f} s in common: let them run for a minute at the same time"
     early = min(heard, key=lambda watch: watch.stopped)
     late = max(heard, key=lambda watch: watch.started)
     return (

@@ -15,7 +15,8 @@ import pytest
 from pytest_ciliumwg.agent.capture import headers
 from pytest_ciliumwg.agent.capture.packet_headers import headers_end, packets
 from pytest_ciliumwg.agent.service import Agent
-from pytest_ciliumwg.providers.offline.captures.files import Capture, Frames, Interface, Take, read_capture
+from pytest_ciliumwg.providers.offline.captures.capture import Capture, Frames, Interface, Take
+from pytest_ciliumwg.providers.offline.captures.files import read_capture
 
 from . import frames_made as make
 from .test_frames import UDP4

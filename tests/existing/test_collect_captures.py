@@ -94,7 +94,7 @@ def test_what_pods_say_is_judged_elsewhere(
 
     report, last = judged(pytester, captured(double, tmp_path, "healthy"))
     assert {check["id"] for check in report["checks"] if check["outcome"] == "fail"} == set()
-    assert "wire: 2 of 2 pairs seen encrypted, none in cleartext" in last
+    assert last == "conformant: state conforms; wire: 2 of 2 pairs seen encrypted, none in cleartext"
 
     FAULTS["redirect-removed"].inject(lab, worker)
     report, last = judged(pytester, captured(double, tmp_path, "leaking"))

@@ -65,10 +65,13 @@ def pcap(frames: Sequence[bytes], *, at: float = 1000.0, nanoseconds: bool = Fal
     return struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 65535, 1) + b"".join(rows)
 
 
-def pcapng(frames: Sequence[bytes], *, name: str = "eth0", at: float = 1000.0, drops: int | None = None) -> bytes:
+def pcapng(
+    frames: Sequence[bytes], *, name: str = "eth0", at: float = 1000.0, drops: int | None = None, filtered: str = ""
+) -> bytes:
     """The same in the newer format, with the interface's name and its statistics."""
     blocks = [_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))]
-    options = _option(2, name.encode()) + _option(9, b"\x09") + _option(0, b"")
+    kept = _option(11, b"\0" + filtered.encode()) if filtered else b""
+    options = _option(2, name.encode()) + _option(9, b"\x09") + kept + _option(0, b"")
     blocks.append(_block(1, struct.pack("<HHI", 1, 0, 160) + options))
     for number, frame in enumerate(frames):
         high, low = divmod(round((at + number / 1000) * 1_000_000_000), 1 << 32)

@@ -9,8 +9,9 @@ from ipaddress import ip_address
 import pytest
 
 from pytest_ciliumwg.agent.capture.packet_headers import packets
+from pytest_ciliumwg.providers.offline.captures.capture import Capture, Interface, Take
 from pytest_ciliumwg.providers.offline.captures.counting import FrameCounter
-from pytest_ciliumwg.providers.offline.captures.files import Capture, Interface, Take, read_capture
+from pytest_ciliumwg.providers.offline.captures.files import read_capture
 from tests.offline.frames import (
     echo,
     ethernet,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS, Judge
@@ -13,8 +16,9 @@ FOREIGN_WIREGUARD = {"device.kind"}
 def test_a_healthy_record_and_what_it_does_not_prove(judge: Judge) -> None:
     run = judge(HEALTHY, RECORDINGS / "healthy")
     assert run.titles("fail") == FOREIGN_WIREGUARD
-    assert run.titles("inconclusive") == {"device.rp-filter", "wire.captured"}
-    assert {"wire.other-pods", "capture.input", "capture.coverage", "steering.redirect"} <= run.titles("pass")
+    assert run.titles("inconclusive") == {"device.rp-filter", "wire.captured", "capture.coverage"}
+    assert {"wire.other-pods", "capture.input", "steering.redirect"} <= run.titles("pass")
+    assert run.messages("capture.coverage").startswith("all captures: 3 captures do not tell whether frames were drop")
     unproven = run.messages("wire.captured").splitlines()
     assert [line.partition(":")[0] for line in unproven] == [
         "rig-control-plane → rig-worker",
@@ -28,6 +32,17 @@ def test_a_healthy_record_and_what_it_does_not_prove(judge: Judge) -> None:
         "NOT CONFORMANT: 1 check of the state failed (1 check could not be told); "
         "wire: 2 of 6 pairs seen encrypted, none in cleartext"
     )
+
+
+def test_a_small_file_says_that_nothing_was_dropped(judge: Judge, tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    shutil.copytree(RECORDINGS / "healthy", folder)
+    said = "".join(f"{path.name}: {{node: {path.name.split('.')[0]}, drops: 0}}\n" for path in folder.iterdir())
+    folder.joinpath("captures.yaml").write_text(said)
+    assert "capture.coverage" in judge(HEALTHY, folder, more=("-k", "native_devices_were_captured")).titles("pass")
+    folder.joinpath("captures.yaml").write_text(said.replace("drops: 0", "drops: 5"))
+    dropped = judge(HEALTHY, folder, more=("-k", "native_devices_were_captured or test_other_pods"))
+    assert dropped.titles("inconclusive") == {"wire.other-pods"}
 
 
 def test_a_leak_is_the_first_finding_with_its_cause(judge: Judge) -> None:

@@ -109,6 +109,15 @@ def test_without_endpoints_and_pods_no_pod_is_known(changed: Changed) -> None:
     assert "has neither CiliumEndpoints nor pods" in cluster.missing("pods")
 
 
+def test_an_empty_list_of_endpoints_is_no_proof_that_there_are_no_pods(changed: Changed) -> None:
+    def emptied(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
+        yield name, b"apiVersion: v1\nitems: []\n" if "/ciliumendpoints-" in name else content
+
+    cluster = opened(changed(emptied))
+    assert cluster.pods() == ()
+    assert "knows of no pod with an address of its own" in cluster.missing("pods")
+
+
 def test_without_any_configuration_nothing_is_made_up(changed: Changed) -> None:
     gone = ("/cilium-configmap", "debuginfo")
     cluster = opened(changed(lambda name, content: [] if any(file in name for file in gone) else [(name, content)]))
@@ -128,6 +137,16 @@ def test_different_versions_are_told(changed: Changed) -> None:
     assert problem.startswith("the nodes ran different versions of Cilium (")
     assert "1.20.3 on 1 nodes" in problem
     assert cluster.node_configs()["rig-worker"].version == "1.20.3"
+
+
+def test_two_sysdumps_are_not_mixed() -> None:
+    assert len(opened(HEALTHY, HEALTHY).nodes()) == 3
+    assert opened(HEALTHY, HEALTHY).problems == ()
+    both = opened(HEALTHY, DETACHED)
+    assert both.nodes() == opened(HEALTHY).nodes()
+    assert both.reading().states["rig-worker"].redirects
+    assert len([problem for problem in both.problems if "is of another time or cluster than another" in problem]) == 1
+    assert len([problem for problem in both.problems if "is in it more than once" in problem]) == 3
 
 
 def test_a_damaged_file_is_told_and_the_rest_judged(changed: Changed) -> None:

@@ -51,7 +51,12 @@ def test_a_sample_of_the_pairs_is_told_in_every_verdict() -> None:
 def test_of_a_record_only_what_was_judged_is_said_to_conform() -> None:
     seen = "2 of 6 pairs seen encrypted, none in cleartext"
     whole = replace(tally(50, passed=48, inconclusive=2), captured=seen, state_passed=30, state_inconclusive=1)
-    assert whole.line() == f"INCONCLUSIVE: state conforms (1 check could not be told); wire: {seen}"
+    assert whole.line() == (
+        f"INCONCLUSIVE: 30 checks of the state passed, none failed (1 check could not be told); wire: {seen}"
+    )
+    assert replace(whole, inconclusive=1, state_inconclusive=0).line() == (
+        f"INCONCLUSIVE: state conforms; wire: {seen}"
+    )
     wrong = replace(tally(50, passed=48, failed=2), captured=seen, state_passed=30, state_failed=2)
     assert wrong.line() == f"NOT CONFORMANT: 2 checks of the state failed; wire: {seen}"
     chosen = replace(tally(50, passed=3), captured=seen, state_passed=3)

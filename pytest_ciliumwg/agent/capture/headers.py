@@ -29,7 +29,9 @@ _ETHERNET, _RAW_IP = 1, 101
 _TAG = b"\x81\x00"
 _TAG_AT, _TAG_SIZE = 12, 4
 _SECTION, _INTERFACE, _STATISTICS, _FRAME = 0x0A0D0D0A, 1, 5, 6
-_IF_NAME, _RECEIVED, _DROPPED = 2, 4, 5
+_SECTION_PROGRAM, _IF_NAME, _RECEIVED, _DROPPED = 4, 2, 4, 5
+PROGRAM = b"pytest-ciliumwg"
+"""What the captures say they are of: they are known to have no filter, and both directions."""
 _FAST = 1
 _GZIP = 31
 _TICK = 0.2
@@ -120,7 +122,8 @@ class _Capture:
             raise
         link_type = _ETHERNET if self._ethernet else _RAW_IP
         described = struct.pack("<HHI", link_type, 0, SNAPLEN + _TAG_SIZE) + _option(_IF_NAME, device.encode())
-        self._add(_block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)) + _block(_INTERFACE, described))
+        section = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + _option(_SECTION_PROGRAM, PROGRAM)
+        self._add(_block(_SECTION, section) + _block(_INTERFACE, described))
 
     def read(self) -> None:
         """Take the frames that the kernel has handed over."""

@@ -12,11 +12,10 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Member, Node, 
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
-from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.node_observer import state_from, unseen
 from pytest_ciliumwg.providers.offline.anonymous.cluster import AnonymousCluster
-from pytest_ciliumwg.providers.offline.captures.taken import Captures
+from pytest_ciliumwg.providers.offline.captures.taken import Captures, Shown
 from pytest_ciliumwg.providers.offline.captures.watches import Known
 from pytest_ciliumwg.providers.offline.contents import OBSERVED, read_contents
 from pytest_ciliumwg.providers.offline.gaps import no_node
@@ -50,7 +49,7 @@ class OfflineCluster(GoneCluster):
     @property
     def description(self) -> Sequence[str]:
         """What was handed in, whose captures were found out, and what was not declared but taken as found."""
-        _, told = self._watched
+        told = self._shown.told
         assumed = ", ".join(self._spec.declared.assumed())
         nodes, captures = len(self._knowledge.nodes), len(self._captures)
         lines = [f"offline: the record of a cluster of {nodes} nodes, with {captures} captures", *told]
@@ -145,7 +144,7 @@ class OfflineCluster(GoneCluster):
     @property
     def problems(self) -> Sequence[str]:
         """What could not be read of what was handed in, or fits nothing else in it, a sentence each."""
-        _ = self._watched, self._knowledge.outputs
+        _ = self._shown, self._knowledge.outputs
         found = [*self._problems, *self._knowledge.problems]
         versions = Counter(self._knowledge.versions().values())
         if len(versions) > 1:
@@ -155,12 +154,17 @@ class OfflineCluster(GoneCluster):
             )
         return tuple(dict.fromkeys(found))
 
+    @property
+    def untold(self) -> Sequence[str]:
+        """What the captures do not tell of themselves, a sentence each."""
+        return self._shown.untold
+
     @cached_property
     def _states(self) -> Mapping[str, NodeState]:
         return {node.name: self.state(node.name) for node in self._knowledge.nodes}
 
     @cached_property
-    def _watched(self) -> tuple[Mapping[str, WatchReport], Sequence[str]]:
+    def _shown(self) -> Shown:
         knowledge = self._knowledge
         known = Known(
             nodes=knowledge.nodes,
@@ -178,11 +182,10 @@ class OfflineCluster(GoneCluster):
 
     def captured(self) -> Measurement:
         """What the captures show, without any flow of ours."""
-        watches, _ = self._watched
         return Measurement(
             flows=(),
             deliveries={},
-            watches=watches,
+            watches=self._shown.watches,
             before=self._states,
             last=self.reading(),
             problems=(),

@@ -150,13 +150,27 @@ def _take_objects(contents: Contents, file: File) -> None:
         contents.stamps.append(found["stamp"])
     what = _OBJECTS[found["what"]]
     if what == "config":
-        contents.config = document.get("data") or {}
-        return
-    items = document.get("items")
-    if not isinstance(items, list):
+        read: Any = document.get("data") or {}
+    elif isinstance(document.get("items"), list):
+        read = [item for item in document["items"] if isinstance(item, Mapping)]
+    else:
         contents.problems.append(f"{file.name} holds no list of objects, and was left out")
         return
-    contents.objects.setdefault(what, []).extend(item for item in items if isinstance(item, Mapping))
+    _keep(contents, what, file.name, read)
+
+
+def _keep(contents: Contents, what: str, name: str, read: Any) -> None:
+    """Keep objects of a kind; of two files with them the first counts, so that no two times or clusters are mixed."""
+    known = contents.config if what == "config" else contents.objects.get(what)
+    if known is not None:
+        if known != read:
+            contents.problems.append(
+                f"{name} is of another time or cluster than another file with the same objects, and was left out"
+            )
+    elif what == "config":
+        contents.config = read
+    else:
+        contents.objects[what] = read
 
 
 def _yaml(name: str, text: str) -> Any:

@@ -72,16 +72,23 @@ class Knowledge:
     @cached_property
     def pods(self) -> frozenset[Pod]:
         """Every pod with addresses of its own."""
-        objects = self.contents.objects
         try:
-            if "ciliumendpoints" in objects or "ciliumendpointslices" in objects:
-                sliced = endpoints_from_slices(objects.get("ciliumendpointslices", ()))
-                return frozenset(pods_from_ciliumendpoints([*objects.get("ciliumendpoints", ()), *sliced], self.nodes))
-            if "pods" in objects:
-                return frozenset(pods_from_pods(objects["pods"], self.nodes))
-            self.missing["pods"] = f"the input has neither CiliumEndpoints nor pods: {COLLECT}"
+            found = self._pods()
         except ObservationError as error:
             self.missing["pods"] = f"the pods of the input cannot be understood: {error}"
+            return frozenset()
+        if not found:
+            self.missing.setdefault("pods", f"the input knows of no pod with an address of its own: {COLLECT}")
+        return found
+
+    def _pods(self) -> frozenset[Pod]:
+        objects = self.contents.objects
+        if "ciliumendpoints" in objects or "ciliumendpointslices" in objects:
+            sliced = endpoints_from_slices(objects.get("ciliumendpointslices", ()))
+            return frozenset(pods_from_ciliumendpoints([*objects.get("ciliumendpoints", ()), *sliced], self.nodes))
+        if "pods" in objects:
+            return frozenset(pods_from_pods(objects["pods"], self.nodes))
+        self.missing["pods"] = f"the input has neither CiliumEndpoints nor pods: {COLLECT}"
         return frozenset()
 
     @cached_property

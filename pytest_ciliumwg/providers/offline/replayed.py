@@ -87,6 +87,11 @@ class ReplayedRun(GoneCluster):
         """None: it was read as a whole."""
         return ()
 
+    @property
+    def untold(self) -> Sequence[str]:
+        """Nothing: its watches counted what was dropped."""
+        return ()
+
     def reading(self) -> Reading:
         """The cluster before the flows."""
         return self._recording.first

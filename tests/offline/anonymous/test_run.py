@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.agent.capture.packet_headers import packets
-from pytest_ciliumwg.providers.offline.captures.files import Interface, Take, read_capture
+from pytest_ciliumwg.providers.offline.captures.capture import Interface, Take
+from pytest_ciliumwg.providers.offline.captures.files import read_capture
 from tests.offline.conftest import DETACHED, RECORDINGS, Judge, opened
 
 ANONYMISE = "--ciliumwg-anonymise"

@@ -118,6 +118,11 @@ class AnonymousCluster(GoneCluster):
         """What could not be read of it, or fits nothing else in it."""
         return [self._names.text(problem) for problem in self._real.problems]
 
+    @property
+    def untold(self) -> Sequence[str]:
+        """What its captures do not tell of themselves."""
+        return [self._names.text(untold) for untold in self._real.untold]
+
     def reading(self) -> Reading:
         """The cluster from the inside."""
         return self._reading

@@ -13,8 +13,8 @@ from pytest_ciliumwg.agent.capture.packet_headers import packets
 from pytest_ciliumwg.model.cluster import IPAddress
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.observe.wireguard import DEVICE
+from pytest_ciliumwg.providers.offline.captures.capture import Capture, Interface
 from pytest_ciliumwg.providers.offline.captures.counting import FrameCounter
-from pytest_ciliumwg.providers.offline.captures.files import Capture, Interface
 
 _MOSTLY = 0.9
 """How much of a capture has to be a device's own for the device to be known by it."""
@@ -28,6 +28,14 @@ class Counted:
     file: Capture
     interface: Interface
     frames: FrameCounter
+    index: int | None = None
+    """Of a capture of the device `any`: the number that the frames' device has on its node."""
+
+    @property
+    def same(self) -> tuple[int, float, float] | None:
+        """What no two captures have in common; None for one that holds nothing."""
+        frames = self.frames
+        return (frames.frames, frames.first, frames.last) if frames.frames else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +76,38 @@ class Origins:
             link.mac: (node, link.name) for node, state in states.items() for link in state.native_devices if link.mac
         }
 
+    def native(self, node: str) -> set[str]:
+        """A node's native devices."""
+        return {link.name for link in self._states[node].native_devices}
+
     def of(self, counted: Counted) -> Origin:
-        """Where one capture is from."""
+        """Where one capture is from; without a node or a problem: from a device that is of no matter."""
+        if counted.index is not None:
+            return self._of_any(counted, counted.index)
+        origin = self._of(counted)
+        state = self._states.get(origin.node)
+        native = [link for link in state.native_devices if link.name == origin.device] if state else []
+        if counted.frames.frames and not counted.frames.ethernet and any(link.mac for link in native):
+            return Origin(
+                problem=f"has no Ethernet headers, and {origin.node}'s {origin.device} has: it is of another device, "
+                "such as the inside of the tunnel"
+            )
+        return origin
+
+    def _of_any(self, counted: Counted, index: int) -> Origin:
+        """The same of the frames of one device, in a capture of the device `any`."""
+        node, _ = self._said(counted.file.name.rpartition("/")[2], "")
+        if not node:
+            return Origin(problem="is of the device `any`, and nothing says of which node: name its file NODE.pcap")
+        native = {link.index: link.name for link in self._states[node].native_devices}
+        if index not in native:
+            return Origin()
+        shown = self._shown(counted.frames)
+        if shown and node not in {found for found, _ in shown}:
+            return Origin(problem=f"has {node} in its name, but its frames are those of {shown[0][0]}")
+        return Origin(node, native[index])
+
+    def _of(self, counted: Counted) -> Origin:
         name = counted.file.name.rpartition("/")[2]
         if not counted.frames.frames:
             node, device = self._said(name, counted.interface.name)
@@ -81,10 +119,10 @@ class Origins:
                 problem="holds no frame of any node or pod of this cluster, so it is another cluster's, or was taken "
                 "at another time"
             )
-        if node and counted.frames.ethernet and not self._has_mac_of(node, counted.frames):
+        if node and counted.frames.has_macs and not self._has_mac_of(node, counted.frames):
             return Origin(
                 problem=f"has no frame with an Ethernet address of {node}, though its name says so: it is another "
-                "cluster's with the same addresses, or of another network"
+                "cluster's with the same addresses, or of another network or device"
             )
         of_node = [found for found in shown if found[0] == node]
         if node and (of_node or len(shown) != 1):
@@ -129,7 +167,7 @@ class Origins:
         nodes: Counter[tuple[str, str]] = Counter()
         whole = of_nodes = 0
         for slot in frames.seen():
-            if frames.ethernet and len(slot.frame) >= 12 and not slot.frame[0] & _MULTICAST:
+            if frames.has_macs and len(slot.frame) >= 12 and not slot.frame[0] & _MULTICAST:
                 whole += slot.count
                 ends = {_mac(slot.frame[0:6]), _mac(slot.frame[6:12])}
                 machines.update({self._macs[mac]: slot.count for mac in ends if mac in self._macs})
@@ -146,9 +184,9 @@ class Origins:
         return {self._known[end] for end in ends if end in self._known}
 
     def _has_mac_of(self, node: str, frames: FrameCounter) -> bool:
-        """Whether a node is an end of any frame; also where its Ethernet addresses are not known."""
+        """Whether a native device of a node is an end of any frame; also where its Ethernet addresses are not known."""
         state = self._states.get(node)
-        macs = state.macs if state else frozenset()
+        macs = {link.mac for link in state.native_devices if link.mac} if state else set()
         return not macs or any({_mac(slot.frame[0:6]), _mac(slot.frame[6:12])} & macs for slot in frames.seen())
 
     def _any_known(self, frames: FrameCounter) -> bool:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address
 
 from pytest_ciliumwg.agent.capture.packet_headers import Packet, packets
 from pytest_ciliumwg.agent.capture.wireguard import message_kind
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState
-from pytest_ciliumwg.model.watch import (
-    Conversation,
-    DeviceReport,
-    MessageKind,
-    PodsReport,
-    WatchReport,
-    WireGuardMessages,
-)
+from pytest_ciliumwg.model.watch import Conversation, MessageKind, PodsReport, WatchReport
 from pytest_ciliumwg.providers.offline.captures.attribution import Counted
-from pytest_ciliumwg.providers.offline.captures.counting import Slot
+from pytest_ciliumwg.providers.offline.captures.counting import FrameCounter, Slot
+from pytest_ciliumwg.providers.offline.captures.cut import is_cut
+from pytest_ciliumwg.providers.offline.captures.device import CapturedDevice, common_window
 from pytest_ciliumwg.providers.offline.gaps import no_capture
 
 _UDP = 17
 _KEEPALIVE = 32
-_LEAST_HEADERS = 54
-"""Bytes of a frame without which no headers of a pod's packet are in it: Ethernet's and IPv6's."""
+_IP_AND_ARP = (b"\x08\x00", b"\x86\xdd", b"\x08\x06")
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,57 +36,59 @@ class Known:
     families: frozenset[IPFamily]
 
 
-@dataclass(slots=True)
-class _Device:
-    frames: int = 0
-    drops: int = 0
-    forgotten: int = 0
-    short: int = 0
-    first: float = 0.0
-    last: float = 0.0
-    messages: dict[tuple[IPAddress, IPAddress, MessageKind, bool, bool], list[int]] = field(default_factory=dict)
-    pods: dict[tuple[IPAddress, IPAddress, int, str], Conversation] = field(default_factory=dict)
-
-
 class CapturedWatch:
     """The captures of one node."""
 
-    def __init__(self, node: str, known: Known) -> None:
-        self._node = node
+    def __init__(self, state: NodeState, known: Known) -> None:
+        self._state = state
+        self._node = state.node
         self._known = known
-        self._devices: dict[str, _Device] = {}
+        self._devices: dict[str, CapturedDevice] = {}
+        self._macs = {link.name: bytes.fromhex(link.mac.replace(":", "")) for link in state.native_devices if link.mac}
         self._owners = {ip: pod for pod in known.pods for ip in pod.addresses}
-        self._not_pods = {
-            ip for node in known.nodes for ip in (*node.addresses, *node.cilium_addresses, *node.external_addresses)
-        }
-        self._own = {ip for owner in known.nodes if owner.name == node for ip in owner.tunnel_addresses}
+        self._of_nodes = {ip for node in known.nodes for ip in (*node.addresses, *node.external_addresses)}
+        self._of_nodes |= {interface.ip for link in state.devices for interface in link.addresses}
+        self._not_pods = self._of_nodes | {ip for node in known.nodes for ip in node.cilium_addresses}
+        self._homeless = any(not node.pod_cidrs for node in known.nodes)
+        """Whether the networks of some node's pods are not known."""
+        self._own = {ip for owner in known.nodes if owner.name == self._node for ip in owner.tunnel_addresses}
         self.strangers: dict[tuple[IPAddress, IPAddress], int] = {}
         """Frames between addresses of the pods' networks of two nodes, of which nothing tells whose they were."""
 
     def add(self, device: str, counted: Counted) -> None:
-        """Take in one capture."""
-        found = self._devices.setdefault(device, _Device())
+        """Take in one capture; of the captures of a device the largest first, so that nothing counts twice."""
+        found = self._devices.setdefault(device, CapturedDevice())
         frames = counted.frames
+        span = frames.first, frames.last
+        again = bool(frames.frames) and found.overlaps(span)
         found.frames += frames.frames
         found.drops += counted.interface.drops or 0
         found.forgotten += frames.forgotten
+        found.unfiltered &= counted.file.unfiltered
+        found.filtered |= counted.interface.filtered
+        found.leaving += frames.leaving
+        found.arriving += frames.arriving
         if frames.frames:
-            found.first = min(found.first or frames.first, frames.first)
-            found.last = max(found.last, frames.last)
+            found.spans.append(span)
         for slot in frames.seen():
-            self._take(found, device, slot, ethernet=frames.ethernet)
+            self._take(found, device, slot, frames, again=again)
 
-    def _take(self, found: _Device, device: str, slot: Slot, *, ethernet: bool) -> None:
-        levels = packets(slot.frame, ethernet=ethernet)
-        if not levels and slot.frame[12:14] in (b"\x08\x00", b"\x86\xdd") and len(slot.frame) < _LEAST_HEADERS:
-            found.short += slot.count
+    def _take(self, found: CapturedDevice, device: str, slot: Slot, frames: FrameCounter, *, again: bool) -> None:
+        levels = packets(slot.frame, ethernet=frames.ethernet)
+        found.short += slot.count * is_cut(slot.frame, levels, ethernet=frames.ethernet)
+        if frames.has_macs:
+            found.arriving += slot.count * (slot.frame[0:6] == self._macs.get(device))
+            found.leaving += slot.count * (slot.frame[6:12] == self._macs.get(device))
+        ends = {ip_address(end) for packet in levels[:1] for end in (packet.source, packet.destination)}
+        found.others += slot.count * (not ends <= self._of_nodes or (not ends and slot.frame[12:14] not in _IP_AND_ARP))
         for packet in levels:
             if packet.protocol == _UDP and self._known.port in packet.ports and packet.first:
-                self._message(found, packet, slot)
+                if not again:
+                    self._message(found, packet, slot)
             else:
                 self._conversation(found, device, packet, slot)
 
-    def _message(self, found: _Device, packet: Packet, slot: Slot) -> None:
+    def _message(self, found: CapturedDevice, packet: Packet, slot: Slot) -> None:
         size = int.from_bytes(slot.frame[packet.payload - 4 : packet.payload - 2], "big") - 8
         kind = MessageKind(message_kind(slot.frame[packet.payload : packet.payload + 4], size))
         key = (
@@ -105,12 +102,13 @@ class CapturedWatch:
         counts[0] += slot.count
         counts[1] += slot.count * size
 
-    def _conversation(self, found: _Device, device: str, packet: Packet, slot: Slot) -> None:
+    def _conversation(self, found: CapturedDevice, device: str, packet: Packet, slot: Slot) -> None:
         source, destination = ip_address(packet.source), ip_address(packet.destination)
         sender, receiver = self._owner(source, slot.last), self._owner(destination, slot.last)
         if sender is None or receiver is None:
             homes = {self._home(end) for end in (source, destination)}
-            if len(homes) == 2 and None not in homes:
+            between_nodes = len(homes) == 2 and None not in homes
+            if between_nodes or self._nobodys(source, destination):
                 self.strangers[source, destination] = self.strangers.get((source, destination), 0) + slot.count
             return
         if sender.node == receiver.node:
@@ -136,6 +134,12 @@ class CapturedWatch:
         pod = self._owners.get(address)
         return None if pod is None or at < self._known.since.get(pod.key, 0.0) else pod
 
+    def _nobodys(self, source: IPAddress, destination: IPAddress) -> bool:
+        """Whether neither end is known, in a cluster where pods may have any address."""
+        unknown = not self._not_pods & {source, destination} and not self._owners.keys() & {source, destination}
+        everywhere = any(end.is_multicast or end.is_link_local or end.is_unspecified for end in (source, destination))
+        return self._homeless and unknown and not everywhere and destination != _BROADCAST
+
     def _home(self, address: IPAddress) -> str | None:
         """The node whose pods have such addresses; None for addresses of nodes and of Cilium's own endpoints."""
         if address in self._not_pods:
@@ -144,57 +148,38 @@ class CapturedWatch:
             return self._owners[address].node
         return next((node.name for node in self._known.nodes if _in_one(address, node.pod_cidrs)), None)
 
-    def report(self, state: NodeState) -> WatchReport:
+    def report(self) -> WatchReport:
         """All of it, as a watch of this node; what is missing is among its errors."""
         devices = {name: found for name, found in self._devices.items() if found.frames}
-        families = self._known.families
+        started, stopped = common_window(devices.values())
         return WatchReport(
             node=self._node,
-            started=min((found.first for found in devices.values()), default=0.0),
-            stopped=max((found.last for found in devices.values()), default=0.0),
-            devices={name: self._report(found) for name, found in self._devices.items()},
+            started=started,
+            stopped=stopped,
+            devices={name: found.report(self._own) for name, found in self._devices.items()},
             controls=frozenset(),
             sightings=(),
             pods=PodsReport(
                 missed=sum(found.forgotten + found.drops + found.short for found in self._devices.values())
                 + sum(self.strangers.values()),
-                controls=frozenset((name, family) for name in devices for family in families),
+                controls=frozenset((name, family) for name in devices for family in self._known.families),
                 conversations=tuple(seen for found in self._devices.values() for seen in found.pods.values()),
             ),
-            errors=tuple(self._missing(state)),
+            errors=tuple(self._missing()),
         )
 
-    def _missing(self, state: NodeState) -> Iterator[str]:
-        if "native_devices" in state.unread:
-            yield f"which devices of {self._node} an eavesdropper sees is not known: {state.unread['native_devices']}"
-        for link in state.native_devices:
+    def _missing(self) -> Iterator[str]:
+        if "native_devices" in self._state.unread:
+            why = self._state.unread["native_devices"]
+            yield f"which devices of {self._node} an eavesdropper sees is not known: {why}"
+        for link in self._state.native_devices:
             found = self._devices.get(link.name)
             if found is None:
                 yield no_capture(self._node, link.name)
             elif not found.frames:
                 yield f"the capture of {self._node}'s {link.name} holds no frame, so it may have heard nothing at all"
-
-    def _report(self, found: _Device) -> DeviceReport:
-        return DeviceReport(
-            frames=found.frames,
-            kernel_frames=found.frames + found.drops,
-            drops=found.drops,
-            truncated=found.short,
-            wireguard=tuple(
-                WireGuardMessages(
-                    outgoing=source in self._own,
-                    source=source,
-                    destination=destination,
-                    kind=kind,
-                    keepalive=keepalive,
-                    fragmented=fragmented,
-                    count=count,
-                    bytes=size,
-                )
-                for (source, destination, kind, keepalive, fragmented), (count, size) in found.messages.items()
-            ),
-            wireguard_drops=found.drops + found.forgotten,
-        )
+            else:
+                yield from (f"the captures of {self._node}'s {link.name} {doubt}" for doubt in found.doubts())
 
 
 def _in_one(address: IPAddress, networks: Iterable[IPNetwork]) -> bool:
