@@ -160,40 +160,26 @@ def _outer_packets(spec: LabSpec, expected: Expectations) -> list[str]:
 # touched. Each filter has an action of its own: one that all share would need rights in the first user namespace.
 _FILTERS = """
 tc qdisc replace dev {device} clsact
-wanted=$(cat <<'END'
+{{
+    cat <<'END'
 {wanted}
 END
-)
-shown=$(tc filter show dev {device} egress | while read -r word _ protocol _ pref _ _ _ last handle _; do
-    case $word in
-    filter) at=
-        case $pref in
-        [0-9]*)
-            if [ "$pref" -ge {least} ] && [ "$pref" -le {most} ]; then
-                echo "has $pref $protocol"; at="$pref $handle"
-            fi;;
-        esac;;
-    action) [ "$last" != '*)' ] || [ -z "$at" ] || echo "gone $at";;
-    esac
-done)
-have=$(echo "$shown" | sed -n 's/^has //p')
-gone=$(echo "$shown" | sed -n 's/^gone //p')
-{{
-    echo "$wanted" | while read -r pref filter; do
-        [ -n "$pref" ] || continue
-        handle=$(echo "$gone" | sed -n "s/^$pref //p")
-        case "
-$have" in *"
-$pref "*) verb=replace; [ -n "$handle" ] || continue;; *) verb=add;; esac
-        echo "filter $verb dev {device} egress pref $pref ${{handle:+handle $handle}} $filter $to"
-    done
-    echo "$have" | uniq | while read -r pref protocol; do
-        [ -n "$pref" ] || continue
-        case "
-$wanted" in *"
-$pref "*) ;; *) echo "filter del dev {device} egress pref $pref protocol $protocol";; esac
-    done
-}} | tc -batch -
+    tc filter show dev {device} egress
+}} | awk -v on='dev {device} egress pref' -v to="$to" -v least={least} -v most={most} '
+$1 ~ /^[0-9]+$/ {{ pref = $1; sub(/^[0-9]+ /, ""); order[++count] = pref; wanted[pref] = $0 }}
+$1 == "filter" {{
+    at = ""
+    if ($5 ~ /^[0-9]+$/ && $5 >= least && $5 <= most) {{ has[$5] = $3; at = $5; handle = $10 }}
+}}
+$1 == "action" && $9 == "*)" && at != "" {{ gone[at] = handle }}
+END {{
+    for (number = 1; number <= count; number++) {{
+        pref = order[number]
+        if (!(pref in has)) print "filter add", on, pref, wanted[pref], to
+        else if (pref in gone) print "filter replace", on, pref, "handle", gone[pref], wanted[pref], to
+    }}
+    for (pref in has) if (!(pref in wanted)) print "filter del", on, pref, "protocol", has[pref]
+}}' | tc -batch -
 """
 
 
