@@ -104,7 +104,7 @@ def test_nothing_unattributed(judge: Judge, verify: Verify) -> None:
 
 @pytest.mark.ciliumwg_check("wire.other-pods", source=ENCRYPTED, offline="also")
 def test_other_pods(judge: Judge, settings: Settings, expected: Expectations, verify: Verify) -> None:
-    """Nothing that any other pod sends to a pod on another node is in cleartext: known by headers, never by payload."""
+    """Nothing between other pods, or an Ingress and pods, of two nodes is in cleartext: known by headers alone."""
     measurement, everywhere = judge.measurement, Place.everywhere("all nodes")
     if settings.other_pods == "off":
         verify.unsupported(everywhere, "left out by --ciliumwg-other-pods=off")

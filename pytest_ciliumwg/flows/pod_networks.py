@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from itertools import pairwise
 
-from pytest_ciliumwg.model.cluster import IPNetwork, Node, Pod
+from pytest_ciliumwg.model.cluster import IPNetwork, Node, Pod, ingress_ends
 
 MOST = 4
 """Of each family; more are covered by larger ones, which may hold others' addresses too."""
 
 
-def pod_networks(nodes: Iterable[Node], pods: Iterable[Pod]) -> tuple[IPNetwork, ...]:
-    """Networks of the nodes' pods: their pod CIDRs, and the addresses of pods that are in none of these."""
+def pod_networks(nodes: Collection[Node], pods: Iterable[Pod]) -> tuple[IPNetwork, ...]:
+    """Networks of the nodes' pods and ingress endpoints: the pod CIDRs, and the addresses that are in none of these."""
     networks: set[IPNetwork] = {network for node in nodes for network in node.pod_cidrs}
-    networks |= {ip_network(address) for pod in pods for address in pod.addresses}
+    networks |= {ip_network(address) for pod in (*pods, *ingress_ends(nodes)) for address in pod.addresses}
     four = [network for network in networks if isinstance(network, IPv4Network)]
     six = [network for network in networks if isinstance(network, IPv6Network)]
     return (*_few(collapse_addresses(four)), *_few(collapse_addresses(six)))

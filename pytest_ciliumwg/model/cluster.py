@@ -49,6 +49,8 @@ class Node:
     """CiliumInternalIP, health endpoint and ingress addresses: allowed IPs that belong to no pod."""
     health_addresses: tuple[IPAddress, ...] = ()
     """Those of them that are the health endpoint's."""
+    ingress_addresses: tuple[IPAddress, ...] = ()
+    """Those of them with which Cilium's Ingress and Gateways send to pods; none where the cluster has neither."""
     external_addresses: tuple[IPAddress, ...] = ()
     """The node's ExternalIPs, which some clouds also put into the allowed IPs."""
     roamed_to: tuple[IPAddress, ...] = ()
@@ -88,6 +90,15 @@ class Pod:
     def address(self, family: IPFamily) -> IPAddress | None:
         """The pod's first address of a family."""
         return first_of(self.addresses, family)
+
+
+def ingress_ends(nodes: Iterable[Node]) -> frozenset[Pod]:
+    """What Ingress and Gateways send from on each node, as the pod that it is to others: `reserved:ingress`."""
+    return frozenset(
+        Pod(name="ingress", namespace="reserved", node=node.name, addresses=node.ingress_addresses)
+        for node in nodes
+        if node.ingress_addresses
+    )
 
 
 class LeftOut(enum.Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_ciliumwg.model.cluster import Node, Pod
+from pytest_ciliumwg.model.cluster import Node, Pod, ingress_ends
 from pytest_ciliumwg.model.node_state import NodeState
 
 
@@ -24,3 +24,8 @@ class Reading:
     def pods(self) -> frozenset[Pod]:
         """The pods that were there all the time, with the same addresses."""
         return self.pods_before & self.pods_after
+
+    @property
+    def ends(self) -> frozenset[Pod]:
+        """These pods, and what Ingress and Gateways send from."""
+        return self.pods | ingress_ends(self.nodes)

@@ -105,6 +105,7 @@ def node_from_ciliumnode(raw: Mapping[str, Any]) -> Node:
         pod_cidrs=tuple(cidr.network() for cidr in ipam.each("podCIDRs")) if ipam is not None else (),
         cilium_addresses=cilium + _families(spec.get("health")) + _families(spec.get("ingress")),
         health_addresses=_families(spec.get("health")),
+        ingress_addresses=_families(spec.get("ingress")),
         external_addresses=external,
         encryption_key=None if key is None else key.integer(),
     )

@@ -34,7 +34,7 @@ def in_clear(measurement: Measurement) -> Iterator[ClearPods]:
     """Other pods whose packets to a pod on another node were in cleartext.
 
     Only pods that were there before and after the watch count, so that an address is known to be theirs; addresses of
-    nodes, of Cilium's own endpoints and of host-network pods are no pods'.
+    nodes, of Cilium's own endpoints but that of Ingress and Gateways, and of host-network pods are no pods'.
     """
     owners = {address: pod for pod in measurement.pods for address in pod.addresses}
     found: dict[tuple[IPAddress, IPAddress], list[tuple[str, Conversation]]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_ciliumwg.errors import ProviderError
@@ -25,6 +25,8 @@ class Observer:
     cluster: Cluster
     ledger: Ledger
     nodes: Sequence[str]
+    lasting: Collection[Pod] = ()
+    """Ends of traffic beside pods that stay as long as their nodes."""
     _last: Snapshot | None = None
     _looked_at: float = 0.0
     _silent: bool = False
@@ -53,8 +55,10 @@ class Observer:
         self._last, self._looked_at = found, asked
 
     def lives(self) -> tuple[PodLife, ...]:
-        """Which pod had which addresses when."""
-        return (*self._ended, *self._alive.values())
+        """Which pod had which addresses when; none where no look has been answered."""
+        pods = (*self._ended, *self._alive.values())
+        now = time.time()
+        return (*pods, *(PodLife(pod=end, first_at=0.0, last_at=now) for end in self.lasting)) if pods else ()
 
     def _follow_pods(self, found: Snapshot, now: float) -> None:
         """Note when each pod was seen first and last; one whose addresses changed has another life.

@@ -20,7 +20,7 @@ from pytest_ciliumwg.errors import AgentError, CiliumwgError, ProviderError
 from pytest_ciliumwg.flows.continuous import RATE, churn_flows, continuous_flows, interval
 from pytest_ciliumwg.flows.pod_networks import pod_networks
 from pytest_ciliumwg.flows.ports import FlowNumbers
-from pytest_ciliumwg.model.cluster import Node, Pod
+from pytest_ciliumwg.model.cluster import Node, Pod, ingress_ends
 from pytest_ciliumwg.model.timeline import ChangeStep, Event, Timeline
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.providers.base import Cluster, Progress
@@ -95,7 +95,7 @@ class ContinuousWatch:
         self._ways = ControlWays()
         self._watches = self._follow_watches(port, self.heartbeat_period)
         self._streams = {pod.node: self._follow_stream(pod, rate) for pod in self._pods}
-        self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes])
+        self._observer = Observer(cluster, self.ledger, [node.name for node in self._nodes], ingress_ends(self._nodes))
         self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="ciliumwg-continuous")
         self._moving = threading.Lock()
         self._sending = threading.Event()

@@ -20,7 +20,7 @@ from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import host_key
 from pytest_ciliumwg.flows.pod_networks import pod_networks
-from pytest_ciliumwg.model.cluster import IPNetwork, Node, Pod
+from pytest_ciliumwg.model.cluster import IPNetwork, Node, Pod, ingress_ends
 from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState, machines
 from pytest_ciliumwg.model.traffic import Delivery, Flow
@@ -217,8 +217,8 @@ def measure(
     An agent that fails makes its watch or flows unsound, with the reason.
     """
     with _workers() as pool:
-        pods = cluster.pods() if other_pods else ()
-        networks = pod_networks(cluster.nodes(), pods) if other_pods else ()
+        nodes, pods = (cluster.nodes(), cluster.pods()) if other_pods else ((), ())
+        networks = pod_networks(nodes, pods)
         watching = _Watching(cluster, states, pool, networks, outside)
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
@@ -255,7 +255,7 @@ def measure(
         watches=reports,
         dropped_by_policies=dropped,
         policies=tuple(cluster.policies()) if dropped else (),
-        pods=last.pods.intersection(pods),
+        pods=last.ends.intersection((*pods, *ingress_ends(nodes))),
         before=before,
         last=last,
         problems=tuple(dict.fromkeys(watching.problems)),

@@ -11,8 +11,9 @@ from pytest_ciliumwg.flows.pod_networks import MOST, pod_networks
 from pytest_ciliumwg.model.cluster import Node, Pod
 
 
-def node(*cidrs: str) -> Node:
-    return Node(name="one", addresses=(), pod_cidrs=tuple(map(ip_network, cidrs)))
+def node(*cidrs: str, ingress: str = "") -> Node:
+    ends = (ip_address(ingress),) if ingress else ()
+    return Node(name="one", addresses=(), pod_cidrs=tuple(map(ip_network, cidrs)), ingress_addresses=ends)
 
 
 def pod(*addresses: str) -> Pod:
@@ -22,6 +23,11 @@ def pod(*addresses: str) -> Pod:
 def test_neighbouring_networks_become_one() -> None:
     nodes = [node(f"10.244.{n}.0/24", f"fd00:10:244:{n:x}::/64") for n in range(4)]
     assert [str(network) for network in pod_networks(nodes, [])] == ["10.244.0.0/22", "fd00:10:244::/62"]
+
+
+def test_what_ingress_sends_from_is_covered_too() -> None:
+    networks = pod_networks([node("10.244.0.0/24", ingress="192.168.7.9")], [])
+    assert [str(network) for network in networks] == ["10.244.0.0/24", "192.168.7.9/32"]
 
 
 def test_a_pod_in_no_node_s_network_is_covered_too() -> None:

@@ -77,6 +77,7 @@ def test_every_kind_of_address_has_its_place() -> None:
     assert [str(address) for address in node.external_addresses] == ["203.0.113.7"]
     assert [str(address) for address in node.cilium_addresses] == ["fd00::8", "10.0.0.9"]
     assert [str(address) for address in node.health_addresses] == ["fd00::8"]
+    assert [str(address) for address in node.ingress_addresses] == ["10.0.0.9"]
     assert (node.encryption_key, node.public_key, node.pod_cidrs) == (0, None, ())
 
 

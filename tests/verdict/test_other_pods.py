@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.model.cluster import IPFamily, Pod
+from pytest_ciliumwg.model.cluster import IPFamily, Node, Pod
 from pytest_ciliumwg.model.measurement import Measurement
+from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.watch import Conversation, PodsReport
 from pytest_ciliumwg.verdict.other_pods import in_clear, told, unproven
 from tests.verdict.test_judge import sound, watched
@@ -46,6 +47,17 @@ def test_packets_between_pods_on_two_nodes_are_in_clear() -> None:
         "7 frames TCP 10.0.0.5 → 10.0.1.5 port 40000 → 5432 leaving one eth0 in cleartext from 00:00:10.000 to "
         "00:00:12.500; 2 frames UDP"
     )
+
+
+def test_what_ingress_sends_to_a_pod_on_another_node_and_its_answer_are_in_clear() -> None:
+    node = Node(name="two", addresses=(), ingress_addresses=(ip_address("10.0.1.9"),))
+    reading = Reading(nodes=(node,), states={}, pods_before=frozenset({WEB}), pods_after=frozenset({WEB, NEIGHBOUR}))
+    made = measured(
+        conversation("10.0.1.9", "10.0.0.5"), conversation("10.0.0.5", "10.0.1.9"), pods=tuple(reading.ends)
+    )
+    request, answer = in_clear(made)
+    assert (request.source.key, request.source.node, request.destination) == ("reserved/ingress", "two", WEB)
+    assert (answer.source, answer.destination.key) == (WEB, "reserved/ingress")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.expect import expectations_for
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Member, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Member, Node, Pod, ingress_ends
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
@@ -168,7 +168,7 @@ class OfflineCluster(GoneCluster):
         knowledge = self._knowledge
         known = Known(
             nodes=knowledge.nodes,
-            pods=knowledge.pods,
+            pods=knowledge.pods | ingress_ends(knowledge.nodes),
             since=knowledge.since,
             port=expectations_for(self.declared).listen_port,
             families=self._found.families,
@@ -189,7 +189,7 @@ class OfflineCluster(GoneCluster):
             before=self._states,
             last=self.reading(),
             problems=(),
-            pods=self._knowledge.pods,
+            pods=self.reading().ends,
         )
 
 
