@@ -218,6 +218,7 @@ def _plan(request: Request) -> Plan:
         inside=None if inside is None else Tunnel(str(inside["device"]), bool(inside["headers"])),
         pods=PodNetworks(networks, exclusive, controls) if networks else None,
         machines=Machines(frozenset(packed_address(str(address)) for address in request["machines"])),
+        retire_ms=int(request["retire_ms"]),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.capture.ring import RETIRE_MS
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
 from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError
@@ -26,6 +27,8 @@ CONNECTION_SECONDS = 5.0
 RING = {"block_size": 1 << 17, "blocks": 128}
 """Each native device's ring, 16 MiB: blocks that hold any usual frame (what they cannot is counted as cut), and so
 many that a watch may be kept off the processor for 12 s before it loses a frame."""
+_CROWDED, _LONGEST_RETIRE = 4, 10
+"""With more than so many nodes for each processor a ring lasts longer, up to so many times."""
 
 
 class JobGoneError(AgentError):
@@ -57,9 +60,15 @@ class Run:
 
     Without pods' networks, packets between other pods are not watched; without machines (the Ethernet addresses of all
     nodes) no frame is taken for one of another cluster with the same addresses.
+
+    `crowding` is how many nodes share a processor: the more, the longer a watch may be kept off it, and the longer its
+    rings last. What is seen is then heard of later.
     """
 
-    def __init__(self, pod_networks: Sequence[IPNetwork] = (), machines: Collection[str] = ()) -> None:
+    def __init__(
+        self, pod_networks: Sequence[IPNetwork] = (), machines: Collection[str] = (), crowding: float = 1.0
+    ) -> None:
+        self.retire_ms = round(RETIRE_MS * min(_LONGEST_RETIRE, max(1.0, crowding / _CROWDED)))
         self.pod_networks = tuple(pod_networks)
         self.machines = sorted(machines)
         self.secret = secrets.token_hex(canary.SECRET_SIZE)
@@ -283,6 +292,7 @@ def _watch(run: Run, node: Node, devices: Sequence[str], wanted: Wanted, wiregua
         "exclusive": wanted.exclusive,
         "own": wanted.own(node.name),
         "ring": RING,
+        "retire_ms": run.retire_ms,
         "inside": {"device": DEVICE, "headers": wanted.headers},
         "wireguard_port": wireguard_port,
         "pods": [str(network) for network in run.pod_networks],

@@ -60,7 +60,7 @@ class _Watching:
         outside: AgentTransport | None = None,
     ) -> None:
         self.cluster = cluster
-        self.run = Run(networks, machines(states.values()))
+        self.run = Run(networks, machines(states.values()), cluster.crowding)
         self.nodes: Sequence[Node] = [node for node in cluster.nodes() if node.name in states]
         self.pods: Sequence[Pod] = cluster.test_pods()
         self.devices = {name: [link.name for link in state.native_devices] for name, state in states.items()}

@@ -26,7 +26,7 @@ WATCH = {
     "op": "watch-start", "job": "w", "secret": make.SECRET.hex(), "devices": ["left"], "wireguard_port": 51871,
     "flows": [[3, "udp", make.A4, make.B4, 20003], [4, "icmp", make.A6, make.B6, 20004]],
     "exclusive": [make.A4, make.A6], "own": [make.A4, make.A6], "ring": {"block_size": 1 << 20, "blocks": 4},
-    "inside": {"device": "cilium_wg0", "headers": True}, "pods": [], "pod_controls": [],
+    "inside": {"device": "cilium_wg0", "headers": True}, "pods": [], "pod_controls": [], "retire_ms": 100,
     "machines": [],
 }  # fmt: skip
 

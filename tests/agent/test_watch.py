@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -16,6 +17,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture import wireguard
 from pytest_ciliumwg.agent.capture.controls import send_control
 from pytest_ciliumwg.agent.capture.machines import Machines
+from pytest_ciliumwg.agent.capture.ring import Ring
 from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
 
@@ -216,3 +218,15 @@ def test_wireguard_s_last_messages_are_counted_though_the_kernel_still_holds_the
     (counted,) = counter.result()["messages"]
     assert (counted["count"], counter.result()["drops"]) == (10, 0)
     counter.close()
+
+
+def test_a_block_is_kept_until_its_time() -> None:
+    ring = Ring("left", 1 << 14, 4, None, 600)
+    poller = select.poll()
+    poller.register(ring.fileno(), select.POLLIN)
+    began = time.monotonic()
+    send(UDP4)
+    assert poller.poll(5000)
+    assert time.monotonic() - began > 0.4
+    assert sum(block.held for block in ring.ready_blocks()) == 1
+    ring.close()

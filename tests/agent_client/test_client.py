@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.agent_client.client import Agent, JobGoneError
+from pytest_ciliumwg.agent_client.client import Agent, JobGoneError, Run
 from pytest_ciliumwg.errors import AgentError
 
 
@@ -40,3 +40,8 @@ def test_a_job_that_is_gone_is_told_by_its_code(code: dict[str, str], error: typ
 def test_what_is_no_reply(answer: Any) -> None:
     with pytest.raises(AgentError, match="something that is no reply"):
         Agent(FixedTransport(answer)).ask("watch-peek")
+
+
+@pytest.mark.parametrize(("crowding", "milliseconds"), [(0.5, 100), (4, 100), (8, 200), (32, 800), (200, 1000)])
+def test_rings_last_longer_where_many_nodes_share_a_processor(crowding: float, milliseconds: int) -> None:
+    assert Run(crowding=crowding).retire_ms == milliseconds

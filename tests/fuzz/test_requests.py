@@ -44,6 +44,7 @@ WATCH: dict[str, Any] = {
     "pods": [], "machines": [],
     "ring": {"block_size": 4096, "blocks": 2}, "wireguard_port": 51871, "inside": None,
     "pod_controls": [],
+    "retire_ms": 100,
 }  # fmt: skip
 
 

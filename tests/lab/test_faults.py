@@ -151,7 +151,7 @@ def test_peer_faults_show_in_the_state(raise_lab: Raise) -> None:
 
 
 WATCH = {"secret": "00" * 32, "flows": [], "exclusive": [], "own": [], "devices": ["eth0"], "wireguard_port": 51871,
-         "inside": {"device": "cilium_wg0", "headers": False}, "pods": [], "pod_controls": [],
+         "inside": {"device": "cilium_wg0", "headers": False}, "pods": [], "pod_controls": [], "retire_ms": 100,
          "machines": []}  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from .frames import FlowIndex
 from .inner_packets import inner_packets
 from .link_layer import send_packet
 from .needles import Needles
-from .ring import Frame, OversizeCounter, Ring, read_out
+from .ring import RETIRE_MS, Frame, OversizeCounter, Ring, read_out
 
 QUIET_SECONDS = 1.0
 """A flow of which nothing passes for so long has a gap."""
@@ -71,10 +71,13 @@ class Inside:
         OSError: CAP_NET_RAW is missing, or there is no memory for the ring.
     """
 
-    def __init__(self, tunnel: Tunnel, index: FlowIndex, block_size: int, blocks: int) -> None:
+    def __init__(
+        self, tunnel: Tunnel, index: FlowIndex, block_size: int, blocks: int, retire_ms: int = RETIRE_MS
+    ) -> None:
         self.device = tunnel.device
         self._index = index
         self._size = (block_size, blocks)
+        self._retire_ms = retire_ms
         self._headers = tunnel.headers
         self._needles = Needles(index.strings if tunnel.headers else index.canaries.prefixes)
         self._gap: Gap | None = None
@@ -112,7 +115,7 @@ class Inside:
         try:
             if self._ring is None:
                 self._oversize = OversizeCounter(self.device, self._size[0])
-                self._ring = Ring(self.device, *self._size)
+                self._ring = Ring(self.device, *self._size, None, self._retire_ms)
             else:
                 for socket_ in (self._ring, self._oversize):
                     if socket_ is not None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Sequence, Tuple
 from .link_layer import has_ethernet, send_packet, with_ethernet
 from .machines import Machines
 from .pod_filter import GENEVE_PORT, VXLAN_PORTS, Network, pod_filter
-from .ring import Frame, Ring, read_out
+from .ring import RETIRE_MS, Frame, Ring, read_out
 from .wireguard import address_text
 
 RING_BLOCK, RING_BLOCKS = 65536, 32
@@ -64,7 +64,9 @@ class PodWatch:
         ValueError: there are too many networks.
     """
 
-    def __init__(self, devices: Sequence[str], pods: PodNetworks, machines: Machines) -> None:
+    def __init__(
+        self, devices: Sequence[str], pods: PodNetworks, machines: Machines, retire_ms: int = RETIRE_MS
+    ) -> None:
         self._pods = pods
         self._machines = machines
         self.foreign: dict[str, int] = dict.fromkeys(devices, 0)
@@ -78,7 +80,7 @@ class PodWatch:
             self._ethernet = {device: has_ethernet(device) for device in devices}
             for device, ethernet in self._ethernet.items():
                 program = pod_filter(networks, ethernet=ethernet)
-                self.rings.append(Ring(device, RING_BLOCK, RING_BLOCKS, program))
+                self.rings.append(Ring(device, RING_BLOCK, RING_BLOCKS, program, retire_ms))
         except BaseException:
             self.close()
             raise

@@ -34,8 +34,8 @@ PACKET_TYPE_AT = 58  # sockaddr_ll.sll_pkttype behind the aligned frame header
 _VLAN_VALID = 1 << 4
 
 RETIRE_MS = 100
-"""A block that is not full is handed over after so many milliseconds. With few frames the ring lasts for this time
-its number of blocks: so long may the reader be kept off the processor before a frame is dropped."""
+"""Usually a block that is not full is handed over after so many milliseconds. With few frames the ring lasts for this
+time its number of blocks: so long may the reader be kept off the processor before a frame is dropped."""
 
 DRAIN_SECONDS = 5.0
 
@@ -92,7 +92,9 @@ class Ring:
         OSError: the device does not exist, CAP_NET_RAW is missing, or the kernel has no memory for the ring.
     """
 
-    def __init__(self, device: str, block_size: int, blocks: int, bpf: Filter | None = None) -> None:
+    def __init__(
+        self, device: str, block_size: int, blocks: int, bpf: Filter | None = None, retire_ms: int = RETIRE_MS
+    ) -> None:
         self.device = device
         self._block_size = block_size
         self._blocks = blocks
@@ -106,7 +108,7 @@ class Ring:
             self.socket.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
             if bpf is not None:
                 _attach(self.socket, bpf)
-            request = struct.pack("=7I", block_size, blocks, 2048, block_size // 2048 * blocks, RETIRE_MS, 0, 0)
+            request = struct.pack("=7I", block_size, blocks, 2048, block_size // 2048 * blocks, retire_ms, 0, 0)
             self.socket.setsockopt(_SOL_PACKET, _PACKET_RX_RING, request)
             self.memory = mmap.mmap(self.socket.fileno(), block_size * blocks)
             self.attach()

@@ -15,7 +15,7 @@ from .link_layer import has_ethernet, with_ethernet
 from .machines import Machines
 from .needles import Needles
 from .pods import PodNetworks, PodWatch
-from .ring import Frame, OversizeCounter, Ring, read_out
+from .ring import RETIRE_MS, Frame, OversizeCounter, Ring, read_out
 from .wireguard import MessageCounter
 
 _NICE = -10
@@ -48,6 +48,8 @@ class Plan(NamedTuple):
     """All pods' networks, if packets between other pods are counted too."""
     machines: Machines = Machines()
     """The nodes of the cluster: what is known by addresses alone may be others'."""
+    retire_ms: int = RETIRE_MS
+    """Of all rings: milliseconds after which a block is handed over that is not full."""
 
 
 class Capture:
@@ -71,14 +73,14 @@ class Capture:
         self._ethernet: dict[str, bool] = {}
         try:
             for device in plan.devices:
-                self._counters[device] = MessageCounter(device, plan.wireguard_port, plan.machines)
+                self._counters[device] = MessageCounter(device, plan.wireguard_port, plan.machines, plan.retire_ms)
                 self._oversize[device] = OversizeCounter(device, plan.block_size)
-                self._rings.append(Ring(device, plan.block_size, plan.blocks))
+                self._rings.append(Ring(device, plan.block_size, plan.blocks, None, plan.retire_ms))
                 self._ethernet[device] = has_ethernet(device)
             if plan.inside is not None:
-                self._inside = Inside(plan.inside, plan.flows, plan.block_size, plan.blocks)
+                self._inside = Inside(plan.inside, plan.flows, plan.block_size, plan.blocks, plan.retire_ms)
             if plan.pods is not None:
-                self._pods = PodWatch(plan.devices, plan.pods, plan.machines)
+                self._pods = PodWatch(plan.devices, plan.pods, plan.machines, plan.retire_ms)
         except BaseException:
             self._close()
             raise

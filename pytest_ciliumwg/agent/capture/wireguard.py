@@ -16,7 +16,7 @@ from .data_messages import SNAP as DATA_SNAP
 from .data_messages import counted_in
 from .link_layer import has_ethernet, with_ethernet
 from .machines import Machines
-from .ring import Block, Frame, Ring, read_out
+from .ring import RETIRE_MS, Block, Frame, Ring, read_out
 from .wireguard_filter import data_filter, others_filter, packet_filter
 
 SNAP = 128
@@ -64,7 +64,7 @@ class MessageCounter:
     `drops` says so.
     """
 
-    def __init__(self, device: str, port: int, machines: Machines) -> None:
+    def __init__(self, device: str, port: int, machines: Machines, retire_ms: int = RETIRE_MS) -> None:
         self._port = port
         self._machines = machines
         self.foreign = 0
@@ -77,11 +77,11 @@ class MessageCounter:
         self._ethernet = has_ethernet(device)
         self._data: Ring | None = None
         if not self._ethernet:
-            self._others = Ring(device, DATA_BLOCK, DATA_BLOCKS, packet_filter(port, SNAP))
+            self._others = Ring(device, DATA_BLOCK, DATA_BLOCKS, packet_filter(port, SNAP), retire_ms)
             return
-        self._data = Ring(device, DATA_BLOCK, DATA_BLOCKS, data_filter(port, DATA_SNAP))
+        self._data = Ring(device, DATA_BLOCK, DATA_BLOCKS, data_filter(port, DATA_SNAP), retire_ms)
         try:
-            self._others = Ring(device, RING_BLOCK, RING_BLOCKS, others_filter(port, SNAP))
+            self._others = Ring(device, RING_BLOCK, RING_BLOCKS, others_filter(port, SNAP), retire_ms)
         except BaseException:
             self._data.close()
             raise
