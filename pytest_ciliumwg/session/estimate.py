@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from pytest_ciliumwg.agent.traffic.sender import LONGEST
 from pytest_ciliumwg.model.traffic import Flow
 from pytest_ciliumwg.watch.one_shot import CONTROL_SECONDS, FIRST_SECONDS, FLOW_SECONDS, INTERVAL, patience_for
 
@@ -39,5 +40,5 @@ def estimate(flows: Sequence[Flow], nodes: int, mtu: int, *, by_api: bool) -> It
     most = 2 * CONTROL_SECONDS + (FIRST_SECONDS + FLOW_SECONDS) * patience_for(flows, 1.0)
     yield (
         f"seconds of the flows (estimate): {longest:.1f} if all is answered at once, at most {most:.0f} where answers "
-        "are waited for; without making and reading the cluster"
+        f"are missing, {LONGEST * most:.0f} where they come late; without making and reading the cluster"
     )

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from pytest_ciliumwg.agent.traffic.sender import LONGEST
 from pytest_ciliumwg.agent_client.client import Agent, Run
 from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, watch_report
 from pytest_ciliumwg.agent_client.wanted import Wanted
@@ -158,12 +159,12 @@ class _Watching:
         def send_from(key: str, agent: Agent) -> list[dict[str, Any]]:
             mine = by_pod.get(key, ())
             agent.send(self.run, part, mine, interval=INTERVAL, timeout=seconds, patience=patience)
-            deadline = time.monotonic() + seconds + 2 * _POLL
+            deadline = time.monotonic() + LONGEST * seconds + 2 * _POLL
             while time.monotonic() < deadline:
                 rows = agent.collect(self.run, part, wait=_POLL)
                 if rows is not None:
                     return rows
-            raise AgentError(f"the sender in {key} did not finish within {seconds:.0f} s")
+            raise AgentError(f"the sender in {key} did not finish within {LONGEST * seconds:.0f} s")
 
         rows: list[dict[str, Any]] = []
         for key, answer in self.each(self.talkers, send_from).items():

@@ -97,6 +97,12 @@ def test_flows_without_an_answer_keep_none_waiting() -> None:
     assert {rows[number]["received"] for number in range(40, 80)} == {5}
 
 
+@pytest.mark.parametrize(("count", "finished"), [(60, True), (1000, False)])
+def test_while_answers_come_a_sender_goes_on_for_some_time(count: int, finished: bool) -> None:
+    (row,), _ = run(flow(1, "icmp", count=count, interval=0.02), timeout=0.5)
+    assert (row["received"] == count, row["unfinished"]) == (finished, not finished)
+
+
 def test_what_was_never_begun_had_no_time() -> None:
     sender = Sender([flow(number, "udp", patience=100.0) for number in range(20)], 0.3)
     assert sender.finished.wait(5)

@@ -29,6 +29,8 @@ class Pace:
     def __init__(self) -> None:
         self._open: dict[tuple[int, int], _Sent] = {}
         self._times: list[float] = []
+        self.heard = 0.0
+        """When the latest answer came."""
 
     def sent(self, flow: int, number: int, now: float) -> None:
         """A copy of a message went out."""
@@ -36,6 +38,7 @@ class Pace:
 
     def answered(self, flow: int, number: int, now: float) -> None:
         """An answer to a message came."""
+        self.heard = now
         message = self._open.get((flow, number))
         if message is None:
             return

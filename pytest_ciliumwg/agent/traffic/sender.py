@@ -19,6 +19,8 @@ _AT_ONCE = 16
 """Flows that are under way together: with all of hundreds, answers would wait for seconds behind all others."""
 _START_SECONDS = 0.01
 """After so long, times the patience, the next flow starts all the same: those without an answer keep none waiting."""
+LONGEST = 4
+"""While answers come, a sender goes on up to so many times its time."""
 _ICMP_SOCKETS_HINT = "the pod needs the capability NET_RAW for ICMP"
 
 
@@ -40,7 +42,8 @@ class Sender:
         )
         self._under_way: list[Conversation] = []
         self._next_start = 0.0
-        self._deadline = time.monotonic() + timeout
+        self._timeout = timeout
+        self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 
@@ -66,7 +69,7 @@ class Sender:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set() and time.monotonic() < self._deadline:
+            while not self._stopping.is_set() and time.monotonic() < self._deadline():
                 self._stalls.round()
                 now = time.monotonic()
                 self._under_way = [conversation for conversation in self._under_way if not conversation.done]
@@ -80,6 +83,11 @@ class Sender:
         finally:
             self._close()
             self.finished.set()
+
+    def _deadline(self) -> float:
+        """Its time is over when it is, and nothing has been heard for a quarter of it."""
+        heard = self._pace.heard + self._timeout / LONGEST
+        return min(self._begun + LONGEST * self._timeout, max(self._begun + self._timeout, heard))
 
     def _start(self, now: float) -> None:
         """Start what there is room for, and one more where it has waited for its time."""
