@@ -131,7 +131,7 @@ def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str
         homes = {said.home for said in case.state if said.home and said.check == case.state[0].check}
         elsewhere = f" (on {names(homes, nodes)})" if homes and homes != subjects else ""
         why = f"{why}{elsewhere}" if why else next((said.because for said in case.symptoms if said.because), "")
-        return f"{traffic}: {why or 'nothing in the state of the nodes explains it'}"
+        return f"{traffic}: {why or 'no check of the state of the nodes explains it'}"
     where = names(case.nodes, nodes) or "the cluster"
     if why:
         return f"{where}: {why}"

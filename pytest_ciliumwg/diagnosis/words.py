@@ -69,6 +69,7 @@ _LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes them), then `ip rou
 _AGENT = "kubectl exec -n kube-system {pod} --"
 _LOOK: Mapping[str, str] = {
     "config": "cilium config view | grep -E 'wireguard|encrypt'",
+    "config.nodes": "kubectl get nodes,ciliumnodes; --ciliumwg-node-selector leaves out what shall not be covered",
     "device": f"{_AGENT} ip -d link show cilium_wg0",
     "steering.rule": f"{_AGENT} sh -c 'ip rule; ip -6 rule; ip route show table 201'",
     "steering.table": f"{_AGENT} ip route show table 201",

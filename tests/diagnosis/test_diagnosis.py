@@ -96,7 +96,7 @@ def test_two_causes_are_two_findings_and_the_leak_comes_first() -> None:
 def test_where_some_sizes_alone_are_lost_the_finding_says_so() -> None:
     large = [flow("a", "b", number, purpose="size", payload_size=size) for number, size in enumerate((1393, 1392))]
     (only,) = found([], [judged(one, Verdict.UNREACHABLE) for one in large])
-    assert only.headline == "a → b: packets of some sizes are lost: nothing in the state of the nodes explains it"
+    assert only.headline == "a → b: packets of some sizes are lost: no check of the state of the nodes explains it"
     assert str(only.symptoms[0]) == "a → b: UDP v4, 2 flows of 1392, 1393 bytes"
     (other,) = found([], [judged(one, Verdict.UNREACHABLE) for one in (large[0], flow("a", "b", 2))])
     assert "traffic is lost" in other.headline
@@ -104,7 +104,7 @@ def test_where_some_sizes_alone_are_lost_the_finding_says_so() -> None:
 
 def test_what_nothing_explains_is_told_as_that() -> None:
     (only,) = found([], [judged(flow("a", "b"), Verdict.BYPASS)])
-    assert only.headline == "a → b: traffic goes past the tunnel: nothing in the state of the nodes explains it"
+    assert only.headline == "a → b: traffic goes past the tunnel: no check of the state of the nodes explains it"
 
 
 def test_encryption_that_is_off_explains_all() -> None:

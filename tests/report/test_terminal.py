@@ -116,7 +116,7 @@ CAUSES: dict[str, tuple[Verdicts, tuple[CheckResult, ...], str]] = {
         (result("wire.delivered", "fail", PAIRS, "no answer"),
          result("capture.control-received", "inconclusive",
                 [Place.of_node(one).concerning([two]) for one in NODES for two in NODES if one != two], "unheard")),
-        "1. all 32 nodes: traffic is lost: nothing in the state of the nodes explains it",
+        "1. all 32 nodes: traffic is lost: no check of the state of the nodes explains it",
     ),
 }  # fmt: skip
 
