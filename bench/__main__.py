@@ -13,6 +13,7 @@ BENCHES = {
     "watch": "processor time and losses of the watch beside tcpdump, by kind of traffic (root)",
     "search": "bytes a second that the search for canaries and addresses looks through",
     "idle": "what the plugin costs runs of pytest that do not use it",
+    "cluster": "what a run costs its controller by number of nodes, in a cluster that answers without packets",
     "lab": "time, processor time and memory of whole labs by number of nodes (root)",
 }
 

@@ -41,12 +41,39 @@ class Job:
     compiled: str = _COMPILED
 
 
+class Input(Protocol):
+    """What an exec needs of a process's standard input, `asyncio.StreamWriter` being one."""
+
+    def write(self, data: bytes) -> None:
+        """Hand it some bytes."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until it can take more."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
 class Running(Protocol):
     """What an exec needs of a process, `asyncio.subprocess.Process` being one."""
 
-    stdin: asyncio.StreamWriter | None
-    stdout: asyncio.StreamReader | None
-    stderr: asyncio.StreamReader | None
+    @property
+    def stdin(self) -> Input | None:
+        """Where it reads."""
+        ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """What it prints."""
+        ...
+
+    @property
+    def stderr(self) -> asyncio.StreamReader | None:
+        """What it complains of."""
+        ...
 
     @property
     def returncode(self) -> int | None:

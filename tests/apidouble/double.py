@@ -226,9 +226,8 @@ class ApiDouble:
         labels = dict(part.split("=", 1) for part in selector.split(",") if part)
         if resource == "pods" and namespace and namespace.startswith("ciliumwg-"):
             self.kubelet.looked()
-        items = self.store.select(resource, namespace, labels)
-        if fields := query.get("fieldSelector"):
-            items = [item for item in items if f"spec.nodeName={item['spec'].get('nodeName')}" == fields]
+        field, _, node = query.get("fieldSelector", "").partition("=")
+        items = self.store.select(resource, namespace, labels, node=node if field == "spec.nodeName" else None)
         start = int(query.get("continue") or 0)
         end = start + min(int(query.get("limit") or len(items) or 1), self._page)
         following = str(end) if end < len(items) else ""

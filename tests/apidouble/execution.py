@@ -14,6 +14,8 @@ from tests.apidouble.store import Object, Refusal
 from tests.apidouble.trouble import Trouble
 
 STDIN, STDOUT, STDERR, STATUS, CLOSE = 0, 1, 2, 3, 255
+_CHUNK = 1 << 15
+"""Bytes of output in one message, as container runtimes copy them."""
 
 
 class Cut(Exception):  # noqa: N818 - a signal, no error
@@ -89,7 +91,7 @@ class Execution:
 
     async def _carry(self, socket: web.WebSocketResponse, channel: int, stream: asyncio.StreamReader | None) -> None:
         assert stream is not None
-        while data := await stream.read(4096):
+        while data := await stream.read(_CHUNK):
             limit = self._trouble.cut_after
             if channel == STDOUT and limit is not None and self._sent + len(data) >= limit:
                 await socket.send_bytes(bytes([channel]) + data[: limit - self._sent])

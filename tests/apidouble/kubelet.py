@@ -7,12 +7,18 @@ import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Network, IPv6Network
 
 from tests.apidouble.agents import AgentController
 from tests.apidouble.backend import Backend
 from tests.apidouble.machines import Machines
 from tests.apidouble.mishaps import Mishap
 from tests.apidouble.store import Object, Refusal, Store
+
+_CLUSTER_IPS: dict[str, IPv4Network | IPv6Network] = {
+    "IPv4": IPv4Network("10.96.0.0/12"),
+    "IPv6": IPv6Network("fd00:10:96::/112"),
+}
 
 
 class Kubelet:
@@ -57,7 +63,7 @@ class Kubelet:
             for port in made["spec"]["ports"] if made["spec"].get("type") == "NodePort" else ():
                 node = endpoints["endpoints"][0]["nodeName"]
                 port["nodePort"] = self.backend.node_port(node, port["port"], port["protocol"])
-            ip = f"10.96.0.{number}" if endpoints["addressType"] == "IPv4" else f"fd00:10:96::{number:x}"
+            ip = str(_CLUSTER_IPS[endpoints["addressType"]][number])
             self.backend.serve(ip, endpoints["endpoints"][0]["addresses"][0])
             ips.append(ip)
         # Others may read the object meanwhile: what they look at first comes last.
@@ -217,9 +223,10 @@ class Kubelet:
         self.backend.start(pod, self._files(pod))
 
     def _replace(self, made: Object, pod: Object) -> None:
-        for old in self.store.select("pods", made["metadata"]["namespace"], pod["metadata"]["labels"]):
-            if old["spec"].get("nodeName") == pod["spec"].get("nodeName") and pod["metadata"].get("ownerReferences"):
-                self.store.remove("pods", made["metadata"]["namespace"], old["metadata"]["name"])
+        namespace, node = made["metadata"]["namespace"], pod["spec"].get("nodeName")
+        if pod["metadata"].get("ownerReferences"):
+            for old in self.store.select("pods", namespace, pod["metadata"]["labels"], node=node):
+                self.store.remove("pods", namespace, old["metadata"]["name"])
         self._put_inside(made, "pods", pod)
 
     def _put_inside(self, made: Object, resource: str, value: Object) -> None:

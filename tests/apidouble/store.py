@@ -6,11 +6,12 @@ import itertools
 import marshal
 import threading
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 Object = dict[str, Any]
-Key = tuple[str, str | None, str]
+Key = tuple[str | None, str]
 
 KINDS = {
     "nodes": "Node",
@@ -64,7 +65,8 @@ class Store:
     """All objects; may be used by several threads."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, Object] = {}
+        self._objects: dict[str, dict[Key, Object]] = defaultdict(dict)
+        """Resource → namespace and name → object."""
         self._lock = threading.RLock()
         self._version = itertools.count(100)
 
@@ -76,7 +78,7 @@ class Store:
             metadata.setdefault("uid", str(uuid.uuid4()))
             metadata.setdefault("creationTimestamp", "2026-11-22T12:00:00Z")
             metadata["resourceVersion"] = str(next(self._version))
-            self._objects[resource, metadata.get("namespace"), metadata["name"]] = made
+            self._objects[resource][metadata.get("namespace"), metadata["name"]] = made
 
     def create(self, resource: str, namespace: str | None, value: Mapping[str, Any]) -> Object:
         """Create an object, as a client does."""
@@ -86,7 +88,7 @@ class Store:
             if namespace is not None:
                 self._check_namespace(namespace)
                 made["metadata"]["namespace"] = namespace
-            if (resource, namespace, name) in self._objects:
+            if (namespace, name) in self._objects[resource]:
                 raise Refusal(409, "AlreadyExists", f'{resource} "{name}" already exists')
             self.put(resource, made)
             return self.get(resource, namespace, name)
@@ -99,20 +101,27 @@ class Store:
     def get(self, resource: str, namespace: str | None, name: str) -> Object:
         """A copy of one object."""
         with self._lock:
-            found = self._objects.get((resource, namespace, name))
+            found = self._objects[resource].get((namespace, name))
             if found is None:
                 raise Refusal(404, "NotFound", f'{resource} "{name}" not found')
             return copied(found)
 
     def select(
-        self, resource: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+        self,
+        resource: str,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        *,
+        node: str | None = None,
     ) -> list[Object]:
-        """Copies of all objects of a resource, with these labels."""
+        """Copies of all objects of a resource, with these labels, on a node if one is named."""
         with self._lock:
             return [
                 copied(value)
-                for (kind, where, _), value in self._objects.items()
-                if kind == resource and namespace in (None, where) and _matches(value, labels or {})
+                for (where, _), value in self._objects[resource].items()
+                if namespace in (None, where)
+                and (node is None or value["spec"].get("nodeName") == node)
+                and _matches(value, labels or {})
             ]
 
     def merge(self, resource: str, namespace: str | None, name: str, change: Object) -> Object:
@@ -128,17 +137,19 @@ class Store:
     def remove(self, resource: str, namespace: str | None, name: str) -> None:
         """Take an object away, if it is there."""
         with self._lock:
-            self._objects.pop((resource, namespace, name), None)
+            self._objects[resource].pop((namespace, name), None)
 
     def empty(self, namespace: str) -> None:
         """Take all objects of a namespace away."""
         with self._lock:
-            for key in [key for key in self._objects if key[1] == namespace]:
-                del self._objects[key]
+            for objects in self._objects.values():
+                for key in [key for key in objects if key[0] == namespace]:
+                    del objects[key]
 
     def names(self, resource: str) -> list[str]:
         """The names of all objects of a resource."""
-        return [item["metadata"]["name"] for item in self.select(resource)]
+        with self._lock:
+            return [name for _, name in self._objects[resource]]
 
 
 def _merged(value: Any, change: Any) -> Any:
