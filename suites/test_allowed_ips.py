@@ -25,9 +25,10 @@ def test_every_pod_is_contained(
     """Every pod of a peer's node is among the peer's allowed IPs."""
     if not expected.pods_in_allowed_ips:
         pytest.skip(f"Cilium {expected.config.version} in tunnel mode sends pods' packets as the nodes' own")
+    by_node = _by_node(pods)
     for state, peer, node in _peers(observed, nodes):
-        for pod in pods:
-            for address in pod.addresses if pod.node == node.name else ():
+        for pod in by_node.get(node.name, ()):
+            for address in pod.addresses:
                 verify(
                     _covers(peer, address),
                     where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
@@ -66,10 +67,11 @@ def test_no_address_of_the_own_node(
     observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify
 ) -> None:
     """No peer may send with, or is sent, the addresses of the own node and its pods."""
+    own: dict[str, list[IPAddress]] = {node.name: [*node.addresses, *node.cilium_addresses] for node in nodes}
+    for name, running in _by_node(pods).items():
+        own.setdefault(name, []).extend(ip for pod in running for ip in pod.addresses)
     for state, peer, node in _peers(observed, nodes):
-        own = [ip for owner in nodes if owner.name == state.node for ip in (*owner.addresses, *owner.cilium_addresses)]
-        own += [ip for pod in pods if pod.node == state.node for ip in pod.addresses]
-        taken = [ip for ip in own if _covers(peer, ip)]
+        taken = [ip for ip in own.get(state.node, ()) if _covers(peer, ip)]
         verify(
             not taken,
             where=Place.of_peer(state.node, node.name).concerning(addresses=taken),
@@ -117,7 +119,8 @@ def test_nothing_of_another_node(
         wrong = owners_of.others(peer, node)
         right = node.pod_cidrs if expected.pod_cidrs_in_allowed_ips else ()
         wide = [net for net in peer.allowed_ips if net.num_addresses > 1 and not _within(net, right)]
-        owners = [third.name for third in nodes if any(net.overlaps(cidr) for net in wide for cidr in third.pod_cidrs)]
+        meant = [(net, third) for net in wide for third in nodes]
+        owners = [third.name for net, third in meant if any(map(net.overlaps, third.pod_cidrs))]
         verify(
             not wrong and not wide,
             where=Place.of_peer(state.node, node.name).concerning(
@@ -152,6 +155,13 @@ def _peers(observed: Observed, nodes: Sequence[Node]) -> Iterator[tuple[NodeStat
         for peer in state.real_peers():
             if peer.public_key in by_key:
                 yield state, peer, by_key[peer.public_key]
+
+
+def _by_node(pods: Sequence[Pod]) -> Mapping[str, Sequence[Pod]]:
+    found: dict[str, list[Pod]] = {}
+    for pod in pods:
+        found.setdefault(pod.node, []).append(pod)
+    return found
 
 
 def _within(network: IPNetwork, cidrs: Sequence[IPNetwork]) -> bool:

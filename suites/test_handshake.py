@@ -117,13 +117,15 @@ def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterato
     """Each node's peers after the watch, with their nodes' names: those with which it was asked to talk."""
     names = peer_names(nodes)
     after = judge.measurement.after
+    by_name = {
+        node: {names[peer.public_key]: peer for peer in reversed(state.peers) if peer.public_key in names}
+        for node, state in after.items()
+    }
     for node, peer_node in permutations(after, 2):
         if judge.left_out(node, peer_node):
             continue
-        state = after[node]
-        found = [peer for peer in state.peers if names.get(peer.public_key) == peer_node]
-        if found:
-            yield state, found[0], peer_node
+        if peer := by_name[node].get(peer_node):
+            yield after[node], peer, peer_node
         else:
             verify.unmeasured(
                 Place.between(node, peer_node), f"{peer_node} is no peer of {node} (see the peers checks)"

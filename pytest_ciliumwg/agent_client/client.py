@@ -12,6 +12,7 @@ from typing import Any
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.ring import RETIRE_MS
 from pytest_ciliumwg.agent.jobs import NO_JOB, VERSION
+from pytest_ciliumwg.agent_client.accounts import SentAccount, ServedAccount, sent_accounts, served_accounts
 from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.cluster import IPFamily, IPNetwork, Node
@@ -223,9 +224,9 @@ class Agent:
             for flow, why in self.ask("serve", job=f"{run.job}-{part}", flows=rows)["errors"].items()
         }
 
-    def stop_serving(self, run: Run, part: str = "serve") -> list[Reply]:
+    def stop_serving(self, run: Run, part: str = "serve") -> list[ServedAccount]:
         """Close the listeners and fetch what they counted, with the seconds for which they were not run."""
-        return _accounts(self.ask("serve-stop", job=f"{run.job}-{part}"))
+        return served_accounts(self.ask("serve-stop", job=f"{run.job}-{part}"))
 
     def send(
         self, run: Run, part: str, flows: Iterable[Flow], *, interval: float, timeout: float, patience: float = 1.0
@@ -255,17 +256,13 @@ class Agent:
         ]
         self.ask("send", job=f"{run.job}-{part}", flows=rows, timeout=timeout)
 
-    def collect(self, run: Run, part: str, *, wait: float) -> list[Reply] | None:
+    def collect(self, run: Run, part: str, *, wait: float) -> list[SentAccount] | None:
         """The accounts of a sending, with the seconds for which it was not run, and those that answers typically took.
 
         None while it goes on after `wait`.
         """
         reply = self.ask("collect", takes=wait, wait=wait, job=f"{run.job}-{part}")
-        return [row | {"typical": reply["typical"]} for row in _accounts(reply)] if reply["done"] else None
-
-
-def _accounts(reply: Reply) -> list[Reply]:
-    return [dict(row, stalled=reply["stalled"]) for row in reply["flows"]]
+        return sent_accounts(reply) if reply["done"] else None
 
 
 def _sent(run: Run, flow: Flow) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,7 +13,7 @@ from pytest_ciliumwg.agent.capture.controls import way_of
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.model.timeline import Event
-from pytest_ciliumwg.model.traffic import Delivery, Direction, EvidenceFrame, Flow, Sighting
+from pytest_ciliumwg.model.traffic import Direction, EvidenceFrame, Sighting
 from pytest_ciliumwg.model.watch import (
     CiphertextSample,
     ControlSeen,
@@ -30,60 +31,6 @@ from pytest_ciliumwg.model.watch import (
 Row = Mapping[str, Any]
 
 _FAMILIES = {"IPv4": IPFamily.V4, "IPv6": IPFamily.V6}
-
-
-STALLED_SECONDS = 1.0
-"""An agent that was not run for so long has kept others waiting: what was lost meanwhile is no loss of the cluster."""
-SLOW_SECONDS = 0.5
-"""Where half of the answers take so long, one that is missing may come yet: no network within a cluster is so slow."""
-
-
-def delivery(flow: Flow, sent: Row, served: Row | None, not_served: str | None) -> Delivery:
-    """A flow's delivery.
-
-    Args:
-        flow: The flow.
-        sent: Its sender's account.
-        served: Its server's; None where the kernel answers.
-        not_served: Why our own agent could not serve it; None where it could.
-    """
-    return Delivery(
-        flow=int(sent["id"]),
-        sent=sent["sent"],
-        received=sent["received"],
-        served=-1 if served is None else served["served"],
-        payload_bytes=sent["bytes"],
-        repeated=sent["repeated"],
-        duplicates=sent["duplicates"],
-        reordered=sent["reordered"],
-        error=sent["error"],
-        started=sent["started"],
-        finished=sent["finished"],
-        served_first=0.0 if served is None else served["first"],
-        served_last=0.0 if served is None else served["last"],
-        unmeasured=not_served or _unmeasured(flow, sent, served),
-    )
-
-
-def _unmeasured(flow: Flow, sent: Row, served: Row | None) -> str | None:
-    """Why answers that are missing may be missing by our own doing."""
-    if sent["refused"]:
-        return f"the agent in {flow.source_pod} cannot send it: {sent['error']}"
-    if sent["unfinished"]:
-        return f"the agent in {flow.source_pod} had no time to finish it: the machine has too much else to do"
-    for pod, account in ((flow.source_pod, sent), (flow.destination_pod, served or {"stalled": 0.0})):
-        if account["stalled"] >= STALLED_SECONDS:
-            return f"the agent in {pod} was not run for {account['stalled']:.1f} s: the machine has too much else to do"
-    if sent["typical"] >= SLOW_SECONDS:
-        took = f"half of the answers to {flow.source_pod} took {sent['typical']:.1f} s and more, though none was lost"
-        return f"{took}: the machines have too much else to do"
-    return None
-
-
-def failed_delivery(flow: Flow) -> Delivery:
-    """The delivery of a flow whose sender's account never came."""
-    error = f"the agent in {flow.source_pod} gave no account of it"
-    return Delivery(flow=flow.id, sent=0, received=0, served=-1, payload_bytes=0, error=error, unmeasured=error)
 
 
 def watch_report(node: str, reply: Row | AgentError, blind: str | None, nodes: Sequence[str]) -> WatchReport:
@@ -169,10 +116,22 @@ def device_reports(devices: Row) -> dict[str, DeviceReport]:
 
 def passages(row: Row) -> dict[tuple[int, bool], Passage]:
     """What passed inside the tunnel, as a watch tells of it: by flow and by whether it went in."""
-    kinds: dict[tuple[int, bool], dict[str, Sequence[Any]]] = {}
-    for flow, outgoing, how, *counts in row["passages"]:
-        kinds.setdefault((flow, outgoing), {})[how] = counts
-    return {key: _passage(by_kind) for key, by_kind in kinds.items()}
+    found: dict[tuple[int, bool], Passage] = {}
+    for flow, outgoing, how, frames, size, first, last, numbers in row["passages"]:
+        made = (
+            Passage(frames=frames, bytes=size, short=0, first_at=first, last_at=last, numbers=numbers)
+            if how == "canary"
+            else Passage(frames=0, bytes=0, short=frames, first_at=first, last_at=last)
+        )
+        known = found.get((flow, outgoing))
+        found[flow, outgoing] = made if known is None else _both(known, made)
+    return found
+
+
+def _both(one: Passage, other: Passage) -> Passage:
+    """The packets with a canary and those without one of the same flow and direction."""
+    numbers = one.numbers if other.numbers is None else other.numbers
+    return replace(one + other, numbers=numbers)
 
 
 def _inside(row: Row, first_control: int) -> InsideReport:
@@ -209,21 +168,6 @@ def _pods(row: Row | None) -> PodsReport | None:
         missed=row["missed"],
         controls=frozenset((device, IPFamily(f"v{version}")) for device, version in row["controls"]),
         conversations=tuple(conversation(fields) for fields in row["conversations"]),
-    )
-
-
-def _passage(by_kind: Mapping[str, Sequence[Any]]) -> Passage:
-    nothing = (0, 0, None, None, None)
-    frames, size, _, _, numbers = by_kind.get("canary", nothing)
-    short, *_ = by_kind.get("header", nothing)
-    times = [(first, last) for _, _, first, last, _ in by_kind.values()]
-    return Passage(
-        frames=frames,
-        bytes=size,
-        short=short,
-        first_at=min(first for first, _ in times),
-        last_at=max(last for _, last in times),
-        numbers=numbers,
     )
 
 

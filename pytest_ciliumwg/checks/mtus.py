@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.flows.plan import HEADERS
@@ -68,13 +69,17 @@ def _list(links: Iterable[Link]) -> str:
     return ", ".join(f"{link.name} {link.mtu}" for link in links)
 
 
-def measured_with_largest(judge: Judge | None, node: str) -> str:
-    """What packets of the largest size that the routes in pods allow did from and to a node; nothing is guessed."""
-    judgements = [
-        judgement
-        for judgement in (judge.judgements if judge else ())
-        if judgement.flow.purpose == "size" and judgement.flow.dont_fragment and node in judgement.flow.pair
-    ]
+def measured_with_largest(judge: Judge | None) -> WhatItDoes:
+    """Says of a node what the largest packets that the routes in pods allow did there; nothing is guessed."""
+    by_node: dict[str, list[Judgement]] = {}
+    for judgement in judge.judgements if judge else ():
+        if judgement.flow.purpose == "size" and judgement.flow.dont_fragment:
+            for node in dict.fromkeys(judgement.flow.pair):
+                by_node.setdefault(node, []).append(judgement)
+    return cache(lambda node: _measured(judge, node, by_node.get(node, ())))
+
+
+def _measured(judge: Judge | None, node: str, judgements: Sequence[Judgement]) -> str:
     if judge is None or not judgements:
         return "What this does to packets was not measured."
     sizes = sorted({_size(judgement) for judgement in judgements})

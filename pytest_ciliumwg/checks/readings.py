@@ -54,7 +54,7 @@ class Readings:
         if self.last is None or self.came_or_went:
             return ()
         first = self.first.states
-        return tuple(s for name, s in self.last.states.items() if _comparable(s) != _comparable(first[name]))
+        return tuple(s for name, s in self.last.states.items() if not _alike(s, first[name]))
 
     def changes(self) -> Iterator[NodeChange]:
         """What changed on each node, apart from what comes and goes with pods."""
@@ -66,7 +66,7 @@ class Readings:
         for name, state in self.last.states.items():
             was, now = (
                 _lines(each, names, key.get(name))
-                for each, key in zip((self.first.states[name], state), keys, strict=True)
+                for each, key in zip(_differing(self.first.states[name], state), keys, strict=True)
             )
             lost = [line for line in was if line not in now and (not was[line][1] or was[line] in lasting)]
             new = [line for line in now if line not in was and (not now[line][1] or now[line] not in ever - lasting)]
@@ -79,6 +79,23 @@ def _owned(nodes: Iterable[Node], pods: Iterable[Pod]) -> set[tuple[str, IPAddre
     """Nodes with the addresses that they and their pods have."""
     found = {(node.name, ip) for node in nodes for ip in (*node.addresses, *node.cilium_addresses)}
     return found | {(pod.node, ip) for pod in pods for ip in pod.addresses}
+
+
+def _differing(first: NodeState, last: NodeState) -> tuple[NodeState, NodeState]:
+    """Two states of a node without the routes and peers that are in both: there are as many as nodes."""
+    same = first.routes == last.routes  # told in the same words, they are the same objects
+    routes = set() if same else {*first.routes}.intersection(last.routes)
+    peers = {(peer.public_key, peer.allowed_ips) for peer in first.peers}
+    peers &= {(peer.public_key, peer.allowed_ips) for peer in last.peers}
+
+    def others(state: NodeState) -> NodeState:
+        return replace(
+            state,
+            peers=tuple(peer for peer in state.peers if (peer.public_key, peer.allowed_ips) not in peers),
+            routes=() if same else tuple(route for route in state.routes if route not in routes),
+        )
+
+    return others(first), others(last)
 
 
 Lines = Mapping[str, tuple[str, IPAddress | None]]
@@ -107,8 +124,13 @@ def _lines(state: NodeState, names: Mapping[str, str], published: str | None) ->
     return found
 
 
+def _alike(one: NodeState, other: NodeState) -> bool:
+    """Whether two states differ in what changes on its own alone, such as counters; the order of lists is nothing."""
+    same_routes = one.routes == other.routes or frozenset(one.routes) == frozenset(other.routes)
+    return same_routes and _comparable(one) == _comparable(other)
+
+
 def _comparable(state: NodeState) -> object:
-    """A state without what changes on its own, such as counters; the order of what is listed does not count."""
-    peers = {replace(peer, latest_handshake=None, rx_bytes=0, tx_bytes=0) for peer in state.peers}
-    listed = tuple(map(frozenset, (peers, state.rules, state.routes, state.redirects, state.native_devices)))
+    peers = {(peer.public_key, peer.endpoint, peer.allowed_ips) for peer in state.peers}
+    listed = tuple(map(frozenset, (peers, state.rules, state.redirects, state.native_devices)))
     return state.link, state.wireguard, listed, state.rp_filter, frozenset(state.unread)

@@ -44,8 +44,10 @@ class Verify:
         """
         self.verified += 1
         _check_place(where)
+        if holds:
+            return
         finding = Finding(place=where, expected=str(expected), seen=str(seen), meaning=meaning)
-        if not holds and finding not in self.findings:  # before the flows and after them it is one finding
+        if finding not in self.findings:  # before the flows and after them it is one finding
             self.findings.append(finding)
 
     def unmeasured(self, where: Place, why: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import enum
+import json
+import operator
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -36,27 +38,65 @@ _READERS: Mapping[Any, Callable[[Any], Any]] = {
 _UNIONS = (Union, types.UnionType)
 
 
-def encode(value: Any) -> Any:
-    """A value as JSON has it; mappings by anything but text become lists of pairs."""
+def encoded(value: Any, depth: int = 0) -> Iterator[str]:
+    """A value as JSON text, in parts; mappings by anything but text become lists of pairs.
+
+    Args:
+        value: The value.
+        depth: How many levels are taken apart, so that no more than a part of the value is text at one time.
+    """
+    value = _plain(value)
+    if depth == 0 or not isinstance(value, (dict, list)):
+        yield _ENCODER.encode(value)
+        return
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    yield opening
+    items = value.items() if isinstance(value, dict) else (("", item) for item in value)
+    for number, (name, item) in enumerate(items):
+        yield ("," if number else "") + (f"{_ENCODER.encode(name)}:" if isinstance(value, dict) else "")
+        yield from encoded(item, depth - 1)
+    yield closing
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for a value, whose parts may still be values of the model."""
     if value is None or isinstance(value, (str, int, float)):
         return value.value if isinstance(value, enum.Enum) else value
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if is_dataclass(value):
-        return {member.name: encode(getattr(value, member.name)) for member in fields(value)}
-    if isinstance(value, Mapping):
-        if all(isinstance(key, str) for key in value):
-            return {key: encode(item) for key, item in value.items()}
-        return [[encode(key), encode(item)] for key, item in value.items()]
-    if isinstance(value, (list, tuple, AbstractSet)):
-        return [encode(item) for item in value]
-    return str(value)
+    kind: Any = type(value)
+    return _part_of(kind)(value)
+
+
+@cache
+def _part_of(kind: Any) -> Callable[[Any], Any]:
+    """What makes `_plain` of values of a type; found once, for there are millions."""
+    if issubclass(kind, enum.Enum):
+        return operator.attrgetter("value")
+    if issubclass(kind, bytes):
+        return lambda value: base64.b64encode(value).decode()
+    if is_dataclass(kind):
+        names = [member.name for member in fields(kind)]
+        return lambda value: {name: _mapped(getattr(value, name)) for name in names}
+    if issubclass(kind, Mapping):
+        return _mapped
+    return list if issubclass(kind, (list, tuple, AbstractSet)) else _text
+
+
+def _mapped(value: Any) -> Any:
+    """The same, but that a mapping is one by text, or a list of pairs: the encoder of JSON makes text of numbers."""
+    if not isinstance(value, Mapping):
+        return value
+    if all(isinstance(key, str) for key in value):
+        return {key: _mapped(item) for key, item in value.items()}
+    return [[key, _mapped(item)] for key, item in value.items()]
+
+
+# Many values have the same address, and its text takes a while.
+_text = lru_cache(maxsize=65536, typed=True)(str)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
 
 
 def decode(kind: type[T], raw: Any) -> T:
-    """The value of a type that `encode` made this of; what is missing in it has its default.
+    """The value of a type that `encoded` made this of; what is missing in it has its default.
 
     Raises:
         ValueError: it is not of that type.

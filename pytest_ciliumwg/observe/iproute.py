@@ -10,6 +10,7 @@ from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, IPNetwork
 from pytest_ciliumwg.model.node_state import Link, Route, Rule
 from pytest_ciliumwg.observe.json_reader import Value, decode
+from pytest_ciliumwg.observe.once import Once
 
 WHOLE_MARK = 0xFFFFFFFF
 """The mask of a rule that shows a mark without one."""
@@ -103,6 +104,7 @@ def _conditions(entry: Value) -> tuple[str, ...]:
 
 
 ALL_TABLES = "all"
+_READ = Once[tuple[Route, ...]](most=4096)
 
 
 def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, stderr: str = "") -> tuple[Route, ...]:
@@ -126,8 +128,12 @@ def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, 
         reason = " ".join(stderr.split()) or "no message"
         message = f"{command} failed with exit status {status}: {reason}"
         raise ObservationError(message)
-    document = decode(text, f"the output of {command}")
-    return tuple(route for entry in document.items() for route in _routes(entry, family, table))
+
+    def read() -> tuple[Route, ...]:
+        document = decode(text, f"the output of {command}")
+        return tuple(route for entry in document.items() for route in _routes(entry, family, table))
+
+    return _READ.of(text, (family, table), read)
 
 
 def _routes(entry: Value, family: IPFamily, table: str) -> Iterator[Route]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -115,7 +115,7 @@ def decode(text: str, document: str) -> Value:
 def address(text: str, place: str) -> IPAddress:
     """Read an IP address out of a place that messages name."""
     try:
-        return ipaddress.ip_address(text)
+        return _address(text)
     except ValueError as error:
         message = f"{place} holds {text!r}, which is no IP address"
         raise ObservationError(message) from error
@@ -130,10 +130,24 @@ def network(text: str, place: str) -> IPNetwork:
         raise ObservationError(message) from error
 
 
-@lru_cache(maxsize=65536)
-def _network(text: str) -> IPNetwork:
-    """Of many nodes each has the same networks as its peers' allowed IPs."""
-    return ipaddress.ip_network(text)
+def networks(texts: Iterable[str], place: str) -> frozenset[IPNetwork]:
+    """Read IP networks out of a place that messages name."""
+    known = frozenset(texts)
+    try:
+        return _networks(known)
+    except ValueError:
+        return frozenset(network(text, place) for text in known)  # which says what is wrong with which
+
+
+_MANY = 65536
+# Of many nodes each tells the same of its peers: it is read once, and kept once.
+_address = lru_cache(maxsize=_MANY)(ipaddress.ip_address)
+_network = lru_cache(maxsize=_MANY)(ipaddress.ip_network)
+
+
+@lru_cache(maxsize=_MANY)
+def _networks(texts: frozenset[str]) -> frozenset[IPNetwork]:
+    return frozenset(map(_network, texts))
 
 
 def number(text: str, place: str) -> int:

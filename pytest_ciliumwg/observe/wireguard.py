@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from pytest_ciliumwg.errors import ObservationError
-from pytest_ciliumwg.model.cluster import IPNetwork
 from pytest_ciliumwg.model.node_state import DUMMY_KEY, Endpoint, Peer, WireGuardDevice
-from pytest_ciliumwg.observe.json_reader import address, network, number
+from pytest_ciliumwg.observe.json_reader import address, networks, number
 
 DEVICE = "cilium_wg0"
 
@@ -154,15 +153,11 @@ def _peer(
     return Peer(
         public_key=public_key,
         endpoint=None if endpoint == "(none)" else endpoint_of(endpoint, place),
-        allowed_ips=_networks(allowed_ips, place),
+        allowed_ips=networks(() if allowed_ips == ["(none)"] else allowed_ips, place),
         latest_handshake=float(number(handshake, place)) or None,
         rx_bytes=rx,
         tx_bytes=tx,
     )
-
-
-def _networks(texts: list[str], place: str) -> frozenset[IPNetwork]:
-    return frozenset() if texts == ["(none)"] else frozenset(network(text, place) for text in texts)
 
 
 def endpoint_of(text: str, place: str) -> Endpoint:

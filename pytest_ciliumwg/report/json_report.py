@@ -15,10 +15,13 @@ from pytest_ciliumwg.model.traffic import Verdict
 from pytest_ciliumwg.report import changes
 from pytest_ciliumwg.report.measured import custody, environment, tunnels
 from pytest_ciliumwg.report.record import CheckResult, Pair, RunRecord, plain, sighting_fields
+from pytest_ciliumwg.report.unlisted import LEFT_OUT
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 
 SCHEMA = 2
 NAME = "report.json"
+MOST_FLOWS = 32_000
+"""How many flows are listed: all of 64 nodes, each with each other."""
 
 
 def text(fields: Mapping[str, Any]) -> str:
@@ -34,7 +37,8 @@ def _rows(value: Any) -> str:
 
 def document(record: RunRecord, found: Iterable[Diagnosis], exit_status: int) -> dict[str, Any]:
     """The whole report, with the findings of the run."""
-    tally = record.tally()
+    tally, matrix = record.tally(), record.matrix()
+    listed, left_out = _listed(record, matrix)
     return {
         "schema": SCHEMA,
         "tool": {"name": "pytest-ciliumwg", "version": __version__},
@@ -65,17 +69,39 @@ def document(record: RunRecord, found: Iterable[Diagnosis], exit_status: int) ->
         ],
         "pairs_tested": tally.pairs,
         "pairs_in_all": tally.all_pairs,
-        "pairs": _pairs(record.matrix()),
+        "pairs": _pairs(matrix),
         "sizes": _pairs(record.sizes()),
         "flows": [
             _flow(judgement) | {"stage": stage, "custody": custody(judge, judgement.flow)}
-            for stage, judge in record.judges.items()
-            for judgement in judge.judgements
+            for stage, judge, judgement in listed
         ],
+        LEFT_OUT: left_out,
         "tunnels": [row | {"stage": stage} for stage, judge in record.judges.items() for row in tunnels(judge)],
         "watches": [row | {"stage": stage} for stage, judge in record.judges.items() for row in _watches(judge)],
         "changes": changes.rows(record),
     }
+
+
+_Judged = tuple[str, Judge, Judgement]
+
+
+def _listed(record: RunRecord, matrix: Mapping[Pair, Verdict]) -> tuple[list[_Judged], int]:
+    """(Stage, judge, judgement) of the flows that are listed, and how many are not.
+
+    Of a large cluster those that nothing is to be said of are too many for whoever reads a report, and are left out:
+    encrypted ones between two nodes between which all is.
+    """
+    flows = [(stage, judge, judgement) for stage, judge in record.judges.items() for judgement in judge.judgements]
+    if len(flows) <= MOST_FLOWS:
+        return flows, 0
+
+    def silent(row: _Judged) -> bool:
+        judgement = row[2]
+        good = judgement.verdict is matrix.get(judgement.flow.pair) is Verdict.ENCRYPTED
+        return good and judgement.flow.promised
+
+    listed = sorted(flows, key=silent)[:MOST_FLOWS]  # which keeps their order
+    return listed, len(flows) - len(listed)
 
 
 def _check(result: CheckResult) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from pytest_ciliumwg.report.unlisted import pairs_of_each_kind
+
 NAME = "metrics.prom"
 Document = Mapping[str, Any]
 Labels = tuple[tuple[str, str], ...]
@@ -96,6 +98,10 @@ def _flows(document: Document) -> Iterator[Family]:
             good = flow["verdict"] == "encrypted"
             encrypted.samples[labels] = min(encrypted.samples.get(labels, 1), float(good))
             _add(frames.samples, labels, flow["sightings"])
+    for family, protocol, pair in pairs_of_each_kind(document):
+        labels = _labels(source=pair["source"], destination=pair["destination"], family=family, protocol=protocol)
+        encrypted.samples.setdefault(labels, float(pair["verdict"] == "encrypted"))
+        frames.samples.setdefault(labels, 0)
     for change in document["changes"]:
         timeline = change["timeline"] or {"flows": [], "leaks": []}
         flows = {flow["id"]: _flow_labels(flow) for flow in timeline["flows"] if flow["promised"]}

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import gzip
-import json
+import io
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_ciliumwg.model.codec import encode
+from pytest_ciliumwg.model.codec import encoded
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.recording import FORMAT, NAME, Recording
 from pytest_ciliumwg.model.traffic import Sighting
 from pytest_ciliumwg.model.watch import WatchReport
 from pytest_ciliumwg.report.record import RunRecord
+
+_LEVEL = 1
+"""What a run tells repeats itself so much that more effort saves little."""
+_DEPTH = 3
+"""The record's measurement has watches, and each watch of a large cluster is large."""
+_BUFFER = 1 << 20
 
 
 def recording(record: RunRecord) -> Recording | None:
@@ -42,8 +48,9 @@ def write_recording(record: RunRecord, directory: Path) -> Path | None:
     if made is None:
         return None
     path = directory / NAME
-    with gzip.open(path, "wt", encoding="utf-8", compresslevel=6) as file:
-        json.dump(encode(made), file, separators=(",", ":"))
+    with gzip.open(path, "wb", compresslevel=_LEVEL) as packed, io.BufferedWriter(packed, _BUFFER) as file:
+        for part in encoded(made, _DEPTH):
+            file.write(part.encode())
     return path
 
 

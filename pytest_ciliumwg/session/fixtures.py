@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, partial
 
 import pytest
 
@@ -246,7 +245,7 @@ def route_mtus_told(node_configs: Mapping[str, CiliumConfig]) -> Mapping[str, in
 @pytest.fixture
 def what_it_does(request: pytest.FixtureRequest, stage: Stage) -> WhatItDoes:
     """What the largest packets did from and to a node, where flows could be sent."""
-    return cache(partial(measured_with_largest, _judge_of(request, stage)))
+    return measured_with_largest(_judge_of(request, stage))
 
 
 @pytest.fixture

@@ -55,12 +55,15 @@ def followed(nodes: Sequence[Node], before: Mapping[str, NodeState], after: Mapp
     """The nodes with the addresses at which WireGuard reaches them besides, where only one of them is there."""
     names = {node.public_key: node.name for node in nodes if node.public_key}
     found: dict[IPAddress, set[str]] = {}
+    published = {ip for node in nodes for ip in (*node.tunnel_addresses, *node.cilium_addresses)}
     for name, state in after.items():
+        earlier = {peer.public_key: peer for peer in before[name].peers}
         for peer in state.peers:
             owner = names.get(peer.public_key)
-            was = next((old for old in before[name].peers if old.public_key == peer.public_key), None)
+            was = earlier.get(peer.public_key)
             came = was is not None and peer.rx_bytes > was.rx_bytes
-            if owner and came and peer.endpoint and has_roamed(state, peer, nodes, None):
+            elsewhere = peer.endpoint is not None and peer.endpoint.address not in published
+            if owner and came and peer.endpoint and elsewhere and has_roamed(state, peer, nodes, None):
                 found.setdefault(peer.endpoint.address, set()).add(owner)
     more = {owner: [ip for ip, owners in found.items() if owners == {owner}] for owner in names.values()}
     return [replace(node, roamed_to=tuple(more.get(node.name, ()))) for node in nodes]

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pytest_ciliumwg.agent.traffic.sender import LONGEST
-from pytest_ciliumwg.agent_client.client import Agent, Run
-from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, watch_report
+from pytest_ciliumwg.agent_client.accounts import SentAccount, ServedAccount, delivery, failed_delivery
+from pytest_ciliumwg.agent_client.client import Agent, Reply, Run
+from pytest_ciliumwg.agent_client.replies import watch_report
 from pytest_ciliumwg.agent_client.wanted import Wanted
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import host_key
@@ -151,12 +152,12 @@ class _Watching:
                 self.not_served |= told
                 self.problems.extend(Problem(self.homes[key], why) for why in told.values())
 
-    def send(self, part: str, flows: Sequence[Flow], seconds: float, patience: float) -> list[dict[str, Any]]:
+    def send(self, part: str, flows: Sequence[Flow], seconds: float, patience: float) -> list[SentAccount]:
         """Send flows from all their pods at once, in these seconds times the patience, and wait for the accounts."""
         seconds *= patience
         by_pod = _by(flows, lambda flow: flow.source_pod)
 
-        def send_from(key: str, agent: Agent) -> list[dict[str, Any]]:
+        def send_from(key: str, agent: Agent) -> list[SentAccount]:
             mine = by_pod.get(key, ())
             agent.send(self.run, part, mine, interval=INTERVAL, timeout=seconds, patience=patience)
             deadline = time.monotonic() + LONGEST * seconds + 2 * _POLL
@@ -166,7 +167,7 @@ class _Watching:
                     return rows
             raise AgentError(f"the sender in {key} did not finish within {LONGEST * seconds:.0f} s")
 
-        rows: list[dict[str, Any]] = []
+        rows: list[SentAccount] = []
         for key, answer in self.each(self.talkers, send_from).items():
             if isinstance(answer, AgentError):
                 self.problems.append(Problem(self.homes[key], str(answer)))
@@ -174,15 +175,15 @@ class _Watching:
                 rows.extend(answer)
         return rows
 
-    def stop_serving(self) -> list[dict[str, Any]]:
+    def stop_serving(self) -> list[ServedAccount]:
         answers = self.each(self.talkers, lambda _, agent: agent.stop_serving(self.run))
         return [row for answer in answers.values() if not isinstance(answer, AgentError) for row in answer]
 
     def deliveries(
-        self, flows: Sequence[Flow], sent: Sequence[Mapping[str, Any]], served: Sequence[Mapping[str, Any]]
+        self, flows: Sequence[Flow], sent: Sequence[SentAccount], served: Sequence[ServedAccount]
     ) -> dict[int, Delivery]:
         """Each flow's delivery, from the accounts of both ends; where an agent was not run, that is a problem."""
-        senders, servers = ({int(row["id"]): row for row in rows} for rows in (sent, served))
+        senders, servers = {row.id: row for row in sent}, {row.id: row for row in served}
         deliveries: dict[int, Delivery] = {}
         for flow in flows:
             if flow.id not in senders:
@@ -196,9 +197,14 @@ class _Watching:
         return deliveries
 
     def reports(self) -> dict[str, WatchReport]:
-        raw = self.each(self.watchers, lambda _, agent: agent.stop_watch(self.run))
         names = [node.name for node in self.nodes]
-        return {name: watch_report(name, raw[name], self.blind.get(name), names) for name in raw}
+
+        def report(name: str, reply: Reply | AgentError) -> WatchReport:
+            return watch_report(name, reply, self.blind.get(name), names)
+
+        # Each reply is large, so it is made a report as soon as it is there.
+        told = self.each(self.watchers, lambda name, agent: report(name, agent.stop_watch(self.run)))
+        return {name: report(name, it) if isinstance(it, AgentError) else it for name, it in told.items()}
 
 
 def measure(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_ciliumwg.agent import canary
-from pytest_ciliumwg.agent_client.replies import delivery, failed_delivery, sighting, watch_report
+from pytest_ciliumwg.agent_client.accounts import SentAccount, ServedAccount, delivery, failed_delivery
+from pytest_ciliumwg.agent_client.replies import sighting, watch_report
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.flows.plan import pod_flow
 from pytest_ciliumwg.flows.ports import FlowNumbers
@@ -18,7 +19,7 @@ from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.model.watch import ControlSeen, Foreign, Passage
 
 NODES = ["one", "two"]
-SENT = {
+SENT: dict[str, Any] = {
     "id": 7,
     "sent": 5,
     "received": 4,
@@ -34,7 +35,7 @@ SENT = {
     "stalled": 0.0,
     "typical": 0.0,
 }
-SERVED = {"served": 5, "first": 10.6, "last": 11.4, "stalled": 0.0}  # fmt: skip
+SERVED: dict[str, Any] = {"id": 7, "served": 5, "first": 10.6, "last": 11.4, "stalled": 0.0}  # fmt: skip
 
 
 def seen(mark: int, **fields: Any) -> dict[str, Any]:
@@ -87,13 +88,13 @@ def flow() -> Flow:
 
 
 def test_a_delivery_with_and_without_a_server_that_counts() -> None:
-    counted = delivery(flow(), SENT, SERVED, None)
+    counted = delivery(flow(), SentAccount(**SENT), ServedAccount(**SERVED), None)
     assert (counted.flow, counted.sent, counted.received, counted.served) == (7, 5, 4, 5)
     assert (counted.payload_bytes, counted.repeated, counted.duplicates, counted.reordered) == (640, 1, 2, 3)
     assert (counted.started, counted.finished, counted.served_first, counted.served_last) == (10.5, 11.5, 10.6, 11.4)
     assert counted.error == "Network is unreachable"
     assert counted.unmeasured is None
-    kernel = delivery(flow(), SENT, None, None)
+    kernel = delivery(flow(), SentAccount(**SENT), None, None)
     assert (kernel.served, kernel.served_first, kernel.served_last) == (-1, 0.0, 0.0)
 
 
@@ -158,7 +159,8 @@ def test_a_request_is_a_request() -> None:
 def test_what_our_own_agents_did_not_do(
     sent: dict[str, Any], served: dict[str, Any], not_served: str | None, why: str | None
 ) -> None:
-    unmeasured = delivery(flow(), SENT | sent, SERVED | served, not_served).unmeasured
+    accounts = SentAccount(**SENT | sent), ServedAccount(**SERVED | served)
+    unmeasured = delivery(flow(), *accounts, not_served).unmeasured
     assert (unmeasured is None) if why is None else (why in (unmeasured or ""))
 
 

@@ -67,4 +67,4 @@ def test_whose_mtu_counts(
 
 
 def test_without_a_measurement_nothing_is_said_of_packets() -> None:
-    assert measured_with_largest(None, "one") == "What this does to packets was not measured."
+    assert measured_with_largest(None)("one") == "What this does to packets was not measured."

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface, ip_address
 import pytest
 
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily
-from pytest_ciliumwg.model.codec import decode, encode
+from pytest_ciliumwg.model.codec import decode, encoded
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import EvidenceFrame, Sighting
@@ -18,7 +18,7 @@ from tests.offline.conftest import DETACHED, RECORDINGS, opened
 
 
 def stored(value: object) -> object:
-    return json.loads(json.dumps(encode(value)))
+    return json.loads("".join(encoded(value, 2)))
 
 
 def test_a_real_cluster_and_all_that_its_captures_show() -> None:

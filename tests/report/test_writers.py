@@ -34,6 +34,19 @@ def samples(made: dict[str, Any]) -> dict[tuple[str, ...], float]:
     return {(sample.name, *sample.labels.values()): sample.value for sample in read}
 
 
+def test_flows_that_are_left_out_have_the_verdict_of_their_pair() -> None:
+    found = samples(document(flows=[flow("cleartext", 3, destination_node="b")], flows_left_out=11))
+    kinds = [(family, protocol) for family in ("v4", "v6") for protocol in ("icmp", "tcp", "udp")]
+    assert [found["ciliumwg_flow_encrypted", "b", "a", *kind] for kind in kinds] == [1] * 6
+    assert [found["ciliumwg_flow_encrypted", "a", "b", *kind] for kind in kinds] == [1, 1, 0, 1, 1, 1]
+    assert found["ciliumwg_cleartext_frames_total", "a", "b", "v4", "udp"] == 3
+    made = document(flows=[flow("cleartext", 3, destination_node="b", purpose="pair")], flows_left_out=11, tunnels=[])
+    panels = {panel.title: panel.said for panel in charts.panels(made, pairs.Table(["a", "b"], {}))}
+    assert panels.pop("UDP IPv4") == "pairs: 1 cleartext, 1 encrypted"
+    assert set(panels.values()) == {"pairs: 2 encrypted"}
+    assert len(panels) == 5
+
+
 def test_metrics_of_flows() -> None:
     flows = [
         flow("encrypted"),

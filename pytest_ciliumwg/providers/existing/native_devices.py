@@ -15,7 +15,8 @@ by the first two rules; on a kind node, whose eth0 is a veth end, the first does
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node
@@ -58,19 +59,54 @@ def native_devices(
     candidates = [link for link in links if "UP" in link.flags and not _never(link)]
     addresses = frozenset(own)
     carriers = {link.name for link in candidates if any(address.ip in addresses for address in link.addresses)}
-    carriers |= set(_ways_to(others, known := tuple(routes))) | set(_ways_into(pod_cidrs, known))
+    table = _MainTable(routes)
+    carriers |= {device for address in others for device in table.ways_to(address)}
+    carriers |= {device for network in pod_cidrs for device in table.ways_into(network)}
     native = [link for link in candidates if link.name in carriers or _physical(link)]
     bonded = any("MASTER" in link.flags for link in native)
     return tuple(link for link in native if not (bonded and "SLAVE" in link.flags and link.name not in carriers))
 
 
-def _ways_into(networks: Iterable[IPNetwork], routes: tuple[Route, ...]) -> Iterator[str]:
-    """Devices of routes to a whole network or any part of it."""
-    for network in networks:
-        for route in routes:
-            inside = route.destination.version == network.version and route.destination.subnet_of(network)  # type: ignore[arg-type]
-            if route.table == "main" and route.device is not None and inside:
-                yield route.device
+class _MainTable:
+    """The routes of the table main, found by their first bits: there are as many as nodes, and so are the questions."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes = [route for route in routes if route.table == "main"]
+        self._by_prefix: dict[tuple[int, int], dict[int, list[Route]]] = defaultdict(lambda: defaultdict(list))
+        for route in self._routes:
+            found, length = route.destination, route.destination.prefixlen
+            self._by_prefix[found.version, length][_first_bits(found, length)].append(route)
+        self._lengths = sorted(self._by_prefix, reverse=True)
+        self._inside: dict[tuple[int, int], Mapping[int, Sequence[str]]] = {}
+
+    def ways_to(self, address: IPAddress) -> Iterator[str]:
+        """Devices of the most specific route to an address."""
+        number, bits = int(address), address.max_prefixlen
+        for version, length in self._lengths:
+            if version == address.version and (
+                routes := self._by_prefix[version, length].get(number >> (bits - length))
+            ):
+                return (route.device for route in routes if route.device is not None)
+        return iter(())
+
+    def ways_into(self, network: IPNetwork) -> Sequence[str]:
+        """Devices of routes to a whole network or any part of it."""
+        size = network.version, network.prefixlen
+        if size not in self._inside:
+            self._inside[size] = self._within(*size)
+        return self._inside[size].get(_first_bits(network, network.prefixlen), ())
+
+    def _within(self, version: int, length: int) -> Mapping[int, Sequence[str]]:
+        """The first bits of networks of this length → the devices of routes to them or parts of them."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for route in self._routes:
+            if route.device and route.destination.version == version and route.destination.prefixlen >= length:
+                found[_first_bits(route.destination, length)].append(route.device)
+        return found
+
+
+def _first_bits(network: IPNetwork, length: int) -> int:
+    return int(network.network_address) >> (network.max_prefixlen - length)
 
 
 def _never(link: Link) -> bool:
@@ -79,12 +115,3 @@ def _never(link: Link) -> bool:
 
 def _physical(link: Link) -> bool:
     return not link.kind and "LOWER_UP" in link.flags
-
-
-def _ways_to(addresses: Iterable[IPAddress], routes: tuple[Route, ...]) -> Iterator[str]:
-    for address in addresses:
-        matching = [route for route in routes if route.table == "main" and address in route.destination]
-        longest = max((route.destination.prefixlen for route in matching), default=0)
-        for route in matching:
-            if route.destination.prefixlen == longest and route.device is not None:
-                yield route.device

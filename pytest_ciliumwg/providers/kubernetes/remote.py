@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_ciliumwg.providers.kubernetes.buffered import buffered_websocket
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
 from pytest_ciliumwg.providers.kubernetes.resources import path_of
@@ -139,6 +140,7 @@ class _Conversation:
             subprotocols=list(PROTOCOLS),
             sslopt=dict(target.tls),
             suppress_origin=True,
+            class_=buffered_websocket(),
             redirect_limit=0,
             **target.proxy,
         )

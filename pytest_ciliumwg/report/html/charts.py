@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ciliumwg.report.html.pairs import OUTSIDE, WORST_FIRST, Pair, Table, family, leaks
+from pytest_ciliumwg.report.unlisted import pairs_of_each_kind
 
 _NAMED = 4
 
@@ -29,9 +30,11 @@ class Panel:
 def panels(document: Mapping[str, Any], table: Table) -> list[Panel]:
     """A matrix for each family and protocol of which something is known."""
     worst: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-    for kind, pair, verdict in _verdicts(document):
-        cells = worst.setdefault(kind, {})
+    for of, pair, verdict in _verdicts(document):
+        cells = worst.setdefault(of, {})
         cells[pair] = min(verdict, cells.get(pair, "encrypted"), key=WORST_FIRST.index)
+    for kind, protocol, row in pairs_of_each_kind(document):
+        worst.setdefault((kind, protocol), {}).setdefault((row["source"], row["destination"]), row["verdict"])
     return [_panel(f"{protocol.upper()} IP{kind}", worst[kind, protocol], table) for kind, protocol in sorted(worst)]
 
 
