@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 CONTROL_SECONDS = 2.0
 """How long control canaries may take to arrive everywhere at least; they are sent again meanwhile."""
+_HEARD_SECONDS = 0.4
+"""In so many seconds they arrive where nothing is in their way, and are told when their block is handed over."""
 FIRST_SECONDS = 6.5
 """How long a WireGuard session may take to open: a lost initiation is repeated after 5 s."""
 FLOW_SECONDS = 12.0
@@ -111,7 +113,7 @@ class _Watching:
         more = True
         while more or time.monotonic() < deadline:
             unreached = self._send_controls(numbers)
-            if not wait_for(lambda: self._deaf(numbers), seconds=0.5, poll=0.02):
+            if not wait_for(lambda: self._deaf(numbers), seconds=_HEARD_SECONDS + self.run.retire_ms / 1000, poll=0.02):
                 return
             more = self.ways.widen()
         self.problems.extend(unreached)
