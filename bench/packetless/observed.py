@@ -31,14 +31,14 @@ class Tools:
     def __init__(self, network: Network, carried: Carried) -> None:
         self._network = network
         self._carried = carried
-        self._debuginfo: Row = json.loads(_RECORDED.read_text(encoding="utf-8"))
-        self._debuginfo["cilium-version"] = f"{CONFIG.version} 0123456789"
-        self._debuginfo["environment-variables"] = [
-            setting
-            for setting in self._debuginfo["environment-variables"]
-            if not setting.startswith(("mtu:", "cluster-id:"))
-        ]
-        self._routes = cache(self._routes_of)
+        told: Row = json.loads(_RECORDED.read_text(encoding="utf-8"))
+        del told["encryption"]
+        told["cilium-version"] = f"{CONFIG.version} 0123456789"
+        settings = told["environment-variables"]
+        told["environment-variables"] = [one for one in settings if not one.startswith(("mtu:", "cluster-id:"))]
+        self._debuginfo = json.dumps(told)
+        self._peers = cache(self._peer_of)
+        self._routes_to_nodes = [[_route_to(node, at) for node in network.nodes] for at in (False, True)]
 
     def run(self, node: PlacedNode, script: str) -> str:
         """What a script prints that this package runs in the agent's container of a node."""
@@ -58,7 +58,7 @@ class Tools:
         """(output, complaint) of one line of the script that looks at a node."""
         if name.startswith("routes"):
             _, version, table = name.split("-")
-            return self._routes(node.index, len(node.test_pods), version, table)
+            return self._routes(node, version, table)
         answers: Mapping[str, Callable[[], str]] = {
             "clock": lambda: str(time.time()),
             "links": lambda: _links(node),
@@ -78,42 +78,43 @@ class Tools:
             "public-key": node.published.public_key,
             "listen-port": EXPECTED.listen_port,
             "peer-count": len(peers),
-            "peers": peers,
         }
-        return json.dumps(
-            {**self._debuginfo, "encryption": {"wireguard": {"interfaces": [device], "node-encryption": "Disabled"}}}
-        )
+        said = json.dumps(device)[:-1] + f', "peers": [{", ".join(peers)}]}}'
+        encryption = f'{{"wireguard": {{"interfaces": [{said}], "node-encryption": "Disabled"}}}}'
+        return f'{self._debuginfo[:-1]}, "encryption": {encryption}}}'
 
-    def _peer(self, node: PlacedNode, other: PlacedNode) -> Row:
-        return {
+    def _peer(self, node: PlacedNode, other: PlacedNode) -> str:
+        received, sent = self._carried(other, node), self._carried(node, other)
+        said = self._peers(other.index, len(other.test_pods))
+        return f'{said}, "transfer-rx": {1000 + received}, "transfer-tx": {1000 + sent}}}'
+
+    def _peer_of(self, index: int, test_pods: int) -> str:
+        """What all nodes tell of a peer, without the end."""
+        del test_pods  # the pods of a node change, and its allowed IPs with them
+        other = self._network.nodes[index]
+        told = {
             "public-key": other.published.public_key,
             "endpoint": f"{other.published.addresses[0]}:{EXPECTED.listen_port}",
             "last-handshake-time": _STARTED,
             "allowed-ips": other.allowed_ips(),
-            "transfer-rx": 1000 + self._carried(other, node),
-            "transfer-tx": 1000 + self._carried(node, other),
         }
+        return json.dumps(told)[:-1]
 
-    def _routes_of(self, index: int, test_pods: int, version: str, table: str) -> tuple[str, str]:
-        del test_pods  # the pods of a node change, and the routes with them
+    def _routes(self, node: PlacedNode, version: str, table: str) -> tuple[str, str]:
         if table == "201":
             return "[\n", f"Error: ipv{version}: FIB table does not exist.\nDump terminated"
-        node, at = self._network.nodes[index], version == "6"
-        routes: list[Row] = [
-            {
-                "dst": str(other.published.pod_cidrs[at]),
-                "gateway": str(other.published.addresses[at]),
-                "dev": DEVICE,
-                "flags": [],
-            }
-            for other in self._network.nodes
-            if other is not node
-        ]
-        routes += _own_routes(node, at)
+        at = version == "6"
+        own = list(_own_routes(node, at))
         if table == "all":
             local = {"type": "local", "table": "local", "protocol": "kernel", "flags": []}
-            routes.append({**local, "dst": str(node.published.addresses[at]), "dev": DEVICE})
-        return json.dumps(routes), ""
+            own.append({**local, "dst": str(node.published.addresses[at]), "dev": DEVICE})
+        others = [route for index, route in enumerate(self._routes_to_nodes[at]) if index != node.index]
+        return f"[{', '.join([*others, *map(json.dumps, own)])}]", ""
+
+
+def _route_to(node: PlacedNode, at: bool) -> str:
+    cidr, address = node.published.pod_cidrs[at], node.published.addresses[at]
+    return json.dumps({"dst": str(cidr), "gateway": str(address), "dev": DEVICE, "flags": []})
 
 
 _STARTED = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

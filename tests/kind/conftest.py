@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from tests.apidouble import ApiDouble
 from tests.kind import standin
 from tests.kind.on_lab import VERSION, Make
 
+_SCRATCH = re.compile(r"\S+/pytest-ciliumwg-[\w-]+")
 PROGRAMS = ("docker", "kind", "helm", "kubectl")
 
 
@@ -83,7 +85,7 @@ class Machine:
     def commands(self) -> list[str]:
         """The commands that were run, as a user would write them."""
         lines = [shlex.join([call["program"], *call["argv"]]) for call in self.journal()]
-        return [line.replace(str(home()), "STATE") for line in lines]
+        return [_SCRATCH.sub("SCRATCH", line.replace(str(home()), "STATE")) for line in lines]
 
     def clusters(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.folder.joinpath("clusters").iterdir()}

@@ -164,6 +164,12 @@ def create(name: str, arguments: list[str]) -> None:
 def helm(arguments: list[str]) -> None:
     if arguments[0] == "version":
         say(f"v{SCENARIO.get('helm', '3.19.0')}+g3d8990f")
+    elif arguments[0] == "pull":
+        if SCENARIO.get("pull") == "fails":
+            fail("Error: looks like the repository cannot be reached")
+        [folder] = options(arguments, "--destination")
+        write("", folder, "cilium.tgz")
+        write("", "fetched")
     elif arguments[:2] == ["get", "values"]:
         say(read("values.json") if there("values.json") else "null")
     elif SCENARIO.get("install") == "hangs":

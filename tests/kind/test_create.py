@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -32,7 +33,10 @@ def made(machine: Machine) -> dict[str, Any]:
     (config,) = [call["--config"][0] for call in journal if call["--config"]]
     (values,) = [call["--values"][0] for call in journal if call["program"] == "helm" and call["--values"]]
     commands = [line for line in machine.commands() if not line.startswith("kubectl")]
-    return {"commands": commands, "kind": config, "values": values}
+    # The chart is fetched while kind is at it, so its place among the commands is not certain.
+    (fetched,) = [line for line in commands if line.startswith("helm pull")]
+    commands.remove(fetched)
+    return {"commands": commands, "fetched": fetched, "kind": config, "values": values}
 
 
 def reviewed(version: str, routing: str) -> Any:
@@ -120,7 +124,10 @@ def test_agents_go_into_the_new_cluster_and_what_it_waited_for_was_shown(stubbed
     assert any(
         "waiting for Cilium: the agent on ciliumwg-control-plane is not ready (Pod" in line for line in stubbed.said
     )
-    assert stubbed.said[-1] == "kind: Cilium runs on 3 nodes"
+    assert stubbed.said[-2] == "kind: Cilium runs on 3 nodes"
+    took = r"ready after \d+ s: creating the nodes \d+ s, installing Cilium \d+ s, waiting for Cilium \d+ s"
+    assert re.fullmatch(f"kind: {took}", stubbed.said[-1])
+    assert re.fullmatch(took, provider.description[1])
     assert provider.provider == "kind"
     assert provider.description[0].startswith("a kind cluster ciliumwg: 3 nodes of kindest/node:v1.")
     provider.close()
@@ -168,6 +175,23 @@ def test_the_steps_of_kind_are_shown_while_it_creates(stubbed: Machine) -> None:
     assert steps[0].startswith("kind: creating ciliumwg: Ensuring node image (kindest/node:")
     assert steps[-1] == "kind: creating ciliumwg: Joining worker nodes 🚜: done"
     assert steps[0] in early, "while kind was still at it"
+
+
+def test_the_chart_is_fetched_while_kind_creates(stubbed: Machine) -> None:
+    stubbed.scenario(create="slow")
+    stubbed.create().close()
+    created, fetched = (stubbed.folder.joinpath(name).stat().st_mtime for name in ("created", "fetched"))
+    assert fetched < created
+    (install,) = [line for line in stubbed.commands() if line.startswith("helm upgrade")]
+    assert "cilium SCRATCH/cilium.tgz --namespace" in install
+    assert not stubbed.left_behind()
+
+
+def test_a_chart_that_cannot_be_fetched_is_left_to_helm(stubbed: Machine) -> None:
+    stubbed.scenario(pull="fails")
+    stubbed.create().close()
+    (install,) = [line for line in stubbed.commands() if line.startswith("helm upgrade")]
+    assert "cilium cilium --repo https://helm.cilium.io" in install
 
 
 def test_a_kept_cluster_that_its_user_removed_is_made_anew(stubbed: Machine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +27,10 @@ from pytest_ciliumwg.providers.kind.name_lock import NameLock, take
 from pytest_ciliumwg.providers.kind.nodes import Nodes
 from pytest_ciliumwg.providers.kind.operations import KindOperations
 from pytest_ciliumwg.providers.kind.spec import KindSpec
+from pytest_ciliumwg.providers.kind.steps import Steps
 from pytest_ciliumwg.providers.kind.tools import Tools, check_images, find_tools
 from pytest_ciliumwg.providers.kind.upgrader import KindUpgrader
+from pytest_ciliumwg.providers.programs import scratch_folder
 from pytest_ciliumwg.providers.targets import Targets
 
 
@@ -36,8 +39,9 @@ class KindProvider:
 
     provider = "kind"
 
-    def __init__(self, creator: ClusterCreator, existing: ExistingCluster, guard: Guard) -> None:
+    def __init__(self, creator: ClusterCreator, existing: ExistingCluster, guard: Guard, took: str) -> None:
         self._creator = creator
+        self._took = took
         self._name_lock = creator.name_lock
         self._existing = existing
         self._inner: Cluster = existing
@@ -67,7 +71,7 @@ class KindProvider:
         """What was made, and what was found in it."""
         spec = self._spec
         made = f"a kind cluster {spec.name}: {spec.nodes} nodes of {spec.image.partition('@')[0]}"
-        return [f"{made}, {spec.routing_mode}, kube-proxy {spec.kube_proxy}", *self._inner.description]
+        return [f"{made}, {spec.routing_mode}, kube-proxy {spec.kube_proxy}", self._took, *self._inner.description]
 
     @property
     def declared(self) -> CiliumConfig:
@@ -227,6 +231,8 @@ class _Opening:
         self._found = False
         """Whether the name is free or the cluster a kept one of ours: whether it may be touched."""
         self._kept = False
+        self._took = ""
+        """How long it took to make, step by step."""
         self._end: Callable[[], None] = self._undo
         # One guard for the whole life: of two, only the first would see SIGTERM.
         self._guard = Guard(lambda: self._end())
@@ -241,7 +247,7 @@ class _Opening:
         except BaseException as error:
             self._abandon(error)
             raise
-        provider = KindProvider(self._creator, existing, self._guard)
+        provider = KindProvider(self._creator, existing, self._guard, self._took)
         self._end = provider.close
         return provider
 
@@ -268,14 +274,23 @@ class _Opening:
         return True
 
     def _make(self) -> None:
-        creator = self._creator
-        if self._kept:
-            self._progress(f"kind: using the kept cluster {self._spec.name} again")
-        else:
-            creator.create()
-        creator.load_images()
-        creator.install()
-        await_cilium(Kubectl(self._tools.kubectl, self._name_lock.kubeconfig), self._spec, self._progress)
+        creator, steps = self._creator, Steps()
+        with scratch_folder("chart") as folder, ThreadPoolExecutor(1) as pool:
+            fetching = pool.submit(creator.fetch_chart, folder)
+            if self._kept:
+                self._progress(f"kind: using the kept cluster {self._spec.name} again")
+            else:
+                with steps.step("creating the nodes"):
+                    creator.create()
+            if self._spec.load_images:
+                with steps.step("loading images"):
+                    creator.load_images()
+            with steps.step("installing Cilium"):
+                creator.install(fetching.result())
+        with steps.step("waiting for Cilium"):
+            await_cilium(Kubectl(self._tools.kubectl, self._name_lock.kubeconfig), self._spec, self._progress)
+        self._took = str(steps)
+        self._progress(f"kind: {self._took}")
 
     def _abandon(self, error: BaseException) -> None:
         """Collect the logs that explain the error, remove what was made, and tell in the error what could not be."""

@@ -86,8 +86,20 @@ class ClusterCreator:
             argv: list[str | Path] = [self.tools.kind, "load", what, *names, "--name", self.spec.name]
             self._must(argv, f"load {said} into the nodes")
 
-    def install(self) -> None:
-        """Install Cilium, or bring it to these values.
+    def fetch_chart(self, folder: Path) -> Path | None:
+        """Fetch the chart of Cilium into a folder, which can be done while kind creates.
+
+        None where it is on this machine, or cannot be fetched: then Helm says why when it has to be installed.
+        """
+        chart = self.spec.charts.chart(self.spec.cilium_version)
+        if chart is not None and Path(chart).exists():
+            return None
+        argv: list[str | Path] = [self.tools.helm, "pull", *self.spec.chart_arguments(), "--destination", folder]
+        done = run(argv, timeout=QUICK_SECONDS)
+        return next(folder.glob("*.tgz"), None) if done.ok else None
+
+    def install(self, fetched: Path | None = None) -> None:
+        """Install Cilium, or bring it to these values; from the chart that was fetched, if one was.
 
         Raises:
             ProviderError: Helm refused.
@@ -95,7 +107,8 @@ class ClusterCreator:
         spec, name_lock = self.spec, self.name_lock
         chart = spec.charts.chart(spec.cilium_version) or "Cilium's Helm repository"
         self.progress(f"kind: installing Cilium {spec.cilium_version} ({spec.routing_mode}) from {chart}")
-        argv: list[str | Path] = [self.tools.helm, "upgrade", "--install", RELEASE, *spec.chart_arguments()]
+        which = spec.chart_arguments() if fetched is None else [fetched]
+        argv: list[str | Path] = [self.tools.helm, "upgrade", "--install", RELEASE, *which]
         argv += ["--namespace", NAMESPACE, "--kubeconfig", name_lock.kubeconfig]
         for file in (name_lock.write("values.json", spec.values()), *spec.helm_values):
             argv += ["--values", file]
