@@ -61,6 +61,10 @@ class Judged:
         """The checks with an outcome."""
         return {check["id"] for check in self.report["checks"] if check["outcome"] == outcome}
 
+    def outcomes(self) -> dict[str, str]:
+        """Title → outcome of every check."""
+        return {check["title"]: check["outcome"] for check in self.report["checks"]}
+
     def messages(self, check_id: str) -> str:
         """What a check says."""
         return "\n".join(check["message"] for check in self.report["checks"] if check["id"] == check_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -58,8 +58,11 @@ def between_nodes(frame: bytes) -> bool:
 
 
 EDITS: dict[str, tuple[Edit, str]] = {
-    "udp port 51871": (only(lambda frame: frame[36:38] == WIREGUARD), "hold only packets between addresses of nodes"),
-    "host": (only(between_nodes), "hold only packets between addresses of nodes"),
+    "udp port 51871": (
+        only(lambda frame: frame[36:38] == WIREGUARD),
+        "hold no packet but WireGuard's and between nodes",
+    ),
+    "host": (only(between_nodes), "hold no packet but WireGuard's and between nodes"),
     "-Q in": (only(lambda frame: frame[6:12] != MAC), "hold only frames that arrive"),
     "-Q out": (only(lambda frame: frame[0:6] != MAC and not frame[0] & 1), "hold only frames that leave"),
     "-s 30": (lambda frames: [(at, data[:30], length) for at, data, length in frames], "frames missed"),
@@ -73,6 +76,23 @@ EDITS: dict[str, tuple[Edit, str]] = {
 def test_a_capture_that_lacks_something(captures: Path, how: str) -> None:
     edit, said = EDITS[how]
     assert any(said in doubt for doubt in doubts(edited(captures, edit)))
+
+
+@pytest.mark.parametrize(("how", "filtered"), [("host", False), ("udp port 51871", True)])
+def test_in_tunnel_mode_pods_are_between_nodes_too(captures: Path, changed: Changed, how: str, filtered: bool) -> None:
+    def tunnelled(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
+        yield (
+            name,
+            content.replace(b"routing-mode: native", b"routing-mode: tunnel").replace(b"mode:native", b"mode:tunnel"),
+        )
+
+    record = changed(tunnelled)
+    edit, said = EDITS[how]
+    frames = edit(frames_of(captures / f"{NAME}.gz"))
+    captures.joinpath(f"{NAME}.gz").unlink()
+    captures.joinpath(NAME).write_bytes(pcap_of(frames))
+    assert opened(record).actual_config().routing_mode == "vxlan"
+    assert any(said in doubt for doubt in doubts(opened(record, captures))) is filtered
 
 
 def test_a_capture_that_is_missing(captures: Path) -> None:

@@ -172,6 +172,7 @@ class OfflineCluster(GoneCluster):
             since=knowledge.since,
             port=expectations_for(self.declared).listen_port,
             families=self._found.families,
+            tunnelled=self._found.routing_mode != "native",
         )
         return self._captures.watches(known, self._states, knowledge.contents.names, self._problems)
 

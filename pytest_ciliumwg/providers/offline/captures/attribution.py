@@ -137,7 +137,8 @@ class Origins:
         """With the device, which is known also where the node has but one."""
         state = self._states.get(node)
         native = [link.name for link in state.native_devices] if state else []
-        if device in native:
+        known = state is not None and "native_devices" not in state.unread
+        if device in native or (device not in ("", DEVICE) and not known):
             return Origin(node, device, told)
         if device:
             inside = "shows the inside of the tunnel" if device == DEVICE else "is from no native device"
@@ -186,7 +187,8 @@ class Origins:
     def _has_mac_of(self, node: str, frames: FrameCounter) -> bool:
         """Whether a native device of a node is an end of any frame; also where its Ethernet addresses are not known."""
         state = self._states.get(node)
-        macs = {link.mac for link in state.native_devices if link.mac} if state else set()
+        native = {link.mac for link in state.native_devices if link.mac} if state else set()
+        macs = native or (state.macs if state else set())
         return not macs or any({_mac(slot.frame[0:6]), _mac(slot.frame[6:12])} & macs for slot in frames.seen())
 
     def _any_known(self, frames: FrameCounter) -> bool:

@@ -30,7 +30,7 @@ class CapturedDevice:
     arriving: int = 0
     """Frames from and to the device's own Ethernet address."""
     others: int = 0
-    """Frames of which an end is no node, or that are of another protocol than IP."""
+    """Frames such as a filter on WireGuard or on nodes leaves out, as it would leave out those of pods."""
     unfiltered: bool = True
     """Whether every one of the captures is known to have been taken whole."""
     filtered: bool = False
@@ -58,7 +58,7 @@ class CapturedDevice:
         if self.filtered:
             yield "were taken with a filter: take them without one"
         elif not self.unfiltered and not self.others:
-            yield "hold only packets between addresses of nodes, as a filter leaves them: take them without one"
+            yield "hold no packet but WireGuard's and between nodes, as a filter leaves them: take them without one"
         if not self.unfiltered and bool(self.leaving) != bool(self.arriving):
             way = "leave" if self.leaving else "arrive"
             yield f"hold only frames that {way}: take them in both directions, without `-Q`"

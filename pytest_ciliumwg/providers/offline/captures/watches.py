@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
@@ -34,6 +34,8 @@ class Known:
     port: int
     """WireGuard's."""
     families: frozenset[IPFamily]
+    tunnelled: bool
+    """Whether pods' packets are between addresses of nodes, in a tunnel, also where they are not encrypted."""
 
 
 class CapturedWatch:
@@ -79,14 +81,22 @@ class CapturedWatch:
         if frames.has_macs:
             found.arriving += slot.count * (slot.frame[0:6] == self._macs.get(device))
             found.leaving += slot.count * (slot.frame[6:12] == self._macs.get(device))
-        ends = {ip_address(end) for packet in levels[:1] for end in (packet.source, packet.destination)}
-        found.others += slot.count * (not ends <= self._of_nodes or (not ends and slot.frame[12:14] not in _IP_AND_ARP))
+        found.others += slot.count * self._is_beside(slot.frame, levels)
         for packet in levels:
             if packet.protocol == _UDP and self._known.port in packet.ports and packet.first:
                 if not again:
                     self._message(found, packet, slot)
             else:
                 self._conversation(found, device, packet, slot)
+
+    def _is_beside(self, frame: bytes, levels: Sequence[Packet]) -> bool:
+        """Whether a frame is such as a filter on WireGuard or on nodes leaves out, as it would leave out pods'."""
+        if not levels:
+            return frame[12:14] not in _IP_AND_ARP
+        ends = {ip_address(levels[0].source), ip_address(levels[0].destination)}
+        if self._known.tunnelled and self._known.port not in levels[0].ports:
+            return True
+        return not ends <= self._of_nodes
 
     def _message(self, found: CapturedDevice, packet: Packet, slot: Slot) -> None:
         size = int.from_bytes(slot.frame[packet.payload - 4 : packet.payload - 2], "big") - 8
