@@ -63,6 +63,18 @@ def test_where_nothing_may_be_made_the_state_is_kept(
     assert "a capture may last 60m at most" in capsys.readouterr().err
 
 
+def test_a_secret_to_pull_the_image_with_is_asked_for_as_in_a_live_run(
+    recorded: MakeDouble, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = f"--kubeconfig={recorded('v1.15/on').kubeconfig(tmp_path / 'kubeconfig')}"
+    secret = "--image-pull-secret=nope"  # noqa: S105 - a name
+    assert main(["collect", config, "--capture=1s", secret, f"--output={tmp_path}/state.tar.gz"]) == 2
+    assert "the capture failed: there is no secret nope in namespace default" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["collect", config, "--image-pull-policy=Sometimes"])
+    assert "--image-pull-policy: 'Sometimes' is not accepted: " in capsys.readouterr().err
+
+
 def interrupted(double: ApiDouble, folder: Path) -> tuple[int, str]:
     config = f"--kubeconfig={double.kubeconfig(folder / 'kubeconfig')}"
     code = "import sys; from pytest_ciliumwg.cli import main; sys.exit(main())"

@@ -75,7 +75,7 @@ class Installation:
         if found is None:
             raise ProviderError(
                 f"there is no secret {name} in namespace {namespace or 'default'} to be copied as {PULL_SECRET}: "
-                "give --ciliumwg-image-pull-secret=NAMESPACE/NAME"
+                "give it as NAMESPACE/NAME"
             )
         return found
 
