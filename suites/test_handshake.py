@@ -7,6 +7,7 @@ from itertools import permutations
 
 import pytest
 
+from pytest_ciliumwg.checks.handshakes import handshake_was_watched
 from pytest_ciliumwg.checks.helpers import peer_names
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.model.cluster import Node
@@ -82,16 +83,14 @@ def test_fresh(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
 
 @pytest.mark.ciliumwg_check("handshake.on-wire", source=PROTOCOL)
 def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
-    """A handshake that completed during the watch was seen on the wire as initiation and response."""
+    """A handshake that began and completed during the watch was seen on the wire as initiation and response."""
     during = 0
-    before = {
-        (node, peer.public_key): peer.latest_handshake
-        for node, state in judge.measurement.before.items()
-        for peer in state.peers
-    }
+    before = {(node, peer.public_key): peer for node, state in judge.measurement.before.items() for peer in state.peers}
     for state, peer, name in _peers_after(judge, nodes, verify):
-        if peer.latest_handshake in (None, before.get((state.node, peer.public_key))):
-            continue  # none, or the one that was there when the watch began
+        watch = judge.measurement.watches.get(state.node)
+        started = watch.started if watch is not None else 0.0
+        if not handshake_was_watched(before.get((state.node, peer.public_key)), peer, started):
+            continue
         counts = {
             kind: _count(judge, state.node, name, kind) for kind in (MessageKind.INITIATION, MessageKind.RESPONSE)
         }
@@ -108,9 +107,7 @@ def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Non
                 meaning="The session was made by packets that no watch saw: they take a way that is not watched.",
             )
     if not during:
-        verify.unsupported(
-            Place.everywhere("all pairs"), "all sessions are older than the watch; they are renewed every 120 s"
-        )
+        verify.unsupported(Place.everywhere("all pairs"), "no session began in the watch; they are renewed every 120 s")
 
 
 def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterator[tuple[NodeState, Peer, str]]:
