@@ -13,6 +13,7 @@ from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.providers.recorded import Recorded
 from pytest_ciliumwg.verdict.captured import apart, captured_pairs
 from pytest_ciliumwg.verdict.judge import Judge
+from pytest_ciliumwg.verdict.timeline import clock
 
 DESIGN = "design: a negative needs a positive"
 ONE_TRY = 1
@@ -42,6 +43,34 @@ def test_all_native_devices_were_captured(
                 verify(True, where=Place.of_node(node, device.name), expected="a capture", seen="one")
     for why in filter(None, [apart(watches), *record.untold]):
         verify.unmeasured(Place.everywhere("all captures"), why)
+
+
+@pytest.mark.ciliumwg_check(
+    "capture.restarts",
+    source="recordings: agent restarts leak for seconds (1.13)",
+    about="measurement",
+    offline="only",
+)
+def test_agents_ran_all_the_while(record: Recorded, first_reading: Reading, judge: Judge, verify: Verify) -> None:
+    """No agent of Cilium was restarted between captures and the look at the nodes; logs are told about WireGuard."""
+    watches = judge.measurement.watches
+    for node, told in sorted(record.agents.items()):
+        times = [first_reading.states[node].observed_at]
+        times += [watches[node].started, watches[node].stopped] if watches[node].stopped else []
+        where = Place.of_node(node)
+        if told.ended_at is not None and min(times) <= told.ended_at <= max(times):
+            why = f" ({told.why})" if told.why else ""
+            verify.unmeasured(
+                where,
+                f"its agent was restarted at {clock(told.ended_at)}{why}, between the captures and the look at the "
+                "node: what was captured may have passed in another state than is judged",
+            )
+        else:
+            verify(True, where=where, expected="no restart meanwhile", seen=f"{told.restarts} restarts in all")
+        for line in told.lines:
+            verify.note(where, f"the agent's log: {line}")
+    if not record.agents:
+        verify.unsupported(Place.everywhere("all nodes"), "the input does not tell of the agents' pods")
 
 
 def _in_order(states: Mapping[str, NodeState]) -> list[tuple[str, NodeState]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from pytest_ciliumwg.model.agent_history import AgentHistory
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.reading import Reading
 
@@ -21,6 +22,11 @@ class Recorded(Protocol):
     @property
     def untold(self) -> Sequence[str]:
         """What its captures do not tell of themselves, so that their silence proves nothing; a sentence each."""
+        ...
+
+    @property
+    def agents(self) -> Mapping[str, AgentHistory]:
+        """Node → what became of its agent of Cilium, where the record tells that."""
         ...
 
     def tested(self) -> Sequence[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS, Judge
+from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS, Changed, Judge
 
 # The WireGuard of these recordings is a process of its own, which the suite is right to refuse, live as well.
 FOREIGN_WIREGUARD = {"device.kind"}
@@ -43,6 +44,27 @@ def test_a_small_file_says_that_nothing_was_dropped(judge: Judge, tmp_path: Path
     folder.joinpath("captures.yaml").write_text(said.replace("drops: 0", "drops: 5"))
     dropped = judge(HEALTHY, folder, more=("-k", "native_devices_were_captured or test_other_pods"))
     assert dropped.titles("inconclusive") == {"wire.other-pods"}
+
+
+def test_agents_that_were_restarted_meanwhile_and_what_they_log(judge: Judge, changed: Changed) -> None:
+    def restarted(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
+        ended = b"lastState: {terminated: {finishedAt: '2026-11-26T21:53:30Z', reason: OOMKilled}}"
+        yield (
+            name,
+            content.replace(b"lastState: {}\n      name: cilium-agent", ended + b"\n      name: cilium-agent", 1),
+        )
+        if "/k8s-pods-" in name:
+            log = f"{name.partition('/')[0]}/logs-cilium-jtwnp-cilium-agent-20261126-215241.log"
+            yield log, b'time=2026-11-26T21:52:02Z level=error msg="WireGuard peer is gone" error="of 10.0.0.225"\n'
+
+    run = judge(changed(restarted), RECORDINGS / "healthy", more=("-k", "agents_ran"))
+    (check,) = run.report["checks"]
+    assert check["outcome"] == "inconclusive"
+    assert "its agent was restarted at 21:53:30.000 (OOMKilled), between the captures and the look" in check["message"]
+    assert "the agent's log: 2026-11-26T21:52:02 error: WireGuard peer is gone: of 10.0.0.225" in str(check["notes"])
+    told = run.result.stdout.str()
+    assert "WireGuard peer is gone" in told
+    assert judge(HEALTHY, RECORDINGS / "healthy", more=("-k", "agents_ran")).titles("pass") == {"capture.restarts"}
 
 
 def test_a_leak_is_the_first_finding_with_its_cause(judge: Judge) -> None:

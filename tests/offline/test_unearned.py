@@ -46,7 +46,8 @@ def doubts(cluster: OfflineCluster) -> list[str]:
     watches = cluster.captured().watches
     found = [error for watch in watches.values() for error in watch.errors]
     found += [f"{watch.pods.missed} frames missed" for watch in watches.values() if watch.pods and watch.pods.missed]
-    return [*cluster.problems, *found, *filter(None, [apart(watches)])]
+    untold = [why for why in cluster.untold if "whether frames were dropped" not in why]
+    return [*cluster.problems, *found, *untold, *filter(None, [apart(watches)])]
 
 
 def test_nothing_is_wrong_with_the_captures_as_they_were_taken(captures: Path) -> None:
@@ -93,6 +94,15 @@ def test_in_tunnel_mode_pods_are_between_nodes_too(captures: Path, changed: Chan
     captures.joinpath(NAME).write_bytes(pcap_of(frames))
     assert opened(record).actual_config().routing_mode == "vxlan"
     assert any(said in doubt for doubt in doubts(opened(record, captures))) is filtered
+
+
+def test_captures_of_another_day_than_the_look_at_the_nodes(captures: Path) -> None:
+    for path in captures.iterdir():
+        moved = [(at + 86400, data, length) for at, data, length in frames_of(path)]
+        path.with_suffix("").write_bytes(pcap_of(moved))
+        path.unlink()
+    (why,) = doubts(opened(HEALTHY, captures))
+    assert why.startswith("the captures were taken 1441 minutes after the nodes were looked at, or clocks differ: ")
 
 
 def test_a_capture_that_is_missing(captures: Path) -> None:

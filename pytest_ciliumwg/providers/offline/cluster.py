@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.expect import expectations_for
+from pytest_ciliumwg.model.agent_history import AgentHistory
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPFamily, Member, Node, Pod, ingress_ends
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.node_state import NodeState
@@ -17,7 +18,7 @@ from pytest_ciliumwg.providers.existing.node_observer import state_from, unseen
 from pytest_ciliumwg.providers.offline.anonymous.cluster import AnonymousCluster
 from pytest_ciliumwg.providers.offline.captures.taken import Captures, Shown
 from pytest_ciliumwg.providers.offline.captures.watches import Known
-from pytest_ciliumwg.providers.offline.contents import OBSERVED, read_contents
+from pytest_ciliumwg.providers.offline.contents import LOOKED_AT, OBSERVED, read_contents
 from pytest_ciliumwg.providers.offline.gaps import no_node
 from pytest_ciliumwg.providers.offline.gone import GoneCluster
 from pytest_ciliumwg.providers.offline.knowledge import Knowledge
@@ -26,6 +27,8 @@ from pytest_ciliumwg.providers.offline.replayed import ReplayedRun, recorded_run
 from pytest_ciliumwg.providers.offline.spec import OfflineSpec
 
 _SHOWN = 5
+_FAR = 900.0
+"""Seconds between the captures and the look at the nodes, from which on one says nothing of the other."""
 
 
 class OfflineCluster(GoneCluster):
@@ -120,7 +123,7 @@ class OfflineCluster(GoneCluster):
             return unseen(node, no_node(node))
         if OBSERVED in outputs:
             return state_from(outputs[OBSERVED], published, others, families)
-        at = self._knowledge.collected_at
+        at = float(outputs.get(LOOKED_AT, self._knowledge.collected_at))
         return NodeOutputs(node, outputs, at).state(published, others, families)
 
     def other_names(self) -> Mapping[str, Sequence[str]]:
@@ -157,7 +160,28 @@ class OfflineCluster(GoneCluster):
     @property
     def untold(self) -> Sequence[str]:
         """What the captures do not tell of themselves, a sentence each."""
-        return self._shown.untold
+        return [*self._shown.untold, *self._far_from_the_look()]
+
+    def _far_from_the_look(self) -> Iterator[str]:
+        """That captures are of another time than the state, of nodes whose clocks tell when they were looked at."""
+        outputs = self._knowledge.outputs
+        nodes = [node for node, known in outputs.items() if OBSERVED in known or LOOKED_AT in known]
+        looked = [self._states[node].observed_at for node in nodes]
+        watches = [watch for watch in self._shown.watches.values() if watch.stopped]
+        if looked and watches:
+            later = min(watch.started for watch in watches) - max(looked)
+            earlier = min(looked) - max(watch.stopped for watch in watches)
+            if max(later, earlier) > _FAR:
+                apart = f"{max(later, earlier) / 60:.0f} minutes {'after' if later > 0 else 'before'}"
+                yield (
+                    f"the captures were taken {apart} the nodes were looked at, or clocks differ: what the nodes were "
+                    "like then is not known"
+                )
+
+    @property
+    def agents(self) -> Mapping[str, AgentHistory]:
+        """Node → what became of its agent."""
+        return self._knowledge.agents
 
     @cached_property
     def _states(self) -> Mapping[str, NodeState]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.observe.agent_history import AGENT_CONTAINER
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
 from pytest_ciliumwg.observe.kubernetes import KEY_ANNOTATIONS
 from pytest_ciliumwg.providers.base import Progress
@@ -166,6 +167,9 @@ def _pod(raw: Object) -> Object:
     spec, status = raw.get("spec") or {}, raw.get("status") or {}
     kept = _some(status, "phase", "podIPs", "startTime")
     kept["conditions"] = [_some(condition, "type", "status") for condition in status.get("conditions") or ()]
+    agents = [one for one in status.get("containerStatuses") or () if one.get("name") == AGENT_CONTAINER]
+    if agents:
+        kept["containerStatuses"] = [_some(agent, "name", "restartCount", "lastState") for agent in agents]
     return {"metadata": _metadata(raw), "spec": _some(spec, "nodeName", "hostNetwork"), "status": kept}
 
 

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from pytest_ciliumwg.providers.offline.archive import File, Input, is_archive
+from pytest_ciliumwg.observe.agent_history import wireguard_lines
+from pytest_ciliumwg.providers.offline.archive import MOST_TEXT, File, Input, is_archive
 from pytest_ciliumwg.providers.offline.captures.files import CAPTURE_NAME
 from pytest_ciliumwg.providers.offline.slimming import slimmed
 
@@ -56,6 +58,10 @@ _BUGTOOL = re.compile(r"(?:(?P<place>.*?)/)?cmd/(?P<file>[^/]+)")
 _OBSERVED = re.compile(r"(?:.*/)?nodes/(?P<node>[^/]+)/(?P<what>observed|version)\.txt")
 OBSERVED = "observed"
 """What `pytest-ciliumwg collect` keeps of a node: the output of the script that looks at it."""
+_LOG = re.compile(r"(?:.*/)?logs-(?P<pod>[^/]+?)-cilium-agent(?:-prev(?:ious)?)?-\d{8}-\d{6}\.log")
+_DEBUGINFO_AT = re.compile(r"cilium-debuginfo-(?P<at>\d{8}-\d{6})\.\d+\+0000-UTC\.json")
+LOOKED_AT = "looked at"
+"""Among a node's outputs: when it was looked at, seconds since the epoch, where a file's name tells it in UTC."""
 _NAMES = "captures.yaml"
 _KEPT_OF_DEBUGINFO = ("cilium-version", "encryption", "environment-variables", "cilium-status")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -73,6 +79,8 @@ class Contents:
     """Where it was read, a folder's name or a node's → command → its output."""
     names: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Of `captures.yaml`: file → its node and device."""
+    logs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Agent's pod → what its logs say of WireGuard as a warning or worse."""
     stamps: list[str] = field(default_factory=list)
     """When it was collected, as the files' names tell."""
     problems: list[str] = field(default_factory=list)
@@ -101,6 +109,7 @@ def _wanted(name: str) -> bool:
     if "/cmd/" in f"/{name}":
         return False  # what an agent keeps for itself
     known = _OBJECT_FILE.fullmatch(base) or _OBSERVED.fullmatch(name) or CAPTURE_NAME.fullmatch(base)
+    known = known or _LOG.fullmatch(name)
     return known is not None or base == _NAMES
 
 
@@ -121,10 +130,20 @@ def _take(contents: Contents, file: File, take_capture: Callable[[File, list[str
             outputs = contents.outputs.setdefault((bugtool["place"] or "").rpartition("/")[2], {})
             text = file.text()
             outputs[command] = kept_of_debuginfo(text) if command == "debuginfo" else text
+            if told := _DEBUGINFO_AT.fullmatch(bugtool["file"]):
+                outputs[LOOKED_AT] = str(moment(told["at"]))
     elif observed := _OBSERVED.fullmatch(file.name):
         contents.outputs.setdefault(observed["node"], {})[observed["what"]] = file.text()
+    elif log := _LOG.fullmatch(file.name):
+        lines = wireguard_lines(file.stream.read(MOST_TEXT))
+        contents.logs[log["pod"]] = (*contents.logs.get(log["pod"], ()), *lines)
     else:
         _take_objects(contents, file)
+
+
+def moment(stamp: str) -> float:
+    """The time that a file's name tells, taken for UTC."""
+    return datetime.strptime(stamp, "%Y%m%d-%H%M%S").replace(tzinfo=UTC).timestamp()
 
 
 def kept_of_debuginfo(text: str) -> str:

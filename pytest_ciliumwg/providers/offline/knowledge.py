@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property, partial
 from operator import contains
 from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError
+from pytest_ciliumwg.model.agent_history import AgentHistory
 from pytest_ciliumwg.model.cluster import CiliumConfig, Member, Node, Pod
+from pytest_ciliumwg.observe.agent_history import histories_from_pods
 from pytest_ciliumwg.observe.cilium import known_nodes_from_agent, version_from_agent
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
 from pytest_ciliumwg.observe.debuginfo import settings_from_debuginfo
@@ -29,7 +31,7 @@ from pytest_ciliumwg.observe.kubernetes import (
     pods_from_pods,
 )
 from pytest_ciliumwg.observe.sections import Reader
-from pytest_ciliumwg.providers.offline.contents import OBSERVED, Contents
+from pytest_ciliumwg.providers.offline.contents import OBSERVED, Contents, moment
 
 _DEBUGINFO = "debuginfo"
 COLLECT = "`pytest-ciliumwg collect` reads it, or a whole `cilium sysdump`"
@@ -97,9 +99,9 @@ class Knowledge:
         found: dict[str, float] = {}
         for raw in self.contents.objects.get("pods", ()):
             metadata, started = raw.get("metadata") or {}, (raw.get("status") or {}).get("startTime")
-            moment = _moment(started)
-            if moment is not None:
-                found[f"{metadata.get('namespace')}/{metadata.get('name')}"] = moment
+            since = _moment(started)
+            if since is not None:
+                found[f"{metadata.get('namespace')}/{metadata.get('name')}"] = since
         return found
 
     @cached_property
@@ -156,6 +158,16 @@ class Knowledge:
                 found[node] = outputs
         return found
 
+    @cached_property
+    def agents(self) -> dict[str, AgentHistory]:
+        """Node → what became of its agent, as its pod and its log tell."""
+        found = histories_from_pods(self.contents.objects.get("pods", ()))
+        homes = {pod.name: pod.node for pod in self.pod_facts if pod.node}
+        for pod, lines in self.contents.logs.items():
+            if node := homes.get(pod):
+                found[node] = replace(found.get(node, AgentHistory()), lines=lines)
+        return {node.name: found[node.name] for node in self.nodes if node.name in found}
+
     def versions(self) -> dict[str, str]:
         """Node → the version of its agent, where it tells that."""
         found = {}
@@ -188,8 +200,7 @@ class Knowledge:
     @cached_property
     def collected_at(self) -> float:
         """When it was collected: as its files' names tell, else now."""
-        moments = [datetime.strptime(stamp, "%Y%m%d-%H%M%S").replace(tzinfo=UTC) for stamp in self.contents.stamps]
-        return moments[0].timestamp() if moments else time.time()
+        return moment(self.contents.stamps[0]) if self.contents.stamps else time.time()
 
 
 def _moment(text: object) -> float | None:

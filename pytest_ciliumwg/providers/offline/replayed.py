@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.model.agent_history import AgentHistory
 from pytest_ciliumwg.model.cluster import CiliumConfig, Member, Node, Pod
 from pytest_ciliumwg.model.codec import decode
 from pytest_ciliumwg.model.measurement import Measurement
@@ -91,6 +92,11 @@ class ReplayedRun(GoneCluster):
     def untold(self) -> Sequence[str]:
         """Nothing: its watches counted what was dropped."""
         return ()
+
+    @property
+    def agents(self) -> Mapping[str, AgentHistory]:
+        """Nothing is told of them."""
+        return {}
 
     def reading(self) -> Reading:
         """The cluster before the flows."""

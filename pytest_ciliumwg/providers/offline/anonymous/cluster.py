@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
 from pytest_ciliumwg.errors import CiliumwgError
+from pytest_ciliumwg.model.agent_history import AgentHistory
 from pytest_ciliumwg.model.cluster import CiliumConfig, Member, Node, Pod
 from pytest_ciliumwg.model.measurement import Measurement
 from pytest_ciliumwg.model.node_state import NodeState
@@ -122,6 +124,15 @@ class AnonymousCluster(GoneCluster):
     def untold(self) -> Sequence[str]:
         """What its captures do not tell of themselves."""
         return [self._names.text(untold) for untold in self._real.untold]
+
+    @property
+    def agents(self) -> Mapping[str, AgentHistory]:
+        """Node → what became of its agent."""
+        text = self._names.text
+        return {
+            self._names.node(node): replace(told, lines=tuple(map(text, told.lines)))
+            for node, told in self._real.agents.items()
+        }
 
     def reading(self) -> Reading:
         """The cluster from the inside."""
