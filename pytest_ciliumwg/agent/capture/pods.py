@@ -17,7 +17,8 @@ from .pod_filter import GENEVE_PORT, VXLAN_PORTS, Network, pod_filter
 from .ring import RETIRE_MS, Frame, Ring, read_out
 from .wireguard import address_text
 
-RING_BLOCK, RING_BLOCKS = 65536, 32
+RING_BLOCK, RING_BLOCKS = 1 << 14, 128
+"""Blocks of headers alone; as many as those of the other rings, so that all last as long."""
 CONTROL_PROTOCOL = 253
 """IP's protocol number for experiments (RFC 3692): that of the control packets."""
 _MOST_CONVERSATIONS = 4096
