@@ -14,6 +14,7 @@ BENCHES = {
     "search": "bytes a second that the search for canaries and addresses looks through",
     "idle": "what the plugin costs runs of pytest that do not use it",
     "cluster": "what a run costs its controller by number of nodes, in a cluster that answers without packets",
+    "offline": "counting a million frames of captures by format, and judging a sysdump of 100 nodes",
     "lab": "time, processor time and memory of whole labs by number of nodes (root)",
 }
 

@@ -31,6 +31,9 @@ def planted(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
     else:
         text += f"{PLANTED}\n"
     yield name, text.encode()
+    if "/k8s-nodes-" in name:
+        log = f'level=error msg="WireGuard: {PLANTED}" error={KEY}\n'
+        yield f"{name.partition('/')[0]}/logs-cilium-jtwnp-cilium-agent-20261126-215241.log", log.encode()
 
 
 def test_a_planted_key_is_in_no_artifact(
@@ -51,6 +54,7 @@ def test_a_planted_key_is_in_no_artifact(
     written = {path.name: path.read_bytes() for path in report.iterdir()}
     assert len(written) >= 5
     assert "wire.other-pods" in written["report.json"].decode()
+    assert "the agent's log: error: WireGuard: private key: [redacted]" in written["report.json"].decode()
     written["record.json.gz"] = gzip.decompress(written["record.json.gz"])
     written["terminal"] = (run.stdout.str() + run.stderr.str()).encode()
     for name, content in written.items():

@@ -159,6 +159,21 @@ def test_a_damaged_file_is_told_and_the_rest_judged(changed: Changed) -> None:
     assert len(cluster.nodes()) == 3
 
 
+def test_a_truncated_sysdump_is_judged_as_far_as_it_goes(tmp_path: Path) -> None:
+    whole, path = HEALTHY.read_bytes(), tmp_path / "cilium-sysdump.zip"
+    for size, unread in ((len(whole) - 3000, False), (len(whole) // 2, True)):
+        path.write_bytes(whole[:size])
+        cluster = opened(path)
+        (problem,) = [problem for problem in cluster.problems if "damaged" in problem]
+        assert problem.startswith("cilium-sysdump.zip is cut off or damaged (")
+        assert len(cluster.nodes()) == 3
+        states = cluster.reading().states.values()
+        assert any(set(state.unread) - NOT_IN_A_SYSDUMP for state in states) is unread
+    path.write_bytes(whole[:200])
+    with pytest.raises(ProviderError, match=r"tells of 0 nodes.*cilium-sysdump.zip is cut off or damaged"):
+        opened(path)
+
+
 def test_what_is_no_record_is_refused_in_one_sentence(tmp_path: Path) -> None:
     other = tmp_path / "holiday.jpg"
     other.write_bytes(b"\xff\xd8\xff")

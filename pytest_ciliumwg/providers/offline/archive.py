@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from pytest_ciliumwg.providers.offline.salvage import salvaged
+
 MOST_FILES = 500_000
 MOST_BYTES = 64 << 30
 """Of one archive, unpacked: more is no sysdump."""
@@ -163,7 +165,12 @@ Entries = Iterator[tuple[str, Callable[[], IO[bytes]]]]
 
 
 def _zip(stream: IO[bytes]) -> Entries:
-    with zipfile.ZipFile(stream) as archive:
+    try:
+        archive = zipfile.ZipFile(stream)
+    except zipfile.BadZipFile:
+        yield from salvaged(stream)  # its directory is at its end, and may be all that is missing
+        raise
+    with archive:
         total = 0
         for entry in archive.infolist():
             if entry.is_dir():
