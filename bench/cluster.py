@@ -62,9 +62,11 @@ def measure(nodes: int, others: int | None = None, leak: Sequence[str] = ()) -> 
         ) as server:
             assert server.stdout is not None
             server.stdout.readline()
-            cost = _controlled(nodes, others, directory, environment)
-            counted = json.loads(server.communicate("")[0])
-    return Cost(nodes, cost[0], *cost[1:4], sum(counted.values()), *cost[4:])
+            try:
+                cost = _controlled(nodes, others, directory, environment)
+            finally:
+                counted = server.communicate("")[0]
+    return Cost(nodes, cost[0], *cost[1:4], sum(json.loads(counted).values()), *cost[4:])
 
 
 def _controlled(

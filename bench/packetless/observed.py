@@ -18,6 +18,8 @@ from pytest_ciliumwg.observe.wireguard import DEVICE as TUNNEL
 
 _RECORDED = Path(__file__).parents[2] / "tests/recordings/v1.20.0-dev/dual/rig-worker/agent/debuginfo.json"
 """Of a real agent: what it tells beside WireGuard is as large."""
+_RENEWED = 120
+"""Seconds between two handshakes (REKEY_AFTER_TIME)."""
 _SHOWN = re.compile(r"^show (\S+) (.*)$", re.MULTILINE)
 EXPECTED = expectations_for(CONFIG)
 Row = dict[str, Any]
@@ -86,7 +88,8 @@ class Tools:
     def _peer(self, node: PlacedNode, other: PlacedNode) -> str:
         received, sent = self._carried(other, node), self._carried(node, other)
         said = self._peers(other.index, len(other.test_pods))
-        return f'{said}, "transfer-rx": {1000 + received}, "transfer-tx": {1000 + sent}}}'
+        counts = f'"transfer-rx": {1000 + received}, "transfer-tx": {1000 + sent}'
+        return f'{said}, "last-handshake-time": "{_handshake()}", {counts}}}'
 
     def _peer_of(self, index: int, test_pods: int) -> str:
         """What all nodes tell of a peer, without the end."""
@@ -95,7 +98,6 @@ class Tools:
         told = {
             "public-key": other.published.public_key,
             "endpoint": f"{other.published.addresses[0]}:{EXPECTED.listen_port}",
-            "last-handshake-time": _STARTED,
             "allowed-ips": other.allowed_ips(),
         }
         return json.dumps(told)[:-1]
@@ -117,7 +119,16 @@ def _route_to(node: PlacedNode, at: bool) -> str:
     return json.dumps({"dst": str(cidr), "gateway": str(address), "dev": DEVICE, "flags": []})
 
 
-_STARTED = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+def _handshake() -> str:
+    """When sessions were renewed last, which they are every two minutes."""
+    return _as_time(int(time.time()) // _RENEWED * _RENEWED)
+
+
+@cache
+def _as_time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
 _MAIN_RULE = {"priority": 32766, "src": "all", "table": "main"}
 
 

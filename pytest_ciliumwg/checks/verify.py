@@ -31,6 +31,7 @@ class Verify:
     not_measured: list[Remark] = field(default_factory=list)
     not_supported: list[Remark] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
+    _known: set[Finding] = field(default_factory=set)
 
     def __call__(self, holds: bool, *, where: Place, expected: object, seen: object, meaning: str = "") -> None:
         """Note whether the requirement holds at one place.
@@ -47,7 +48,8 @@ class Verify:
         if holds:
             return
         finding = Finding(place=where, expected=str(expected), seen=str(seen), meaning=meaning)
-        if finding not in self.findings:  # before the flows and after them it is one finding
+        if finding not in self._known:  # before the flows and after them it is one finding
+            self._known.add(finding)
             self.findings.append(finding)
 
     def unmeasured(self, where: Place, why: str) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork
 from pytest_ciliumwg.model.node_state import Peer, WireGuardDevice
-from pytest_ciliumwg.observe.json_reader import Value, address, decode, network, networks, number
+from pytest_ciliumwg.observe.json_reader import Value, address, decode, network, number
 from pytest_ciliumwg.observe.wireguard import DEVICE, endpoint_of
 
 _STATUS = "the output of the agent's `status`"
@@ -185,9 +185,7 @@ def _peer(value: Value) -> Peer:
     return Peer(
         public_key=value["public-key"].text(),
         endpoint=None if endpoint is None else endpoint_of(endpoint.text(), "a peer of the agent's `debuginfo`"),
-        allowed_ips=networks(
-            (entry.text() for entry in value.each("allowed-ips")), "a peer of the agent's `debuginfo`"
-        ),
+        allowed_ips=value.networks("allowed-ips"),
         latest_handshake=None if handshake is None else _handshake(handshake),
         rx_bytes=0 if rx is None else rx.integer(),
         tx_bytes=0 if tx is None else tx.integer(),

@@ -18,16 +18,30 @@ _NUMBER = re.compile(r"0x[0-9a-fA-F]{1,16}|[0-9]{1,20}")
 class Value:
     """One value of a decoded JSON document, which knows its document and its place in it for messages."""
 
-    __slots__ = ("_document", "_place", "_raw")
+    __slots__ = ("_document", "_key", "_parent", "_raw")
 
-    def __init__(self, raw: Any, document: str, place: str = "") -> None:
+    def __init__(self, raw: Any, document: str, parent: Value | None = None, key: str | int = "") -> None:
         self._raw = raw
         self._document = document
-        self._place = place
+        self._parent = parent
+        self._key = key
+
+    @property
+    def place(self) -> str:
+        """Where it is in its document, such as `.peers[3].endpoint`; put together when it is asked for."""
+        if self._parent is None:
+            return ""
+        step = f"[{self._key}]" if isinstance(self._key, int) else f".{self._key}"
+        return f"{self._parent.place}{step}"
+
+    @property
+    def where(self) -> str:
+        """The document and the place in it."""
+        return f"{self._document} at {self.place}"
 
     def wrong(self, problem: str) -> ObservationError:
         """The error that says what is wrong with this value; it does not quote it, since it may be long or secret."""
-        place = f" at {self._place}" if self._place else ""
+        place = f" at {self.place}" if self.place else ""
         return ObservationError(f"{self._document} {problem}{place}")
 
     def __getitem__(self, key: str) -> Value:
@@ -40,7 +54,7 @@ class Value:
     def get(self, key: str) -> Value | None:
         """The member of that name of an object; None when it is missing or null."""
         raw = self.mapping().get(key)
-        return None if raw is None else Value(raw, self._document, f"{self._place}.{key}")
+        return None if raw is None else Value(raw, self._document, self, key)
 
     def mapping(self) -> Mapping[str, Any]:
         """The undecoded members of an object."""
@@ -55,7 +69,7 @@ class Value:
             message = "holds no list"
             raise self.wrong(message)
         for index, raw in enumerate(self._raw):
-            yield Value(raw, self._document, f"{self._place}[{index}]")
+            yield Value(raw, self._document, self, index)
 
     def each(self, key: str) -> Iterator[Value]:
         """The elements of the list of that name; nothing when it is missing or null, as Go writes empty lists."""
@@ -74,7 +88,7 @@ class Value:
         if isinstance(self._raw, int) and not isinstance(self._raw, bool):
             return self._raw
         if isinstance(self._raw, str):
-            return number(self._raw, f"{self._document} at {self._place}")
+            return number(self._raw, self.where)
         message = "holds no whole number"
         raise self.wrong(message)
 
@@ -87,11 +101,25 @@ class Value:
 
     def address(self) -> IPAddress:
         """An IP address."""
-        return address(self.text(), f"{self._document} at {self._place}")
+        try:
+            return _address(self.text())
+        except ValueError:
+            return address(self.text(), self.where)
 
     def network(self) -> IPNetwork:
         """An IP network; a bare address is a network of one."""
-        return network(self.text(), f"{self._document} at {self._place}")
+        try:
+            return _network(self.text())
+        except ValueError:
+            return network(self.text(), self.where)
+
+    def networks(self, key: str) -> frozenset[IPNetwork]:
+        """The IP networks in the list of that name; nothing when it is missing or null."""
+        raw = self.mapping().get(key) or ()
+        try:
+            return _networks(frozenset(raw))
+        except (TypeError, ValueError, AttributeError):
+            return frozenset(entry.network() for entry in self.each(key))  # which says what is wrong, and where
 
 
 def decode(text: str, document: str) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.node_state import DUMMY_KEY, Endpoint, Peer, WireGuardDevice
@@ -160,6 +161,7 @@ def _peer(
     )
 
 
+@lru_cache(maxsize=65536)
 def endpoint_of(text: str, place: str) -> Endpoint:
     """Read `192.0.2.1:51871` or `[2001:db8::1]:51871` out of a place that messages name."""
     match = _ENDPOINT.fullmatch(text)

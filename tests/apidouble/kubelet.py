@@ -250,7 +250,7 @@ class Kubelet:
                 "namespace": made["metadata"]["namespace"],
                 "ownerReferences": [owner],
             },
-            "spec": {**template["spec"], "nodeName": node},
+            "spec": {**template["spec"], "nodeName": node, "affinity": _affinity(node)},
             "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}]},
         }
 
@@ -310,3 +310,9 @@ class Kubelet:
         if not stays:
             time.sleep(0.02)
             self.store.remove("namespaces", None, name)
+
+
+def _affinity(node: str) -> Object:
+    """What the controller of DaemonSets makes of a pod's affinity: the one node that it is for."""
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
