@@ -14,6 +14,7 @@ from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
+from pytest_ciliumwg.providers.recorded import Recorded
 
 
 @pytest.mark.ciliumwg_check(
@@ -114,6 +115,8 @@ def test_declared_option_is_the_actual_one(
 )
 def test_every_node_runs_cilium(cluster: Cluster, verify: Verify) -> None:
     """Every Ready Linux node that may run pods has a CiliumNode."""
+    if isinstance(cluster, Recorded) and (why := cluster.missing("members")):
+        verify.unmeasured(Place.everywhere("all nodes"), why)
     for member in cluster.members():
         verify(
             member.left_out is not LeftOut.NO_CILIUM,

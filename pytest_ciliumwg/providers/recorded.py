@@ -42,5 +42,5 @@ class Recorded(Protocol):
         ...
 
     def missing(self, what: str) -> str:
-        """Why the record does not tell of `nodes` or `pods`; empty where it does."""
+        """Why the record does not tell of `nodes`, `pods` or `members`; empty where it does."""
         ...

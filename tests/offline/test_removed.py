@@ -33,12 +33,12 @@ FILES: dict[str, frozenset[str]] = {
     "hostname.md": frozenset(),
     "": LINKS | RULES | ROUTES,
     "ciliumendpoints-": frozenset(),
-    "k8s-pods-": frozenset(),
-    "k8s-nodes-": frozenset(),
+    "k8s-pods-": frozenset({"config.nodes", "capture.restarts"}),
+    "k8s-nodes-": frozenset({"config.nodes"}),
     "cilium-configmap-": frozenset(),
     "ciliumnodes-": (LINKS | ROUTES) - {"peers.not-self", *(f"device.{name}" for name in ("present", "up", "noarp"))}
     - {"device.no-address", "device.listen-port", "device.fwmark", "steering.other-ways", "steering.no-loop"}
-    | {"config.node-encryption", "peers.published", "peers.unique-published", "handshake.answered"}
+    | {"capture.restarts", "config.node-encryption", "peers.published", "peers.unique-published", "handshake.answered"}
     | {"steering.table[v6]", "steering.redirect[v6]", "wire.outer-addresses", "wire.framing"},
 }  # fmt: skip
 
@@ -46,7 +46,7 @@ _WHOLE: dict[str, str] = {}
 """The outcomes with all files, found out once."""
 
 
-@pytest.mark.thorough(but=("cilium-debuginfo-", "ip--4-r.md"))
+@pytest.mark.thorough(but=("cilium-debuginfo-", "k8s-nodes-"))
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file or "all of a node")
 def test_a_file_that_is_removed(changed: Changed, judge: Judge, file: str) -> None:
     def is_removed(name: str) -> bool:

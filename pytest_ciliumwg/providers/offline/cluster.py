@@ -140,8 +140,8 @@ class OfflineCluster(GoneCluster):
         }
 
     def missing(self, what: str) -> str:
-        """Why the record does not tell of `nodes` or `pods`; empty where it does."""
-        _ = self._knowledge.nodes, self._knowledge.pods
+        """Why the record does not tell of `nodes`, `pods` or `members`; empty where it does."""
+        _ = self._knowledge.nodes, self._knowledge.pods, self._knowledge.members()
         return self._knowledge.missing.get(what, "")
 
     @property

@@ -45,7 +45,7 @@ class Knowledge:
     problems: list[str] = field(default_factory=list)
     """What could not be understood, a sentence each."""
     missing: dict[str, str] = field(default_factory=dict)
-    """`nodes` or `pods` → why they are not known."""
+    """`nodes`, `pods` or `members` → why they are not known."""
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -125,6 +125,12 @@ class Knowledge:
 
     def members(self) -> tuple[Member, ...]:
         """All nodes of the cluster, those without Cilium too."""
+        lacking = [what for what in ("nodes", "pods") if what not in self.contents.objects]
+        if lacking:
+            self.missing["members"] = (
+                f"the input has no list of Kubernetes' {' and '.join(lacking)}, so a node without Cilium may be "
+                f"missing: {COLLECT}"
+            )
         published = {node.name for node in self.nodes}
         with_pods = {pod.node for pod in self.pod_facts if not pod.host_network and pod.phase not in ENDED}
         facts = self.node_facts

@@ -112,7 +112,7 @@ class AnonymousCluster(GoneCluster):
         return self.reading().states[node]
 
     def missing(self, what: str) -> str:
-        """Why the record does not tell of `nodes` or `pods`; empty where it does."""
+        """Why the record does not tell of `nodes`, `pods` or `members`; empty where it does."""
         return self._names.text(self._real.missing(what))
 
     @property
