@@ -20,7 +20,7 @@ UNPROVEN = {
     "paths.service": "the lab has no Services",
     "capture.all-read": "only a defect of the agent's own reader could make it fail",
     **dict.fromkeys(
-        ("capture.input", "capture.coverage", "wire.captured", "handshake.answered"),
+        ("capture.input", "capture.coverage", "capture.restarts", "wire.captured", "handshake.answered"),
         "only the record of a cluster has it (`tests/offline/` shows that it fails)",
     ),
 }
