@@ -239,7 +239,7 @@ class Kubelet:
 
     def _pod(self, made: Object, node: str) -> Object:
         template = made["spec"]["template"]
-        name = f"{made['metadata']['name']}-{secrets.token_hex(3)[:5]}"
+        name = f"{made['metadata']['name']}-{secrets.token_hex(5)}"
         owner = {"kind": "DaemonSet", "name": made["metadata"]["name"]}
         return {
             "apiVersion": "v1",
