@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def install(folder: Path, program: str) -> None:
     """Put it into a folder under a program's name, to be compiled once for all."""
-    text = f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+    from tests.python_script import start
+
+    text = f"{start('-IS')}import sys\nsys.path.insert(0, {os.path.dirname(__file__)!r})\n"
     path = folder / program
     path.write_text(f"{text}from standin import main\nmain()\n", "utf-8")
     path.chmod(0o755)

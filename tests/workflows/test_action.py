@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from tests.python_script import start
+
 ROOT = Path(__file__).parents[2]
 INPUTS = ("CILIUM_VERSION", "ROUTING", "IP_FAMILY", "KUBECONFIG_PATH", "PROFILE", "ARGUMENTS")
 # Stands for pytest: it shows what it was given, writes the report that it is told to, and ends as it is told to.
-STANDIN = """#!{python}
-import json, os, pathlib, subprocess, sys
+STANDIN = """import json, os, pathlib, subprocess, sys
 if sys.argv[1:2] == ["-c"]:
     sys.exit(subprocess.run(["{python}", *sys.argv[1:]]).returncode)
 given = {{name: value for name, value in os.environ.items() if name.startswith("CILIUMWG_")}}
@@ -33,7 +34,7 @@ sys.exit(int(os.environ["STATUS"]))
 def run(directory: Path, outcome: str, status: int, **inputs: str) -> tuple[int, dict[str, str], Any]:
     """The action's script: its exit status, its outputs, and what the suite was given."""
     standin = directory / "python"
-    standin.write_text(STANDIN.format(python=sys.executable))
+    standin.write_text(start() + STANDIN.format(python=sys.executable))
     standin.chmod(0o755)
     outputs = directory / "outputs"
     environment = {
