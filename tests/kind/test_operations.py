@@ -110,8 +110,10 @@ def test_an_upgrade_installs_the_values_of_the_version(make: Make, machine: Mach
     assert {agent.image.partition("@")[0] for agent in kind.snapshot().agents.values()} == {
         "registry.example/cilium/cilium:v1.16.4"
     }
-    installs = [call for call in machine.journal() if call["argv"][:2] == ["upgrade", "--install"]]
-    created, upgraded = (call["argv"] for call in installs)
-    assert created[3].endswith(f"/cilium-{VERSION}.tgz"), "fetched while kind made the nodes"
+    helm = [call["argv"] for call in machine.journal() if call["program"] == "helm"]
+    (pulled,) = [argv for argv in helm if argv[0] == "pull"]
+    created, upgraded = (argv for argv in helm if argv[:2] == ["upgrade", "--install"])
+    assert pulled[pulled.index("--version") + 1] == VERSION
+    assert created[3].endswith(".tgz"), "the chart that was fetched while kind made the nodes"
     assert upgraded[upgraded.index("--version") + 1] == "1.16.4"
     assert kind._spec.cilium_version == "1.16.4"
