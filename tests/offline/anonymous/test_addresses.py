@@ -81,3 +81,8 @@ def test_ethernet_addresses() -> None:
 def test_another_run_has_others() -> None:
     address = ip_address("10.1.2.3")
     assert len({Addresses().address(address) for _ in range(20)}) > 1
+
+
+@pytest.mark.parametrize("network", ["172.18.0.0/16", "10.244.0.0/24", "192.168.0.0/24", "8.8.8.0/24", "fd00::/64"])
+def test_no_network_stands_for_itself(network: str) -> None:
+    assert all(Addresses().network(ip_network(network)) != ip_network(network) for _ in range(50))

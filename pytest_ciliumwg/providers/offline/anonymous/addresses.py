@@ -2,6 +2,7 @@
 
 Each bit is flipped or kept by what a keyed hash says of the bits in front of it, so that any two addresses have as long
 a prefix in common as the real ones, and no two become one. What an address is for stays: a private one stays private.
+The first bit that tells something is always flipped: of 172.18.0.0/16 four bits are free, and it shall not stay itself.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Addresses:
         kept = self._bits(before << (width - length + 1), version, length - 1)
         bit = number >> (width - length) & 1
         if not _is_fixed(before, version, length - 1):
-            bit ^= self._hash(b"%d %d %x" % (version, length, before))[0] & 1
+            is_first = length == 1 or _is_fixed(before >> 1, version, length - 2)
+            bit ^= is_first or self._hash(b"%d %d %x" % (version, length, before))[0] & 1
         return kept | bit << (width - length)
 
 
