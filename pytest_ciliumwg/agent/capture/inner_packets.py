@@ -11,10 +11,10 @@ import socket
 from typing import Iterator
 
 from .packet_headers import IPV4, IPV6, TEB
-from .pod_filter import GENEVE_PORT, VXLAN_PORTS
+from .pod_filter import GENEVE_PORT, OVERLAY_PORTS
 from .ring import Frame
 
-_TUNNELS = {port.to_bytes(2, "big"): port for port in (*VXLAN_PORTS, GENEVE_PORT)}
+_TUNNELS = {port.to_bytes(2, "big"): port for port in OVERLAY_PORTS}
 _UDP, _HEADER, _ETHERNET = 8, 8, 14
 """Bytes of UDP's header; of VXLAN's, and of Geneve's without options; of an Ethernet header."""
 _LEAST = {IPV4: 20, IPV6: 40}

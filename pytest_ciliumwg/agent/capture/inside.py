@@ -115,7 +115,7 @@ class Inside:
         try:
             if self._ring is None:
                 self._oversize = OversizeCounter(self.device, self._size[0])
-                self._ring = Ring(self.device, *self._size, None, self._retire_ms)
+                self._ring = Ring(self.device, *self._size, retire_ms=self._retire_ms)
             else:
                 for socket_ in (self._ring, self._oversize):
                     if socket_ is not None:

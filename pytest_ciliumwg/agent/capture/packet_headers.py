@@ -6,10 +6,12 @@ import struct
 from typing import NamedTuple
 
 from .ipv6 import behind_extensions
-from .pod_filter import GENEVE_PORT, VXLAN_PORTS
+from .pod_filter import GENEVE_PORT, OVERLAY_PORTS, VXLAN_PORTS
 
 IPV4, IPV6, TEB = 0x0800, 0x86DD, 0x6558
 _VLANS = (0x8100, 0x88A8, 0x9100)
+VLAN_TAGS = tuple(kind.to_bytes(2, "big") for kind in _VLANS)
+"""The types of VLAN tags, as a header has them."""
 _IPIP, _IP6IP, _GRE, _TCP, _UDP = 4, 41, 47, 6, 17
 _WITH_PORTS = (6, 17, 132)
 _DEEPEST = 8
@@ -17,7 +19,8 @@ _PLAIN4 = b"\x08\x00\x45"
 """EtherType and first byte of IPv4 without options."""
 _WHOLE = (b"\x00\x00", b"\x40\x00")
 """IPv4's flags and offset of what is no fragment."""
-_TUNNELS = frozenset(port.to_bytes(2, "big") for port in (*VXLAN_PORTS, GENEVE_PORT))
+TUNNELS = frozenset(port.to_bytes(2, "big") for port in OVERLAY_PORTS)
+"""The overlays' UDP ports, as a header has them."""
 _LEAST = 46
 """Ethernet's, IPv4's and UDP's headers, and what tells WireGuard's messages apart."""
 
@@ -44,7 +47,7 @@ def headers_end(frame: bytes, *, ethernet: bool = True) -> int:
     Of a frame that is no IP packet it is the end of what any header there could say.
     """
     datagram = frame[12:15] == _PLAIN4 and frame[23:24] == b"\x11" and frame[20:22] in _WHOLE
-    if ethernet and datagram and frame[36:38] not in _TUNNELS:
+    if ethernet and datagram and frame[36:38] not in TUNNELS:
         return _LEAST  # nearly all frames between nodes with WireGuard
     found = packets(frame, ethernet=ethernet)
     if not found:

@@ -16,6 +16,7 @@ _ETHERNET, _IPV4, _IPV6, _PORTS = 14, 20, 40, 4
 _TUNNEL = 8 + 8 + _ETHERNET
 """UDP, the tunnel's own header, and the Ethernet header within."""
 VXLAN_PORTS, GENEVE_PORT = (8472, 4789), 6081
+OVERLAY_PORTS = (*VXLAN_PORTS, GENEVE_PORT)
 _UDP = 17
 MOST_NETWORKS = 16
 """Of each family; the caller gives networks that cover more, not more networks."""

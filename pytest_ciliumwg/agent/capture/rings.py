@@ -75,7 +75,7 @@ class Capture:
             for device in plan.devices:
                 self._counters[device] = MessageCounter(device, plan.wireguard_port, plan.machines, plan.retire_ms)
                 self._oversize[device] = OversizeCounter(device, plan.block_size)
-                self._rings.append(Ring(device, plan.block_size, plan.blocks, None, plan.retire_ms))
+                self._rings.append(Ring(device, plan.block_size, plan.blocks, retire_ms=plan.retire_ms))
                 self._ethernet[device] = has_ethernet(device)
             if plan.inside is not None:
                 self._inside = Inside(plan.inside, plan.flows, plan.block_size, plan.blocks, plan.retire_ms)

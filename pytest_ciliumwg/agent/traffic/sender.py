@@ -74,7 +74,7 @@ class Sender:
                 now = time.monotonic()
                 self._under_way = [conversation for conversation in self._under_way if not conversation.done]
                 self._start(now)
-                if not self._under_way and not self._waiting:
+                if not self._under_way:
                     break
                 for conversation in self._under_way:
                     conversation.step(now)
@@ -101,7 +101,7 @@ class Sender:
 
     def _pause(self) -> float:
         """How long nothing is due."""
-        due = min((conversation.due for conversation in self._under_way), default=0.0)
+        due = min(conversation.due for conversation in self._under_way)
         if self._waiting:
             due = min(due, self._next_start)
         return min(_TICK, max(0.0, due - time.monotonic()))

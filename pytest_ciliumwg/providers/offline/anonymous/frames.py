@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from pytest_ciliumwg.agent.capture.packet_headers import Packet, packets
+from pytest_ciliumwg.agent.capture.packet_headers import VLAN_TAGS, Packet, packets
+from pytest_ciliumwg.agent.capture.packets import checksum
 from pytest_ciliumwg.providers.offline.anonymous.addresses import Addresses
 
 _ETHERNET = 14
 _ADDRESSES = 12
 """Bytes of an Ethernet header's two addresses."""
-_VLANS = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
 _TAG = 4
 _WITH_ETHERNET = ("vxlan", "geneve", "gre")
 _TUNNEL_HEADER = 4
@@ -54,7 +54,7 @@ def _transport(packet: Packet) -> int:
 def _ethernet_before(frame: bytes, least: int, ip: int) -> int:
     """Where the Ethernet header in front of an IP header begins, which may have tags of VLANs."""
     at = ip - _ETHERNET
-    while at - _TAG >= least and frame[at + _ADDRESSES - _TAG : at + _ADDRESSES - _TAG + 2] in _VLANS:
+    while at - _TAG >= least and frame[at + _ADDRESSES - _TAG : at + _ADDRESSES - _TAG + 2] in VLAN_TAGS:
         at -= _TAG
     return at if at >= least else -1
 
@@ -68,7 +68,4 @@ def _put_checksum(data: bytearray, at: int) -> None:
     """The checksum of an IPv4 header, with which the suite's own reader and others know one."""
     end = at + (data[at] & 15) * 4
     data[at + _CHECKSUM4 : at + _CHECKSUM4 + 2] = bytes(2)
-    total = sum(int.from_bytes(data[word : word + 2], "big") for word in range(at, end, 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    data[at + _CHECKSUM4 : at + _CHECKSUM4 + 2] = (total ^ 0xFFFF).to_bytes(2, "big")
+    data[at + _CHECKSUM4 : at + _CHECKSUM4 + 2] = checksum(bytes(data[at:end])).to_bytes(2, "big")

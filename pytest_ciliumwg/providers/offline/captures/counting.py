@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_ciliumwg.agent.capture.packet_headers import packets
-from pytest_ciliumwg.agent.capture.pod_filter import GENEVE_PORT, VXLAN_PORTS
+from pytest_ciliumwg.agent.capture.packet_headers import TUNNELS, packets
+from pytest_ciliumwg.agent.capture.pod_filter import VXLAN_PORTS
 from pytest_ciliumwg.providers.offline.captures.capture import ETHERNET, Frames
 
 RAW_IP = frozenset({12, 101, 228, 229})
@@ -20,7 +20,6 @@ _TCP, _UDP, _ICMP = 6, 17, 1
 _KEY_END = {_TCP: 38, _ICMP: 35}
 """Up to where a frame is told apart, from its addresses on: up to the ports, or up to ICMP's type."""
 _VXLAN = frozenset(port.to_bytes(2, "big") for port in VXLAN_PORTS)
-_TUNNELS = frozenset(port.to_bytes(2, "big") for port in (*VXLAN_PORTS, GENEVE_PORT))
 _KEPT = 256
 """Bytes of the first of frames that are alike."""
 MOST_SLOTS = 262_144
@@ -99,7 +98,7 @@ class FrameCounter:
             return frame[26:34], frame[36:38], frame[76:88]
         found = packets(frame, ethernet=self.ethernet)
         # What is in a tunnel counts by itself, also where the first of such frames was cut or carried no IP.
-        if key is not None and len(found) == 1 and frame[36:38] not in _TUNNELS:
+        if key is not None and len(found) == 1 and frame[36:38] not in TUNNELS:
             return key
         if key is not None and known is None and len(self._slots) < MOST_SLOTS:
             self._slots[key] = Slot(frame, at, deep=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_ciliumwg.agent.capture.packet_headers import Packet
-from pytest_ciliumwg.agent.capture.pod_filter import GENEVE_PORT, VXLAN_PORTS
+from pytest_ciliumwg.agent.capture.packet_headers import VLAN_TAGS, Packet
+from pytest_ciliumwg.agent.capture.pod_filter import OVERLAY_PORTS
 
 _IP = (b"\x08\x00", b"\x86\xdd")
-_VLANS = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
-_TUNNELS = (*VXLAN_PORTS, GENEVE_PORT)
 _CARRIERS = (4, 41, 47)
 """IP in IP, IPv6 in IP, GRE."""
 _UDP = 17
@@ -25,7 +23,7 @@ def is_cut(frame: bytes, found: Sequence[Packet], *, ethernet: bool) -> bool:
     inner = last.payload + _TUNNEL_HEADER + _ETHERNET + _IPV6
     if not last.first or len(frame) >= inner:
         return False
-    if last.protocol == _UDP and last.ports[1] in _TUNNELS:
+    if last.protocol == _UDP and last.ports[1] in OVERLAY_PORTS:
         return len(frame) < last.payload - 8 + int.from_bytes(frame[last.payload - 4 : last.payload - 2], "big")
     return last.protocol in _CARRIERS
 
@@ -33,6 +31,6 @@ def is_cut(frame: bytes, found: Sequence[Packet], *, ethernet: bool) -> bool:
 def _kind(frame: bytes) -> bytes:
     """The type of an Ethernet frame behind its VLAN tags; IP's where these are cut."""
     at = _ETHERNET - 2
-    while frame[at : at + 2] in _VLANS:
+    while frame[at : at + 2] in VLAN_TAGS:
         at += _TAG
     return frame[at : at + 2] if len(frame) >= at + 2 else _IP[0]
