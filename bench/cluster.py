@@ -1,8 +1,8 @@
 """What a run costs its controller by number of nodes, in a cluster that answers without packets.
 
 `python -m bench cluster`; `python -m bench.cluster 3 60 200` for other numbers of nodes, `1000/4` for a sample of 4
-others for each node. The API server with all that stands behind it is a process of its own and does not count. One
-more run has one broken pair of nodes, which must be found and named.
+others for each node. The API server with all that stands behind it is a process of its own and does not count. With
+the usual numbers one more run has one broken pair of nodes, which must be found and named.
 """
 
 from __future__ import annotations
@@ -117,6 +117,8 @@ def main(sizes: Sequence[str] = SIZES) -> Result:
             Row("memory grows with pairs to the power of", [exponent(pairs, [c.memory for c in full])], ""),
             Row("calls grow with nodes to the power of", [exponent(nodes, [c.calls for c in full])], ""),
         ]
+    if sizes is SIZES:
+        result.rows += broken(BROKEN_AT).rows
     return result
 
 
