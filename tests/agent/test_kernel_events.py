@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from conftest import sh
-from pytest_ciliumwg.agent.capture import kernel_events
+from pytest_ciliumwg.agent.capture import kernel_events, netlink
 from pytest_ciliumwg.agent.capture.kernel_events import KernelEvents
 
 pytestmark = pytest.mark.usefixtures("netns")
@@ -173,28 +175,53 @@ def test_sentences_are_told_after_a_second(events: KernelEvents, monkeypatch: py
 
 
 class Deaf:
-    """A socket that lost something, once."""
+    """A socket that lost what was waiting, `times` in a row; `late` is what comes before the list of links does."""
 
-    def __init__(self, real: Any) -> None:
+    def __init__(self, real: socket.socket, times: int = 1, late: bytes = b"") -> None:
         self._real = real
-        self._lost = False
+        self._times = times
+        self._late = late
 
     def recv(self, size: int) -> bytes:
-        if not self._lost:
-            self._lost = True
+        if self._times:
+            self._times -= 1
+            with suppress(BlockingIOError):
+                while self._real.gettimeout() == 0:
+                    self._real.recv(size)
             raise OSError(errno.ENOBUFS, "No buffer space available")
-        return bytes(self._real.recv(size))
+        late, self._late = self._late, b""
+        return late or bytes(self._real.recv(size))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
 
-def test_lost_events_are_told_and_the_links_learned_anew(events: KernelEvents, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_socket", Deaf(events._socket))
-    events._links.clear()
-    assert told(events, "true") == ["some changes of the kernel's state were too fast to be heard"]
-    assert [name for name, _ in events._links.values()] == ["left"]
+TOO_FAST = "some changes of the kernel's state were too fast to be heard"
+
+
+@pytest.mark.parametrize(("times", "words"), [(1, TOO_FAST), (3, f"{TOO_FAST} (x3)"), (6, f"{TOO_FAST} (x6)")])
+def test_lost_events_are_told_and_the_links_learned_anew(
+    events: KernelEvents, monkeypatch: pytest.MonkeyPatch, times: int, words: str
+) -> None:
+    assert told(events, "ip link add lxc1 type ifb") == ["lxc1 was created"]
+    monkeypatch.setattr(events, "_socket", Deaf(events._socket, times))
+    assert told(events, "ip link del lxc1; ip link add lxc2 type ifb") == [words]
+    assert sorted(name for name, _ in events._links.values()) == ["left", "lxc2"]
     assert told(events, "ip link set left down") == ["left was set down"]
+
+
+def test_a_known_link_is_not_created_by_an_event_that_comes_before_the_list(
+    events: KernelEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sh("ip link set left mtu 1400")
+    event = events._socket.recv(1 << 17)
+    monkeypatch.setattr(events, "_socket", Deaf(events._socket, late=event))
+    assert told(events, "true") == [TOO_FAST]
+    listening = Deaf(netlink.monitor(), times=0, late=event)
+    monkeypatch.setattr(netlink, "monitor", lambda: listening)
+    again = KernelEvents(["left"])
+    assert again.flush() == []
+    again.close()
 
 
 def test_known_links_are_bounded(events: KernelEvents, monkeypatch: pytest.MonkeyPatch) -> None:

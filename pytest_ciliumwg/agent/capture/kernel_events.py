@@ -30,11 +30,13 @@ _MOST_SENTENCES = 200
 _MOST_LINKS = 8192
 _NO_LINK = ("", False)
 _LIST_SECONDS = 5.0
+_MOST_LISTS = 3
+"""Lists asked for in a row while events are lost during each."""
 _LIST_SEQUENCE = 0x77670001
 
 
 class KernelEvents:
-    """Listens to changes in this network namespace from construction until `close`.
+    """Listens to changes in this network namespace from when it is constructed until `close`.
 
     `devices` are the native devices that are watched. Equal sentences of one second are one entry.
     """
@@ -42,6 +44,7 @@ class KernelEvents:
     def __init__(self, devices: list[str]) -> None:
         self._devices = frozenset(devices)
         self._links: dict[int, tuple[str, bool]] = {}
+        self._former: dict[int, tuple[str, bool]] = {}
         self._waiting: dict[str, _Told] = {}
         self._more = 0
         self._oldest = 0.0
@@ -60,6 +63,7 @@ class KernelEvents:
         self._socket = netlink.monitor()
         try:
             self._list_links()
+            self._waiting.clear()  # a link that an event told of before the list did only looks as if it was new
         except BaseException:
             self.close()
             raise
@@ -102,27 +106,42 @@ class KernelEvents:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                self._keep(_Told("some changes of the kernel's state were too fast to be heard"))
+                self._lost(error)
                 self._list_links()
 
     def _list_links(self) -> None:
-        """Learn all links; events that the kernel sends meanwhile are taken as usual."""
-        self._links.clear()
-        self._socket.send(netlink.ask_for_links(_LIST_SEQUENCE))
+        """Learn all links; events that came before or come meanwhile are taken as usual, by the links known before."""
         self._socket.settimeout(_LIST_SECONDS)
         try:
-            while True:
-                data = self._socket.recv(1 << 17)
-                self.feed(data)
-                ends = (netlink.DONE, netlink.ERROR)
-                if any(
-                    message.kind in ends and message.sequence == _LIST_SEQUENCE for message in netlink.messages(data)
-                ):
+            for _ in range(_MOST_LISTS):
+                self._former, self._links = {**self._former, **self._links}, {}
+                if self._list_once():
                     return
         finally:
+            self._former = {}
             self._socket.setblocking(False)
+
+    def _list_once(self) -> bool:
+        """Whether no event was lost meanwhile; the list itself is whole either way."""
+        whole = True
+        self._socket.send(netlink.ask_for_links(_LIST_SEQUENCE))
+        while True:
+            try:
+                data = self._socket.recv(1 << 17)
+            except OSError as error:
+                self._lost(error)
+                whole = False
+                continue
+            self.feed(data)
+            ends = (netlink.DONE, netlink.ERROR)
+            if any(message.kind in ends and message.sequence == _LIST_SEQUENCE for message in netlink.messages(data)):
+                return whole
+
+    def _lost(self, error: OSError) -> None:
+        """Tell that the kernel had no room for events; raise every other error."""
+        if error.errno != errno.ENOBUFS:
+            raise error
+        self._keep(_Told("some changes of the kernel's state were too fast to be heard"))
 
     def _tell(self, subject: str, verb: str, device: str = "", family: str | None = None, to: str = "") -> None:
         self._keep(_Told(f"{subject} was {verb}{to}", subject, verb, device, family))
@@ -141,7 +160,7 @@ class KernelEvents:
     def _new_link(self, message: Message) -> None:
         link = netlink.link(message.body)
         matters = link.name in self._devices or link.name.startswith(_PREFIXES)
-        before = self._links.get(link.number)
+        before = self._links.get(link.number) or self._former.get(link.number)
         if link.family or not (matters or before):
             return
         if len(self._links) >= _MOST_LINKS:
@@ -158,7 +177,8 @@ class KernelEvents:
 
     def _del_link(self, message: Message) -> None:
         link = netlink.link(message.body)
-        if not link.family and self._links.pop(link.number, _NO_LINK)[0]:
+        former = self._former.pop(link.number, _NO_LINK)
+        if not link.family and self._links.pop(link.number, former)[0]:
             self._tell(link.name, "removed", link.name)
 
     def _route(self, message: Message) -> None:
