@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
@@ -191,26 +191,34 @@ def _addresses(node: str, nodes: Sequence[Node], pods: Sequence[Pod]) -> list[IP
 def _leading_out(state: NodeState, family: IPFamily, addresses: Sequence[IPAddress]) -> list[str]:
     """The native devices by which the main table sends to these addresses: of a family, or of any where it has none.
 
-    In a tunnel IPv6 leaves in IPv4 packets; and a network card that leads to no other node needs no redirect.
+    In a tunnel IPv6 leaves in IPv4 packets; and a network card that leads to no other node needs no redirect, such as
+    one with the default route where more specific routes lead to all nodes and pods by another card.
     """
     native = [device.name for device in state.native_devices]
-    values = {version: sorted(int(ip) for ip in addresses if ip.version == version) for version in (4, 6)}
-    leading = [
-        route
-        for route in state.routes
-        if route.table == "main"
-        and route.device in native
-        and _within(values[route.destination.version], route.destination)
-    ]
+    leading = [route for route in _taken(state.routes, addresses) if route.device in native]
     of_family = {route.device for route in leading if route.family is family}
     chosen = of_family or {route.device for route in leading}
     return [name for name in native if name in chosen]
 
 
-def _within(values: Sequence[int], network: IPNetwork) -> bool:
-    """Whether a network holds one of these addresses, which are sorted numbers."""
-    first = bisect_left(values, int(network.network_address))
-    return first < len(values) and values[first] <= int(network.broadcast_address)
+def _taken(routes: Iterable[Route], addresses: Iterable[IPAddress]) -> Iterator[Route]:
+    """The routes of the table main that are the most specific ones to one of these addresses."""
+    left: dict[int, list[int]] = {4: [], 6: []}
+    for ip in addresses:
+        left[ip.version].append(int(ip))
+    for values in left.values():
+        values.sort()
+    by_destination: dict[IPNetwork, list[Route]] = {}
+    for route in routes:
+        if route.table == "main":
+            by_destination.setdefault(route.destination, []).append(route)
+    for network in sorted(by_destination, key=lambda network: network.prefixlen, reverse=True):
+        values = left[network.version]
+        first = bisect_left(values, int(network.network_address))
+        behind = bisect_right(values, int(network.broadcast_address))
+        if first < behind:
+            del values[first:behind]
+            yield from by_destination[network]
 
 
 def _is_ours(redirect: Redirect, expected: Expectations) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ciliumwg.model.cluster import IPAddress, LeftOut, Node, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, LeftOut, Node, Pod
 from pytest_ciliumwg.observe.json_reader import Value
 
 KEY_ANNOTATIONS = ("network.cilium.io/wg-pub-key", "io.cilium.network.wg-pub-key")
@@ -102,13 +102,21 @@ def node_from_ciliumnode(raw: Mapping[str, Any]) -> Node:
         name=name,
         addresses=internal or external,
         public_key=_public_key(root["metadata"]),
-        pod_cidrs=tuple(cidr.network() for cidr in ipam.each("podCIDRs")) if ipam is not None else (),
+        pod_cidrs=tuple(_pod_cidrs(ipam)) if ipam is not None else (),
         cilium_addresses=cilium + _families(spec.get("health")) + _families(spec.get("ingress")),
         health_addresses=_families(spec.get("health")),
         ingress_addresses=_families(spec.get("ingress")),
         external_addresses=external,
         encryption_key=None if key is None else key.integer(),
     )
+
+
+def _pod_cidrs(ipam: Value) -> Iterator[IPNetwork]:
+    """The networks of a node's pods, those of its pools too (IPAM mode `multi-pool`)."""
+    yield from (cidr.network() for cidr in ipam.each("podCIDRs"))
+    pools = ipam.get("pools")
+    if pools is not None:
+        yield from (cidr.network() for pool in pools.each("allocated") for cidr in pool.each("cidrs"))
 
 
 def _named(raw: Mapping[str, Any], kind: str) -> tuple[Value, str]:

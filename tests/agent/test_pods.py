@@ -51,6 +51,12 @@ CASES: dict[str, tuple[Any, tuple[str, str, int, str, tuple[int, int]] | None]] 
         (A, B, 17, "vxlan", (40000, 80)),
     ),
     "geneve with options": (OUTER / make.UDP(sport=1, dport=6081) / GENEVE / INNER, (A, B, 17, "geneve", (40000, 80))),
+    "vxlan at a port of its own": (
+        OUTER / make.UDP(sport=1, dport=8223) / make.VXLAN(vni=5, flags=8) / INNER6, (A6, B6, 6, "vxlan", (40000, 443)),
+    ),
+    "geneve at a port of its own": (
+        OUTER / make.UDP(sport=1, dport=7000) / GENEVE / INNER, (A, B, 17, "geneve", (40000, 80)),
+    ),
     "between nodes": (OUTER / make.UDP(sport=1, dport=53) / SECRET, None),
     "from a node to a pod": (ETH / make.IP(src=make.NODE_A, dst=B) / make.UDP(dport=80) / SECRET, None),
     "from a pod to somewhere else": (ETH / make.IP(src=A, dst="1.1.1.1") / make.UDP(dport=53) / SECRET, None),

@@ -81,6 +81,15 @@ def test_every_kind_of_address_has_its_place() -> None:
     assert (node.encryption_key, node.public_key, node.pod_cidrs) == (0, None, ())
 
 
+def test_the_networks_of_pools_are_the_nodes_too() -> None:
+    allocated = [
+        {"pool": "default", "cidrs": ["10.10.0.0/27"]},
+        {"pool": "jumbo", "cidrs": ["10.20.0.0/27", "fd00::/96"]},
+    ]
+    node = node_from_ciliumnode(cilium_node(ipam={"podCIDRs": None, "pools": {"allocated": allocated}}))
+    assert [str(cidr) for cidr in node.pod_cidrs] == ["10.10.0.0/27", "10.20.0.0/27", "fd00::/96"]
+
+
 @pytest.mark.parametrize("name", KEY_ANNOTATIONS)
 def test_a_key_is_read_under_both_names(name: str) -> None:
     raw = cilium_node()

@@ -44,15 +44,15 @@ def wireguard(source: str, destination: str, kind: int = 4, size: int = 128) -> 
     return ip(source, destination, 17, udp(51871, 51871, bytes([kind, 0, 0, 0]) + bytes(size - 4)))
 
 
-def vxlan(outer: tuple[str, str], inner: bytes) -> bytes:
+def vxlan(outer: tuple[str, str], inner: bytes, port: int = 8472) -> bytes:
     """A packet in VXLAN."""
-    return ip(*outer, 17, udp(40000, 8472, bytes(8) + ethernet(inner)))
+    return ip(*outer, 17, udp(40000, port, bytes([8, 0, 0, 0, 0, 0, 7, 0]) + ethernet(inner)))
 
 
-def geneve(outer: tuple[str, str], inner: bytes, options: int = 2) -> bytes:
+def geneve(outer: tuple[str, str], inner: bytes, options: int = 2, port: int = 6081) -> bytes:
     """A packet in Geneve, with options."""
     header = bytes([options, 0]) + struct.pack(">H", 0x6558) + bytes(4 + 4 * options)
-    return ip(*outer, 17, udp(40000, 6081, header + ethernet(inner)))
+    return ip(*outer, 17, udp(40000, port, header + ethernet(inner)))
 
 
 def pcap(frames: Sequence[bytes], *, at: float = 1000.0, nanoseconds: bool = False, order: str = "<") -> bytes:

@@ -100,6 +100,8 @@ def test_a_frame_of_impossible_length_ends_the_reading() -> None:
         (ethernet(vxlan(NODES, echo(A, B))), ["", "vxlan"]),
         (ethernet(geneve(NODES, echo(A, B))), ["", "geneve"]),
         (ethernet(vxlan(NODES, vxlan(("192.0.2.1", "192.0.2.2"), echo(A, B)))), ["", "vxlan", "vxlan"]),
+        (ethernet(vxlan(NODES, echo(A, B), port=8223)), ["", "vxlan"]),
+        (ethernet(geneve(NODES, echo(A, B), port=7000)), ["", "geneve"]),
         (ethernet(ip(*NODES, 4, echo(A, B))), ["", "ipip"]),
         (ethernet(ip(*NODES, 47, b"\0\0\x08\0" + echo(A, B))), ["", "gre"]),
         (ethernet(ip("fd00::1", "fd00::2", 60, bytes([4, 0, *bytes(6)]) + echo(A, B))), ["", "ipip"]),
@@ -112,18 +114,22 @@ def test_headers_at_any_depth(frame: bytes, tunnels: list[str]) -> None:
     assert packets(frame[:30]) == []
 
 
+MADE = ((vxlan, 8472), (geneve, 6081), (vxlan, 8223), (geneve, 7000))
+
+
 def test_frames_alike_outside_are_told_apart_by_what_they_carry() -> None:
     """Of a tunnel all packets have the same outer headers; a leak of one pod must not hide behind another's."""
     tcp = [ip(A, to, 6, bytes([0, 1, 0, port, *bytes(16)])) for to in (B, "10.0.2.10") for port in (80, 80, 90)]
     inner = [echo(A, B), echo(A, "10.0.2.10"), ip(A, B, 17, udp(1, 53, b"x" * 20)), *tcp]
-    _, (frames,) = counted(pcap([ethernet(make(NODES, packet)) for make in (vxlan, geneve) for packet in inner]))
+    own_ports = [ethernet(make(NODES, packet, port=port)) for make, port in MADE for packet in inner]
+    _, (frames,) = counted(pcap(own_ports))
     counts: Counter[str] = Counter()
     for slot in frames.seen():
         outer, last = packets(slot.frame)
         assert ip_address(outer.destination) == ip_address(NODES[1])
         counts[str(ip_address(last.destination))] += slot.count
-    assert counts == {B: 10, "10.0.2.10": 8}
-    assert sum(slot.count for slot in frames.seen()) == 18
+    assert counts == {B: 20, "10.0.2.10": 16}
+    assert sum(slot.count for slot in frames.seen()) == 36
 
 
 def test_a_capture_of_ip_packets_alone() -> None:

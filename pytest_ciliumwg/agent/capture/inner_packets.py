@@ -10,11 +10,10 @@ import mmap
 import socket
 from typing import Iterator
 
+from .overlays import GENEVE, overlay
 from .packet_headers import IPV4, IPV6, TEB
-from .pod_filter import GENEVE_PORT, OVERLAY_PORTS
 from .ring import Frame
 
-_TUNNELS = {port.to_bytes(2, "big"): port for port in OVERLAY_PORTS}
 _UDP, _HEADER, _ETHERNET = 8, 8, 14
 """Bytes of UDP's header; of VXLAN's, and of Geneve's without options; of an Ethernet header."""
 _LEAST = {IPV4: 20, IPV6: 40}
@@ -25,34 +24,34 @@ def inner_packets(memory: mmap.mmap, frame: Frame) -> Iterator[Frame]:
 
     `frame` begins with its IP header.
     """
-    port, at = _tunnel(memory, frame)
-    packet = _inner(memory, frame, port, at) if port else None
+    tunnel, at = _tunnel(memory, frame)
+    packet = _inner(memory, frame, tunnel, at) if tunnel else None
     if packet is None:
         yield frame
     while packet is not None:
         yield packet
-        packet = _inner(memory, frame, port, packet.end)
+        packet = _inner(memory, frame, tunnel, packet.end)
 
 
-def _tunnel(memory: mmap.mmap, frame: Frame) -> tuple[int, int]:
-    """The overlay's UDP port, and where its first header begins; (0, 0) for what is no packet of an overlay."""
+def _tunnel(memory: mmap.mmap, frame: Frame) -> tuple[str, int]:
+    """The overlay, and where its first header begins; an empty name for what is no packet of one."""
     start = frame.start
     if frame.end - start < _LEAST[IPV4] + _UDP:
-        return 0, 0
+        return "", 0
     six = memory[start] >> 4 == 6
     udp = start + (40 if six else (memory[start] & 15) * 4)
     later = not six and (memory[start + 6] & 0x1F or memory[start + 7])
     if memory[start + (6 if six else 9)] != socket.IPPROTO_UDP or later or udp + _UDP > frame.end:
-        return 0, 0
-    return _TUNNELS.get(memory[udp + 2 : udp + 4], 0), udp + _UDP
+        return "", 0
+    return overlay(memory, udp + 2, udp + _UDP), udp + _UDP
 
 
-def _inner(memory: mmap.mmap, frame: Frame, port: int, at: int) -> Frame | None:
+def _inner(memory: mmap.mmap, frame: Frame, tunnel: str, at: int) -> Frame | None:
     """The packet behind the overlay's header at a place; None where no IP packet is."""
     if at + _HEADER + _ETHERNET > frame.end:
         return None
     kind, start = TEB, at + _HEADER
-    if port == GENEVE_PORT:
+    if tunnel == GENEVE:
         kind, start = _number(memory, at + 2), start + (memory[at] & 0x3F) * 4
     if kind == TEB:
         kind, start = _number(memory, start + _ETHERNET - 2), start + _ETHERNET

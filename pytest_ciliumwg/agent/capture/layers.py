@@ -6,7 +6,7 @@ import struct
 from typing import Optional, Tuple
 
 from .link_layer import is_made_up
-from .pod_filter import GENEVE_PORT, VXLAN_PORTS
+from .overlays import overlay
 
 _VLAN_TYPES = (0x8100, 0x88A8)
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 58: "icmpv6", 132: "sctp"}
@@ -74,14 +74,9 @@ def _transport(protocol: int, frame: bytes, at: int) -> _Step:
     name = _NAMES.get(protocol, f"protocol {protocol}")
     if protocol in (6, 17):
         port = struct.unpack_from(">H", frame, at + 2)[0]
-        return f"{name}:{port}", _tunnel(port, at + 8) if protocol == 17 else None
+        tunnel = overlay(frame, at + 2, at + 8) if protocol == 17 else ""
+        return f"{name}:{port}", (tunnel, at + 8) if tunnel else None
     return name, None
-
-
-def _tunnel(port: int, at: int) -> tuple[str, int] | None:
-    if port in VXLAN_PORTS:
-        return "vxlan", at
-    return ("geneve", at) if port == GENEVE_PORT else None
 
 
 def _vxlan(_frame: bytes, at: int) -> _Step:

@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple
 
 from .ipv6 import behind_extensions
-from .pod_filter import GENEVE_PORT, OVERLAY_PORTS, VXLAN_PORTS
+from .overlays import GENEVE, overlay
 
 IPV4, IPV6, TEB = 0x0800, 0x86DD, 0x6558
 _VLANS = (0x8100, 0x88A8, 0x9100)
@@ -19,8 +19,6 @@ _PLAIN4 = b"\x08\x00\x45"
 """EtherType and first byte of IPv4 without options."""
 _WHOLE = (b"\x00\x00", b"\x40\x00")
 """IPv4's flags and offset of what is no fragment."""
-TUNNELS = frozenset(port.to_bytes(2, "big") for port in OVERLAY_PORTS)
-"""The overlays' UDP ports, as a header has them."""
 _LEAST = 46
 """Ethernet's, IPv4's and UDP's headers, and what tells WireGuard's messages apart."""
 
@@ -47,7 +45,7 @@ def headers_end(frame: bytes, *, ethernet: bool = True) -> int:
     Of a frame that is no IP packet it is the end of what any header there could say.
     """
     datagram = frame[12:15] == _PLAIN4 and frame[23:24] == b"\x11" and frame[20:22] in _WHOLE
-    if ethernet and datagram and frame[36:38] not in TUNNELS:
+    if ethernet and datagram and not overlay(frame, 36, 42):
         return _LEAST  # nearly all frames between nodes with WireGuard
     found = packets(frame, ethernet=ethernet)
     if not found:
@@ -124,10 +122,9 @@ def _inner(frame: bytes, packet: Packet) -> tuple[str, int, int] | None:
         return ("gre", *_ethertype(frame, at + 12)) if kind == TEB else ("gre", kind, at)
     if packet.protocol != _UDP:
         return None
-    if packet.ports[1] in VXLAN_PORTS:
-        return ("vxlan", *_ethertype(frame, at + 8 + 12))
-    if packet.ports[1] == GENEVE_PORT:
+    tunnel = overlay(frame, at - 6, at)
+    if tunnel == GENEVE:
         options, kind = (frame[at] & 0x3F) * 4, struct.unpack_from(">H", frame, at + 2)[0]
         at += 8 + options
-        return ("geneve", *_ethertype(frame, at + 12)) if kind == TEB else ("geneve", kind, at)
-    return None
+        return (tunnel, *_ethertype(frame, at + 12)) if kind == TEB else (tunnel, kind, at)
+    return (tunnel, *_ethertype(frame, at + 8 + 12)) if tunnel else None

@@ -7,6 +7,7 @@ import struct
 from typing import Sequence, Tuple
 
 from .bpf import NEXT, PROTOCOL, Program
+from .overlays import BRIDGED, GENEVE_PORT, VXLAN_HEADER, VXLAN_PORTS
 from .ring import Filter
 
 Network = Tuple[bytes, int]
@@ -15,8 +16,6 @@ Network = Tuple[bytes, int]
 _ETHERNET, _IPV4, _IPV6, _PORTS = 14, 20, 40, 4
 _TUNNEL = 8 + 8 + _ETHERNET
 """UDP, the tunnel's own header, and the Ethernet header within."""
-VXLAN_PORTS, GENEVE_PORT = (8472, 4789), 6081
-OVERLAY_PORTS = (*VXLAN_PORTS, GENEVE_PORT)
 _UDP = 17
 MOST_NETWORKS = 16
 """Of each family; the caller gives networks that cover more, not more networks."""
@@ -99,7 +98,12 @@ def _tunnelled(program: Program, ip: int, four: Sequence[Network], six: Sequence
     program.load(ip + 2, 2, behind_x=True)
     for port in VXLAN_PORTS:
         program.if_equal(port, "inner")
-    program.if_equal(GENEVE_PORT, "geneve", "drop udp")
+    program.if_equal(GENEVE_PORT, "geneve")
+    # An overlay at another port is known by its header (see `overlays`).
+    program.load(ip + 8, 4, behind_x=True)
+    program.if_equal(int.from_bytes(VXLAN_HEADER, "big"), "inner")
+    program.mask(0xFFFF)
+    program.if_equal(int.from_bytes(BRIDGED, "big"), "geneve", "drop udp")
     program.label("drop udp")
     program.keep(0)
     program.label("geneve")

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Sequence, Tuple
 
 from .link_layer import has_ethernet, send_packet, with_ethernet
 from .machines import Machines
-from .pod_filter import GENEVE_PORT, VXLAN_PORTS, Network, pod_filter
+from .overlays import GENEVE, overlay
+from .pod_filter import Network, pod_filter
 from .ring import RETIRE_MS, Frame, Ring, read_out
 from .wireguard import address_text
 
@@ -22,7 +23,7 @@ RING_BLOCK, RING_BLOCKS = 1 << 14, 128
 CONTROL_PROTOCOL = 253
 """IP's protocol number for experiments (RFC 3692): that of the control packets."""
 _MOST_CONVERSATIONS = 4096
-_ETHERNET, _VXLAN = 14, 8
+_ETHERNET, _TUNNEL_HEADER = 14, 8
 _TCP, _UDP = 6, 17
 _WITH_PORTS = (_TCP, _UDP, 132)
 
@@ -172,25 +173,23 @@ def conversation(headers: bytes) -> _Found | None:
     """(source, destination, protocol, ports, tunnel) of the innermost IP header; None where the bytes are none."""
     try:
         kind = struct.unpack_from(">H", headers, 12)[0]
-        port, payload = _outer(kind, headers)
-        if port in VXLAN_PORTS:
-            return _ip(headers, payload + _VXLAN, "vxlan")
-        if port == GENEVE_PORT:
-            return _ip(headers, payload + _VXLAN + (headers[payload] & 0x3F) * 4, "geneve")
-        return _ip(headers, 0, "")
+        payload = _datagram(kind, headers)
+        tunnel = overlay(headers, payload - 6, payload) if payload else ""
+        options = (headers[payload] & 0x3F) * 4 if tunnel == GENEVE else 0
+        return _ip(headers, payload + _TUNNEL_HEADER + options if tunnel else 0, tunnel)
     except (IndexError, struct.error):
         return None
 
 
-def _outer(kind: int, headers: bytes) -> tuple[int, int]:
-    """The destination port of a UDP datagram (0: it is none), and where its payload begins."""
+def _datagram(kind: int, headers: bytes) -> int:
+    """Where a UDP datagram's payload begins; 0 where the frame holds none."""
     if kind == 0x0800:
         protocol, transport = headers[_ETHERNET + 9], _ETHERNET + (headers[_ETHERNET] & 15) * 4
     else:
         protocol, transport = headers[_ETHERNET + 6], _ETHERNET + 40
     if protocol != _UDP or len(headers) < transport + 8:
-        return 0, 0
-    return struct.unpack_from(">H", headers, transport + 2)[0], transport + 8
+        return 0
+    return transport + 8
 
 
 def _ip(headers: bytes, ethernet: int, tunnel: str) -> _Found | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_ciliumwg.agent.capture.packet_headers import TUNNELS, packets
-from pytest_ciliumwg.agent.capture.pod_filter import VXLAN_PORTS
+from pytest_ciliumwg.agent.capture.overlays import VXLAN_HEADER, overlay
+from pytest_ciliumwg.agent.capture.packet_headers import packets
 from pytest_ciliumwg.providers.offline.captures.capture import ETHERNET, Frames
 
 RAW_IP = frozenset({12, 101, 228, 229})
@@ -19,7 +19,6 @@ _PLAIN4 = b"\x08\x00\x45"
 _TCP, _UDP, _ICMP = 6, 17, 1
 _KEY_END = {_TCP: 38, _ICMP: 35}
 """Up to where a frame is told apart, from its addresses on: up to the ports, or up to ICMP's type."""
-_VXLAN = frozenset(port.to_bytes(2, "big") for port in VXLAN_PORTS)
 _KEPT = 256
 """Bytes of the first of frames that are alike."""
 MOST_SLOTS = 262_144
@@ -94,11 +93,11 @@ class FrameCounter:
 
     def _closer(self, frame: bytes, key: object, at: float, known: Slot | None) -> object:
         """The key of a frame by all of its headers; one that carries no other packet is known by its own key."""
-        if known is not None and frame[36:38] in _VXLAN and frame[62:65] == _PLAIN4 and frame[73:74] == b"\x06":
+        if known is not None and frame[42:46] == VXLAN_HEADER and frame[62:65] == _PLAIN4 and frame[73:74] == b"\x06":
             return frame[26:34], frame[36:38], frame[76:88]
         found = packets(frame, ethernet=self.ethernet)
         # What is in a tunnel counts by itself, also where the first of such frames was cut or carried no IP.
-        if key is not None and len(found) == 1 and frame[36:38] not in TUNNELS:
+        if key is not None and len(found) == 1 and not overlay(frame, 36, 42):
             return key
         if key is not None and known is None and len(self._slots) < MOST_SLOTS:
             self._slots[key] = Slot(frame, at, deep=True)

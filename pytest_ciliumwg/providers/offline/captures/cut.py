@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_ciliumwg.agent.capture.overlays import overlay
 from pytest_ciliumwg.agent.capture.packet_headers import VLAN_TAGS, Packet
-from pytest_ciliumwg.agent.capture.pod_filter import OVERLAY_PORTS
 
 _IP = (b"\x08\x00", b"\x86\xdd")
 _CARRIERS = (4, 41, 47)
@@ -23,7 +23,7 @@ def is_cut(frame: bytes, found: Sequence[Packet], *, ethernet: bool) -> bool:
     inner = last.payload + _TUNNEL_HEADER + _ETHERNET + _IPV6
     if not last.first or len(frame) >= inner:
         return False
-    if last.protocol == _UDP and last.ports[1] in OVERLAY_PORTS:
+    if last.protocol == _UDP and overlay(frame, last.payload - 6, last.payload):
         return len(frame) < last.payload - 8 + int.from_bytes(frame[last.payload - 4 : last.payload - 2], "big")
     return last.protocol in _CARRIERS
 
