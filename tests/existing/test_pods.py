@@ -36,6 +36,14 @@ HOPELESS: dict[str, tuple[dict[str, Any], str]] = {
 LASTING: dict[str, tuple[dict[str, Any], str]] = {
     "unschedulable": ({"unschedulable": "1 Insufficient cpu"}, r"Unschedulable \(1 Insufficient cpu\)"),
     "never-made": ({"absent": True}, r"its pod has not been made yet"),
+    "webhook-away": (
+        {"refused": 'failed calling webhook "mutate.kyverno.svc": context deadline exceeded'},
+        r"has not been made yet: FailedCreate \(failed calling webhook .*: context deadline exceeded\)",
+    ),
+    "invalid": (
+        {"refused": 'Pod "x" is invalid: resources.requests: Invalid value: "48Mi": must be less than memory limit'},
+        r"has not been made yet: FailedCreate \(Pod .*must be less than memory limit\)",
+    ),
     "creating": ({"waiting": ("ContainerCreating", "")}, r"ContainerCreating"),
     "mount": ({"event": ("FailedMount", "volume agent not found")}, r"FailedMount|volume agent not found"),
     "sandbox": ({"event": ("FailedCreatePodSandBox", "cilium-cni: timeout")}, r"cilium-cni: timeout"),
@@ -64,6 +72,43 @@ def test_not_in_time(recorded: MakeDouble, tmp_path: Path, name: str) -> None:
     text = Outcome(double, tmp_path, timeout=0.25).sentence()
     assert text.startswith(f"the agents were not ready within 0.25 s: {role} on ")
     assert re.search(says, text), text
+    assert double.ours() == []
+
+
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ({"containers": {"name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.28"}}, r"\(istio-proxy\)"),
+        (
+            {"initContainers": {"name": "redirect", "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}},
+            "redirect",
+        ),
+        ({"annotations": {"ambient.istio.io/redirection": "enabled"}}, "Istio's ambient mode"),
+        ({"containers": {"name": "log-shipper", "image": "registry.example/fluent-bit:4"}}, ""),
+    ],
+    ids=["sidecar", "redirect", "ambient", "harmless"],
+)
+def test_a_service_mesh_in_test_pods(
+    recorded: MakeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added: dict[str, Any], says: str
+) -> None:
+    double = recorded()
+    start = double.backend.start
+
+    def with_more(pod: Any, files: Any) -> Any:
+        for place, more in added.items():
+            if place == "annotations":
+                pod["metadata"] = pod["metadata"] | {place: more}
+            else:
+                pod["spec"][place] = [*pod["spec"].get(place, ()), more]
+        return start(pod, files)
+
+    monkeypatch.setattr(double.backend, "start", with_more)
+    outcome = Outcome(double, tmp_path)
+    if says:
+        assert re.search(rf"the test pod on .*{says}.* a service mesh changes what test pods send", outcome.sentence())
+    else:
+        assert outcome.is_success(), outcome.errors
+        assert any("other containers into the test pods: log-shipper" in line for line in outcome.lines)
     assert double.ours() == []
 
 

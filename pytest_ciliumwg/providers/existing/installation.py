@@ -9,8 +9,9 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.base import Progress
+from pytest_ciliumwg.providers.existing.injected import others, proxies
 from pytest_ciliumwg.providers.existing.manifests import PULL_SECRET, ROLES, Manifests, Role
-from pytest_ciliumwg.providers.existing.readiness import NotReady, not_ready_of, refusals
+from pytest_ciliumwg.providers.existing.readiness import NotReady, not_made, not_ready_of, refusals
 from pytest_ciliumwg.providers.existing.spec import ROLE_LABEL, ExistingSpec, RunId
 from pytest_ciliumwg.providers.kubernetes.errors import FORBIDDEN, NOT_FOUND, KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
@@ -56,6 +57,24 @@ class Installation:
         for resource, body in inside:
             self.kube.create(resource, body, namespace=self.run.namespace)
         self.await_ready(self.nodes)
+        self._refuse_proxies()
+
+    def _refuse_proxies(self) -> None:
+        """Refuse test pods whose traffic a service mesh leads through proxies of its own: it is not ours any more.
+
+        Raises:
+            ProviderError: there is such a pod.
+        """
+        pods = self.pods()["test-pod"]
+        if found := {node: names for node, pod in pods.items() if (names := proxies(pod))}:
+            node, names = next(iter(found.items()))
+            raise ProviderError(
+                f"the test pod on {node} got what was not asked for ({', '.join(names)}): a service mesh changes what "
+                "test pods send, so nothing can be measured; exempt namespaces with the label "
+                "app.kubernetes.io/managed-by=pytest-ciliumwg from injection"
+            )
+        if more := sorted({name for pod in pods.values() for name in others(pod)}):
+            self.progress(f"existing: something put other containers into the test pods: {', '.join(more)}")
 
     def _allow(self, policy: Object) -> None:
         """Let test traffic pass where policies deny what none allows; without the right to, say so and go on."""
@@ -131,9 +150,7 @@ class Installation:
         events = self.kube.list("events", namespace=self.run.namespace)
         found = [problem for problem in (not_ready_of(pod, events) for pod in waiting) if problem is not None]
         refused = list(refusals(events)) if missing else []
-        return (
-            refused + found + [NotReady(f"{role} on {node}", "its pod has not been made yet") for role, node in missing]
-        )
+        return refused + found + [not_made(role, node, events) for role, node in missing]
 
     def keep(self) -> None:
         """Let everything outlive this run."""

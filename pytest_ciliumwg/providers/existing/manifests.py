@@ -23,7 +23,13 @@ _FILES, _STATE = "/run/pytest-ciliumwg/agent", "/run/pytest-ciliumwg/state"
 SERVE = ["python3", "-I", "-S", f"{_FILES}/agent.pyz", "serve", "--socket", f"{_STATE}/agent.sock"]
 CALL = ["python3", "-I", "-S", f"{_FILES}/call.py", f"{_STATE}/agent.sock"]
 
-_NO_MESH = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
+_NO_MESH = {
+    "sidecar.istio.io/inject": "false",
+    "istio.io/dataplane-mode": "none",
+    "linkerd.io/inject": "disabled",
+    "kuma.io/sidecar-injection": "disabled",
+    "consul.hashicorp.com/connect-inject": "false",
+}
 """A service mesh would encrypt test traffic itself, and so hide that Cilium does not."""
 
 

@@ -70,6 +70,12 @@ def _container_not_ready(where: str, container: Object, image: str, event: str) 
     return NotReady(where, _said(reason or "waiting", message or event))
 
 
+def not_made(role: str, node: str, events: Iterable[Object]) -> NotReady:
+    """That a DaemonSet's pod is not there, and what its controller complains of, if it does."""
+    complaint = _last_event(role, events)
+    return NotReady(f"{role} on {node}", f"its pod has not been made yet{complaint and f': {complaint}'}")
+
+
 def refusals(events: Iterable[Object]) -> Iterator[NotReady]:
     """Pods that the API server refused to make: admission control, Pod Security, quotas."""
     for event in events:

@@ -1,0 +1,41 @@
+"""Containers that admission control has put into our pods: a proxy among them sends other bytes than ours. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pytest_ciliumwg.providers.existing.manifests import CONTAINER
+
+Object = Mapping[str, Any]
+
+_PROXY = re.compile(r"proxy|envoy|istio|linkerd|kuma|consul|mesh|sidecar|dataplane|ztunnel", re.IGNORECASE)
+_AMBIENT = "ambient.istio.io/redirection"
+"""What Istio's ambient mode writes on a pod whose traffic it leads into its own tunnel, from outside of the pod."""
+
+
+def proxies(pod: Object) -> list[str]:
+    """What leads a pod's traffic through a service mesh: such containers, by name, or Istio's ambient mode."""
+    ambient = (pod["metadata"].get("annotations") or {}).get(_AMBIENT) == "enabled"
+    found = [str(container.get("name")) for container in _injected(pod) if _is_proxy(container)]
+    return [*found, *(["Istio's ambient mode"] if ambient else [])]
+
+
+def others(pod: Object) -> list[str]:
+    """All other containers that we have not asked for, by name."""
+    return [str(container.get("name")) for container in _injected(pod) if not _is_proxy(container)]
+
+
+def _injected(pod: Object) -> Iterator[Object]:
+    spec = pod.get("spec") or {}
+    containers: Iterable[Object] = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    return (container for container in containers if container.get("name") != CONTAINER)
+
+
+def _is_proxy(container: Object) -> bool:
+    """By its name or image, or because it may change the pod's network, as what redirects to a proxy has to."""
+    context = container.get("securityContext") or {}
+    added = (context.get("capabilities") or {}).get("add") or ()
+    mighty = bool(context.get("privileged")) or bool({"NET_ADMIN", "ALL"} & set(added))
+    return mighty or any(_PROXY.search(str(container.get(field) or "")) for field in ("name", "image"))
