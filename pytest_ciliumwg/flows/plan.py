@@ -20,7 +20,8 @@ Dropped = Callable[[IPFamily, Protocol, int], bool]
 DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
-MESSAGES = 5
+MESSAGES, STREAM_MESSAGES = 5, 3
+"""Of each `pair` flow, and of those by TCP, whose messages take three segments each and their answers as many."""
 MANY_PAIRS, MESSAGES_OF_MANY = 1000, 2
 """Of more directed pairs than so many each flow has so few messages: pairs are many, and `load` sends in a row."""
 LOAD_MESSAGES = 150
@@ -174,11 +175,12 @@ def _first(
 
 
 def _pairs(pairs: Sequence[tuple[Pod, Pod]], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
-    count = MESSAGES if len(pairs) <= MANY_PAIRS else MESSAGES_OF_MANY
+    most = MESSAGES if len(pairs) <= MANY_PAIRS else MESSAGES_OF_MANY
     for source, destination in pairs:
         for family in sorted_families(families):
             for protocol in Protocol:
-                size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
+                stream = protocol is Protocol.TCP
+                size, count = (STREAM_SIZE, min(most, STREAM_MESSAGES)) if stream else (DATAGRAM_SIZE, most)
                 yield pod_flow(numbers, "pair", source, destination, family, protocol, size, count)
 
 

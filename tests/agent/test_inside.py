@@ -15,6 +15,7 @@ import pytest
 
 from conftest import sh
 from pytest_ciliumwg.agent import canary
+from pytest_ciliumwg.agent.capture import inside
 from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS, Inside, Tunnel, send_inside
 from pytest_ciliumwg.agent.capture.inside_log import InsideLog
 from pytest_ciliumwg.agent.capture.rings import Plan
@@ -141,6 +142,42 @@ def test_a_stream_has_no_messages_to_count() -> None:
         os.write(file, bytes(segment / make.Raw(message(1, token, 200) + message(2, token, 200))))
         result = one.stop()
     assert counts(result) == [(make.TCP_FLOW, False, "canary", 1, 392)]
+
+
+def segments() -> list[bytes]:
+    """Segments without payload of both TCP flows, twice each, and some that are nobody's or not whole."""
+    v4, v6 = make.IP(src=make.A4, dst=make.B4), make.IPv6(src=make.A6, dst=make.B6)
+    options = [("MSS", 1360), ("NOP", None), ("WScale", 7)]
+    syn, other = make.TCP(sport=40000, dport=20002, flags="S", options=options), make.TCP(sport=40000, dport=443)
+    ours = [
+        v4 / syn,
+        make.IP(src=make.B4, dst=make.A4) / make.TCP(sport=20002, dport=40000, flags="SA"),
+        make.IP(src=make.A4, dst=make.B4, options=make.IPOption(b"\x01" * 4)) / make.TCP(sport=40000, dport=20002),
+        v6 / make.TCP(sport=40000, dport=20005, flags="F"),
+    ]
+    strangers = [make.IP(src=make.A4, dst="10.244.9.9") / other, make.IP(src="10.244.9.9", dst=make.B4) / other]
+    return [bytes(packet) for packet in [*ours, *strangers] * 2] + [bytes(v4 / syn)[:39], bytes(v4 / syn)[:30]]
+
+
+@pytest.mark.parametrize("many_ours", [0, 1 << 30, None], ids=["searched", "each is looked at", "as usual"])
+def test_segments_without_payload_are_counted_by_their_ends(
+    many_ours: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if many_ours is not None:
+        monkeypatch.setattr(inside, "_MANY_OURS", many_ours)
+    stranger = make.IP(src="10.244.8.8", dst="10.244.9.9") / make.UDP(dport=20003) / make.Raw(b"of somebody else")
+    with tun() as file:
+        one = watch(headers=True)
+        for _ in range(3):
+            for packet in [*segments(), udp(300), bytes(stranger)]:
+                os.write(file, packet)
+            time.sleep(0.15)  # a block is handed over
+        result = one.stop()
+    assert sorted(counts(result)) == [
+        (make.TCP_FLOW, False, "header", 24, 0),
+        (make.UDP_FLOW, False, "canary", 3, 900),
+        (make.TCP6_FLOW, False, "header", 6, 0),
+    ]
 
 
 def test_what_goes_in_is_told_from_what_comes_out() -> None:

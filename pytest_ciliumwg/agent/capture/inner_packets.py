@@ -14,8 +14,8 @@ from .overlays import GENEVE, overlay
 from .packet_headers import IPV4, IPV6, TEB
 from .ring import Frame
 
-_UDP, _HEADER, _ETHERNET = 8, 8, 14
-"""Bytes of UDP's header; of VXLAN's, and of Geneve's without options; of an Ethernet header."""
+_UDP, _TCP, _HEADER, _ETHERNET = 8, 20, 8, 14
+"""Bytes of UDP's header; of TCP's without options; of VXLAN's, and of Geneve's without; of an Ethernet header."""
 _LEAST = {IPV4: 20, IPV6: 40}
 
 
@@ -33,17 +33,35 @@ def inner_packets(memory: mmap.mmap, frame: Frame) -> Iterator[Frame]:
         packet = _inner(memory, frame, tunnel, packet.end)
 
 
+def udp_payload(memory: mmap.mmap, packet: Frame) -> int:
+    """Bytes of the UDP message or messages in a packet that begins with its IP header; 0 where that is not told."""
+    protocol, at = _transport(memory, packet)
+    return packet.end - at - _UDP if protocol == socket.IPPROTO_UDP else 0
+
+
+def ends_of_bare_segment(memory: mmap.mmap, packet: Frame) -> bytes:
+    """Both addresses and ports of a TCP segment that is nothing but headers; empty for every other packet."""
+    protocol, at = _transport(memory, packet)
+    if protocol != socket.IPPROTO_TCP or at + _TCP > packet.end or at + (memory[at + 12] >> 4) * 4 != packet.end:
+        return b""
+    return memory[packet.start + (8 if memory[packet.start] >> 4 == 6 else 12) : at + 4]
+
+
+def _transport(memory: mmap.mmap, packet: Frame) -> tuple[int, int]:
+    """What follows on a packet's IP header, and where; (0, 0) where that is in another fragment, or cut off."""
+    start = packet.start
+    if packet.end - start < _LEAST[IPV4] + _UDP:
+        return 0, 0
+    six = memory[start] >> 4 == 6
+    at = start + (40 if six else (memory[start] & 15) * 4)
+    later = not six and (memory[start + 6] & 0x1F or memory[start + 7])
+    return (0, 0) if later or at + _UDP > packet.end else (memory[start + (6 if six else 9)], at)
+
+
 def _tunnel(memory: mmap.mmap, frame: Frame) -> tuple[str, int]:
     """The overlay, and where its first header begins; an empty name for what is no packet of one."""
-    start = frame.start
-    if frame.end - start < _LEAST[IPV4] + _UDP:
-        return "", 0
-    six = memory[start] >> 4 == 6
-    udp = start + (40 if six else (memory[start] & 15) * 4)
-    later = not six and (memory[start + 6] & 0x1F or memory[start + 7])
-    if memory[start + (6 if six else 9)] != socket.IPPROTO_UDP or later or udp + _UDP > frame.end:
-        return "", 0
-    return overlay(memory, udp + 2, udp + _UDP), udp + _UDP
+    protocol, at = _transport(memory, frame)
+    return (overlay(memory, at + 2, at + _UDP), at + _UDP) if protocol == socket.IPPROTO_UDP else ("", 0)
 
 
 def _inner(memory: mmap.mmap, frame: Frame, tunnel: str, at: int) -> Frame | None:

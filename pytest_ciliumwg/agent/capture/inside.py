@@ -16,7 +16,7 @@ from typing import Any, Callable, NamedTuple
 from .. import canary
 from . import packets
 from .frames import FlowIndex
-from .inner_packets import inner_packets
+from .inner_packets import ends_of_bare_segment, inner_packets, udp_payload
 from .link_layer import send_packet
 from .needles import Needles
 from .ring import RETIRE_MS, Frame, OversizeCounter, Ring, read_out
@@ -26,6 +26,8 @@ QUIET_SECONDS = 1.0
 _MOST_PASSAGES = 1 << 16
 _TOKENS_REMEMBERED = 1 << 14
 _CONTROLS_REMEMBERED = 512
+_MANY_OURS = 4
+"""Where one packet of so many is ours, looking at each takes less than a search for the next one."""
 _AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
 _NUMBER = 4
 """Bytes of a message's number, which stands before its first canary (see `traffic.payload`)."""
@@ -84,6 +86,8 @@ class Inside:
         self._passages: dict[_Key, _Passage] = {}
         self._controls: dict[int, None] = {}
         self._tokens: dict[bytes, tuple[int, int] | None] = {}
+        self._bare: dict[bytes, int | None] = {}
+        self._many_ours = False
         self._unread = 0
         self._forgotten = 0
         self._attached = 0
@@ -145,10 +149,19 @@ class Inside:
         """Count what has come since the last call."""
         for ring in self.rings:
             for span in ring.ready_spans():
-                for frame in ring.frames_with(self._needles, span):
-                    for packet in inner_packets(ring.memory, frame):
-                        if not self._marked(packet, ring.memory) and self._headers:
-                            self._unmarked(packet, ring.memory)
+                frames = ring.all_frames(span) if self._many_ours else ring.frames_with(self._needles, span)
+                packets = (packet for frame in frames for packet in inner_packets(ring.memory, frame))
+                ours = sum(self._take(packet, ring.memory) for packet in packets)
+                self._many_ours = ours * _MANY_OURS >= sum(block.held for block in span)
+
+    def _take(self, packet: Frame, memory: mmap.mmap) -> bool:
+        """Count a packet if it is of a flow of ours; returns whether it is."""
+        ends = ends_of_bare_segment(memory, packet)
+        if ends:
+            return self._headers and self._unmarked(packet, self._flow_of_ends(ends, packet, memory), 0)
+        if self._marked(packet, memory):
+            return True
+        return self._headers and self._unmarked(packet, self._flow_of(packet, memory), udp_payload(memory, packet))
 
     def _marked(self, frame: Frame, memory: mmap.mmap) -> bool:
         """Count a packet by its first whole canary; a message may end with half of one. Returns whether it has any."""
@@ -181,13 +194,26 @@ class Inside:
             if passage is not None and self._gap is None:
                 passage.numbers.update(numbers)
 
-    def _unmarked(self, frame: Frame, memory: mmap.mmap) -> None:
+    def _unmarked(self, packet: Frame, flow: int | None, size: int) -> bool:
+        if flow is not None:
+            self._count(_Key(flow, packet.outgoing, "header"), packet, size)
+        return flow is not None
+
+    def _flow_of(self, packet: Frame, memory: mmap.mmap) -> int | None:
+        """Whose a packet is by its headers; None for what no flow of ours sends."""
         try:
-            hit = self._index.find(memory[frame.start : frame.end])
+            hit = self._index.find(memory[packet.start : packet.end])
         except (LookupError, ValueError, struct.error):
-            return  # nothing that any flow of ours sends
-        if hit is not None and hit.how == "header":
-            self._count(_Key(hit.flow, frame.outgoing, "header"), frame, _udp_payload(memory, frame))
+            return None
+        return hit.flow if hit is not None and hit.how == "header" else None
+
+    def _flow_of_ends(self, ends: bytes, packet: Frame, memory: mmap.mmap) -> int | None:
+        """The same for a segment that is nothing but headers: its addresses and ports tell all."""
+        if ends not in self._bare:
+            if len(self._bare) >= _TOKENS_REMEMBERED:
+                self._bare.clear()
+            self._bare[ends] = self._flow_of(packet, memory)
+        return self._bare[ends]
 
     def _count(self, key: _Key, frame: Frame, size: int, messages: int = 1) -> _Passage | None:
         passage = self._passages.get(key)
@@ -253,7 +279,7 @@ def _numbers(memory: mmap.mmap, frame: Frame, start: int, token: bytes) -> set[b
     together are one packet, in which each begins with its number. In front of a later fragment's first canary is the
     end of another one.
     """
-    numbers, at, merged = set[bytes](), start, _udp_payload(memory, frame) > 0
+    numbers, at, merged = set[bytes](), start, udp_payload(memory, frame) > 0
     while at >= 0:
         lead = memory[max(frame.start, at - _NUMBER) : at]
         if lead != token[-_NUMBER:]:
@@ -270,14 +296,6 @@ def _out_of_step(memory: mmap.mmap, frame: Frame, at: int, token: bytes) -> int:
     while memory[at : at + canary.SIZE] == token:
         at += canary.SIZE
     return memory.find(token, at, frame.end)
-
-
-def _udp_payload(memory: mmap.mmap, frame: Frame) -> int:
-    """Bytes of the UDP message or messages in a packet that begins with its IP header; 0 where that is not told."""
-    first = memory[frame.start]
-    header = 40 if first >> 4 == 6 else (first & 15) * 4
-    protocol = memory[frame.start + (6 if first >> 4 == 6 else 9)]
-    return max(0, frame.end - frame.start - header - 8) if protocol == socket.IPPROTO_UDP else 0
 
 
 def send_inside(device: str, token: bytes) -> bool:

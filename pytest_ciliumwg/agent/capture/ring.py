@@ -179,6 +179,11 @@ class Ring:
                 return
             at += step
 
+    def all_frames(self, span: Sequence[Block]) -> Iterator[Frame]:
+        """The frames of some blocks."""
+        for block in span:
+            yield from self.frames(block)
+
     def frames_with(self, needles: Needles, span: Sequence[Block]) -> Iterator[Frame]:
         """The frames of some blocks in which something is that is looked for."""
         first, end = span[0].first, span[-1].end

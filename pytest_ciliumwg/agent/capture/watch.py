@@ -20,7 +20,8 @@ FRAMES_KEPT = 4
 """Frames kept whole for each flow, direction and device, as evidence."""
 BYTES_KEPT = 16384
 _TICK = 0.2
-_PACE = 0.005
+_PACE = 20
+"""Looks at the rings in the time in which a block is handed over."""
 _EVENTS = select.POLLIN | select.POLLERR
 
 
@@ -33,6 +34,7 @@ class Watch(Capture):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
+        self._pause = plan.retire_ms / 1000 / _PACE
         self._seen: dict[Key, Seen] = {}
         self._errors: list[str] = []
         self._stopping = threading.Event()
@@ -75,7 +77,7 @@ class Watch(Capture):
                         self._note_error(fileno)
                     readers[fileno]()
                 # A ring holds far more than comes meanwhile; woken for every block, this thread would do little else.
-                self._stopping.wait(_PACE)
+                self._stopping.wait(self._pause)
             self._errors += self._drain()
         except Exception as error:  # whatever it is, the result must say that the watch went blind
             self._errors.append(f"the watch stopped reading: {error!r}")
