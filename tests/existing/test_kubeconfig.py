@@ -19,7 +19,7 @@ import pytest
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.existing import Declared, ExistingSpec, RetryPolicy, connect_existing
-from pytest_ciliumwg.providers.kubernetes import kube
+from pytest_ciliumwg.providers.kubernetes import contact
 from tests.apidouble.double import TOKEN
 from tests.existing.conftest import HASTY, Connect, MakeDouble
 
@@ -121,8 +121,8 @@ def test_a_credential_plugin_that_works(recorded: MakeDouble, tmp_path: Path) ->
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_server_that_accepts_and_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    assert kube.FIRST_ANSWER < 30
-    monkeypatch.setattr(kube, "FIRST_ANSWER", 1.0)
+    assert contact.FIRST_ANSWER < 30
+    monkeypatch.setattr(contact, "FIRST_ANSWER", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         path = plugin(tmp_path / "kubeconfig", "true", f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
         config = json.loads(path.read_text(encoding="utf-8"))

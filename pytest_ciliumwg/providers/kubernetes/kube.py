@@ -13,11 +13,13 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.kubernetes import credential_plugin
+from pytest_ciliumwg.providers.kubernetes.contact import Contact
 from pytest_ciliumwg.providers.kubernetes.errors import ApiServer
 from pytest_ciliumwg.providers.kubernetes.objects import JSON, Object, Objects
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy, retried
@@ -27,8 +29,6 @@ from pytest_ciliumwg.redaction import remember
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
 
-FIRST_ANSWER = 24.0
-"""Seconds until an API server that has never answered is called silent: two tries."""
 _CONNECTIONS = 40
 """At least as many as there are threads that ask at once."""
 
@@ -47,8 +47,7 @@ class Kube(Objects):
         self._client: ApiClient = ApiClient(configuration)
         self._credentials = threading.Lock()
         self._one_at_a_time = threading.Lock()
-        self._answered = threading.Event()
-        """Set once the API server has answered anything."""
+        self.contact = Contact()
         self.api_server = api_server
         self.retry_policy = retry_policy
 
@@ -75,8 +74,8 @@ class Kube(Objects):
             KubeError: it failed for good.
         """
         headers = {"Accept": accept, "Content-Type": content}
-        until = None if self._answered.is_set() else FIRST_ANSWER
-        return retried(self.retry_policy, lambda: self._once(doing, method, where, query, body, headers), until=until)
+        once = partial(self._once, doing, method, where, query, body, headers)
+        return retried(self.retry_policy, once, until=self.contact.patience())
 
     def _once(
         self,
@@ -94,14 +93,13 @@ class Kube(Objects):
                     method, where, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
                 )
             url, merged = request[1], request[2]
-            seconds = self.retry_policy.request
-            if not self._answered.is_set():
-                seconds = min(seconds, FIRST_ANSWER / 2)
+            seconds = self.contact.within(self.retry_policy.request)
             with self._quiet():
                 answer = self._client.call_api(method, url, merged, body, _request_timeout=seconds)
-                self._answered.set()
+                self.contact.answered()
                 content = answer.read()  # type: ignore[no-untyped-call]
         except Exception as error:  # urllib3, ssl and credential plugins each have their own
+            self.contact.missed()
             raise self.api_server.silent(doing, error) from None
         if not 200 <= answer.status <= 299:
             raise self.api_server.answered(doing, answer.status, dict(answer.headers), content)

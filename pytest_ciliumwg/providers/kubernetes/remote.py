@@ -84,8 +84,10 @@ def run_in(
         KubeError: it could not be run, or neither ended nor gave its line.
     """
     deadline = time.monotonic() + timeout
+    patience = kube.contact.patience()
+    until = timeout if patience is None else min(timeout, patience)
     return retried(
-        kube.retry_policy, lambda: _Conversation(kube, place, command, deadline, one_line).hold(stdin), until=timeout
+        kube.retry_policy, lambda: _Conversation(kube, place, command, deadline, one_line).hold(stdin), until=until
     )
 
 
@@ -125,7 +127,7 @@ class _Conversation:
             raise self.kube.api_server.silent(self.doing, error) from None
 
     def _connect(self, *, reading: bool) -> WebSocket:
-        from websocket import create_connection
+        from websocket import WebSocketBadStatusException, WebSocketTimeoutException, create_connection
 
         query = [("container", self.place.container)] if self.place.container else []
         query += [("stdout", "true"), ("stderr", "true")]
@@ -133,17 +135,27 @@ class _Conversation:
         query += [("command", word) for word in self.command]
         where = path_of("pods", self.place.namespace, self.place.pod) + "/exec"
         target = self.kube.socket_target(where, query)
-        return create_connection(
-            target.url,
-            timeout=min(self._left(), self.kube.retry_policy.request),
-            header=list(target.headers),
-            subprotocols=list(PROTOCOLS),
-            sslopt=dict(target.tls),
-            suppress_origin=True,
-            class_=buffered_websocket(),
-            redirect_limit=0,
-            **target.proxy,
-        )
+        timeout = min(self._left(), self.kube.contact.within(self.kube.retry_policy.request))
+        try:
+            connection = create_connection(
+                target.url,
+                timeout=timeout,
+                header=list(target.headers),
+                subprotocols=list(PROTOCOLS),
+                sslopt=dict(target.tls),
+                suppress_origin=True,
+                class_=buffered_websocket(),
+                redirect_limit=0,
+                **target.proxy,
+            )
+        except (WebSocketTimeoutException, OSError):
+            self.kube.contact.missed()
+            raise
+        except WebSocketBadStatusException:
+            self.kube.contact.answered()
+            raise
+        self.kube.contact.answered()
+        return connection
 
     def _left(self) -> float:
         left = self.deadline - time.monotonic()
