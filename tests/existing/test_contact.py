@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pytest_ciliumwg.providers.kubernetes import contact
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
@@ -54,7 +54,7 @@ def open_at(port: int, tmp_path: Path) -> Kube:
         "users": [{"name": "me", "user": {}}],
     }
     path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    path.write_text(json.dumps(config), encoding="utf-8")
     return open_kube(path, None, RetryPolicy(attempts=TRIES, pause=0.001))
 
 
@@ -64,17 +64,24 @@ def test_nobody_waits_for_an_api_server_that_has_been_silent_for_long(
     with api_server() as port:
         kube = open_at(port, tmp_path)
         assert kube.request("ask", "GET", "/version") == {}
-    missed: list[None] = []
+    missed: list[contact.Contact] = []
     real = contact.Contact.missed
-    monkeypatch.setattr(contact.Contact, "missed", lambda self: (missed.append(None), real(self))[1])
+
+    def count(silent: contact.Contact) -> None:
+        missed.append(silent)
+        real(silent)
+
+    monkeypatch.setattr(contact.Contact, "missed", count)
+
+    asks: dict[str, Callable[[], object]] = {
+        "request": lambda: kube.request("ask", "GET", "/version"),
+        "exec": lambda: run_in(kube, Place("default", "one", ""), ["true"], timeout=30),
+    }
 
     def tries(ask: str) -> int:
         missed.clear()
         with pytest.raises(KubeError, match=r"cannot be reached \(Connection refused\)"):
-            if ask == "request":
-                kube.request("ask", "GET", "/version")
-            else:
-                run_in(kube, Place("default", "one", ""), ["true"], timeout=30)
+            asks[ask]()
         return len(missed)
 
     assert [tries("request"), tries("exec")] == [TRIES, TRIES]

@@ -7,7 +7,7 @@ import time
 FIRST_ANSWER = 24.0
 """Seconds until an API server that has never answered is called silent: two tries."""
 AWAY = 60.0
-"""Seconds of silence after which it is away: with 200 nodes, the patience of all requests would add up to half an hour."""
+"""Seconds of silence after which it is away: the patience of all requests to 200 nodes is half an hour together."""
 
 
 class Contact:
