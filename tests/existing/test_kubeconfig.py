@@ -46,7 +46,7 @@ def test_no_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 CONTENTS = {
     "not-yaml": (": [", r"the kubeconfig .* cannot be read: .+"),
     "empty": ("", r"the kubeconfig .* cannot be read: .+"),
-    "something-else": ("just text", r"the kubeconfig .* cannot be read: .+"),
+    "something-else": ("just text", r"the kubeconfig .* cannot be read: something in it is not understood"),
     "no-contexts": (
         "apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\n",
         r"cannot be read|no context",
@@ -132,6 +132,31 @@ def test_a_server_that_accepts_and_never_answers(tmp_path: Path, monkeypatch: py
         text = refusal(kubeconfig=path, retry_policy=RetryPolicy())
     assert "did not answer in time; check that it runs and can be reached from here" in text
     assert time.monotonic() - began < 3
+
+
+PROXIES = {
+    "socks": ("socks5://127.0.0.1:1", r"the proxy for the API server .* cannot be used .*take http://HOST:PORT"),
+    "no-scheme": ("127.0.0.1:1", r"the proxy for the API server .* cannot be used .*take http://HOST:PORT"),
+    "nobody-listens": (
+        "http://me:secret@127.0.0.1:1",
+        r"the proxy on the way to the API server .* does not work \(Connection refused\); check proxy-url there",
+    ),
+}
+
+
+@pytest.mark.parametrize("where", ["kubeconfig", "environment"])
+@pytest.mark.parametrize("name", list(PROXIES))
+def test_bad_proxy(
+    recorded: MakeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, where: str
+) -> None:
+    proxy, says = PROXIES[name]
+    if where == "environment":
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+    named = {"proxy-url": proxy} if where == "kubeconfig" else {}
+    path = recorded().kubeconfig(tmp_path / "kubeconfig", server="https://127.0.0.1:2", **named)
+    text = refusal(kubeconfig=path)
+    assert re.search(says, text), text
+    assert "secret" not in text
 
 
 SERVERS = {

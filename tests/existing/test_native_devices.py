@@ -50,6 +50,29 @@ NODES = {
         [],
         "bond0",
     ),
+    "a second bond that leads nowhere": (
+        [
+            link("bond0", "bond", "192.0.2.1/24", flags="UP LOWER_UP MASTER"),
+            link("bond1", "bond", flags="UP LOWER_UP MASTER"),
+            *(link(f"ens{number}", flags="UP LOWER_UP SLAVE") for number in (3, 4, 5, 6)),
+        ],
+        [],
+        "bond0 bond1",
+    ),
+    "a VLAN of a bond": (
+        [
+            link("bond0", "bond", flags="UP LOWER_UP MASTER"),
+            link("bond0.7", "vlan", "192.0.2.1/24"),
+            link("ens3", flags="UP LOWER_UP SLAVE"),
+        ],
+        [],
+        "bond0 bond0.7",
+    ),
+    "a VRF": (
+        [link("blue", "vrf", flags="UP LOWER_UP MASTER NOARP"), link("ens3", "", "192.0.2.1/24"), link("ens4")],
+        [],
+        "ens3 ens4",
+    ),
     "a bridge over a card": ([link("br-ex", "bridge", "192.0.2.1/24"), link("ens3")], [], "br-ex ens3"),
     "a VLAN": ([link("ens3"), link("ens3.7", "vlan", "192.0.2.1/24")], [], "ens3 ens3.7"),
     "addresses on lo, two ways out": (

@@ -6,10 +6,10 @@ Native devices of a node are, as far as they are up:
 2. every device of the most specific route to another node's address, and of any route into another node's pod CIDR:
    the routes of the table main, of all next hops (the addresses may be on `lo`, and packets leave by several devices);
 3. every other physical device that has a carrier: a way out that nobody expects is the one to watch. Physical is what
-   the kernel gives no kind: Ethernet cards, virtio, the virtual functions of clouds.
+   the kernel gives no kind: Ethernet cards, virtio, the virtual functions of clouds. So is a bond of such.
 
-Never native are the loopback device, Cilium's own (`cilium_*`, `lxc*`) and members of a bond that is itself native: its
-frames are seen on the bond. So Docker's and other bridges, veth ends of pods, tunnels, dummies and the like count only
+Never native are the loopback device, Cilium's own (`cilium_*`, `lxc*`) and members of a bond: their frames are seen on
+the bond. So Docker's and other bridges, veth ends of pods, tunnels, dummies and the like count only
 by the first two rules; on a kind node, whose eth0 is a veth end, the first does.
 """
 
@@ -63,7 +63,7 @@ def native_devices(
     carriers |= {device for address in others for device in table.ways_to(address)}
     carriers |= {device for network in pod_cidrs for device in table.ways_into(network)}
     native = [link for link in candidates if link.name in carriers or _physical(link)]
-    bonded = any("MASTER" in link.flags for link in native)
+    bonded = any(link.kind == "bond" for link in native)
     return tuple(link for link in native if not (bonded and "SLAVE" in link.flags and link.name not in carriers))
 
 
@@ -114,4 +114,4 @@ def _never(link: Link) -> bool:
 
 
 def _physical(link: Link) -> bool:
-    return not link.kind and "LOWER_UP" in link.flags
+    return link.kind in ("", "bond") and "LOWER_UP" in link.flags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,10 +79,16 @@ class ApiServer:
         """The error for a request that got no answer."""
         text = _innermost(error)
         low = text.lower()
+        if "proxy" in str(error).lower():
+            return KubeError(
+                f"cannot {doing}: the proxy on the way to the API server {self.host} of {self.source} does not work "
+                f"({text}); check proxy-url there, HTTPS_PROXY and NO_PROXY",
+                passing=True,
+            )
         if "certificate" in low or "ssl" in low or "tls" in low:
             return KubeError(
                 f"cannot {doing}: no trusted TLS connection to the API server {self.host} of {self.source} ({text}); "
-                "check the cluster's certificate authority there"
+                "check the cluster's certificate authority and the client's certificate there"
             )
         if "timed out" in low or "timeout" in low:
             return KubeError(
@@ -126,11 +133,17 @@ def _seconds(headers: Mapping[str, str]) -> float:
         return 0.0
 
 
+def _unquoted(text: str) -> str:
+    """Without the quotes and brackets behind an error that another one holds as text, as that of a proxy does."""
+    bare = re.sub(r"""["']\)+$""", "", text)
+    return bare.removesuffix(")") if bare.count(")") > bare.count("(") else bare
+
+
 def _innermost(error: BaseException) -> str:
     """What the operating system said, without the names of the layers above it."""
     inner: BaseException = error
     reason: Any = getattr(error, "reason", None)
     while isinstance(reason, BaseException):
         inner, reason = reason, getattr(reason, "reason", None)
-    text = str(inner) or type(inner).__name__
+    text = _unquoted(str(inner)) or type(inner).__name__
     return " ".join(text.rsplit("[Errno", 1)[-1].partition("] ")[2].split() or text.split())

@@ -44,7 +44,13 @@ class Kube(Objects):
         configuration.connection_pool_maxsize = _CONNECTIONS
         self._configuration = configuration
         remember(filter(None, (*configuration.api_key.values(), configuration.password)))
-        self._client: ApiClient = ApiClient(configuration)
+        try:
+            self._client: ApiClient = ApiClient(configuration)
+        except Exception as error:  # urllib3's, of what a proxy's address says
+            raise ProviderError(
+                f"the proxy for the API server {api_server.host} of {api_server.source} cannot be used "
+                f"({_flat(error)}): proxy-url in the kubeconfig, HTTPS_PROXY and HTTP_PROXY take http://HOST:PORT"
+            ) from None
         self._credentials = threading.Lock()
         self._one_at_a_time = threading.Lock()
         self.contact = Contact()
@@ -223,4 +229,7 @@ def _load_kubeconfig(kubeconfig: Path | None, wanted: str | None, configuration:
 
 
 def _flat(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    # What the client library stumbles over where a file has another shape than it expects.
+    lost = isinstance(error, AttributeError | KeyError | TypeError)
+    return f"something in it is not understood ({text})" if lost else text
