@@ -169,6 +169,8 @@ def helm(arguments: list[str]) -> None:
     elif arguments[0] == "pull":
         if SCENARIO.get("pull") == "fails":
             fail("Error: looks like the repository cannot be reached")
+        if SCENARIO.get("pull") == "hangs":
+            time.sleep(60)
         [folder] = options(arguments, "--destination")
         write("", folder, "cilium.tgz")
         write("", "fetched")

@@ -231,8 +231,8 @@ create_kind(KindSpec(), ExistingSpec(), print)
 
 
 def hanging(machine: Machine) -> subprocess.Popen[bytes]:
-    """A run in the middle of creating its cluster."""
-    machine.scenario(create="hangs")
+    """A run in the middle of creating its cluster and of fetching its chart."""
+    machine.scenario(create="hangs", pull="hangs")
     process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not machine.folder.joinpath("hanging").exists():
         assert process.poll() is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -275,8 +274,7 @@ class _Opening:
 
     def _make(self) -> None:
         creator, steps = self._creator, Steps()
-        with scratch_folder("chart") as folder, ThreadPoolExecutor(1) as pool:
-            fetching = pool.submit(creator.fetch_chart, folder)
+        with scratch_folder("chart") as folder, creator.fetching_chart(folder) as fetched:
             if self._kept:
                 self._progress(f"kind: using the kept cluster {self._spec.name} again")
             else:
@@ -286,7 +284,7 @@ class _Opening:
                 with steps.step("loading images"):
                     creator.load_images()
             with steps.step("installing Cilium"):
-                creator.install(fetching.result())
+                creator.install(fetched())
         with steps.step("waiting for Cilium"):
             await_cilium(Kubectl(self._tools.kubectl, self._name_lock.kubeconfig), self._spec, self._progress)
         self._took = str(steps)

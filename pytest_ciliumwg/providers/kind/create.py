@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from pytest_ciliumwg.providers.kind.follow_log import followed
 from pytest_ciliumwg.providers.kind.name_lock import NameLock
 from pytest_ciliumwg.providers.kind.spec import NAMESPACE, RELEASE, KindSpec
 from pytest_ciliumwg.providers.kind.tools import Tools
-from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run, scratch_folder
+from pytest_ciliumwg.providers.programs import QUICK_SECONDS, Done, reason, run, running, scratch_folder
 
 _DELETE_SECONDS = 180.0
 _DELETE_ATTEMPTS = 3
@@ -86,17 +88,19 @@ class ClusterCreator:
             argv: list[str | Path] = [self.tools.kind, "load", what, *names, "--name", self.spec.name]
             self._must(argv, f"load {said} into the nodes")
 
-    def fetch_chart(self, folder: Path) -> Path | None:
-        """Fetch the chart of Cilium into a folder, which can be done while kind creates.
+    @contextmanager
+    def fetching_chart(self, folder: Path) -> Iterator[Callable[[], Path | None]]:
+        """Fetch the chart of Cilium into a folder while kind creates; gives what waits for it.
 
         None where it is on this machine, or cannot be fetched: then Helm says why when it has to be installed.
         """
         chart = self.spec.charts.chart(self.spec.cilium_version)
         if chart is not None and Path(chart).exists():
-            return None
+            yield lambda: None
+            return
         argv: list[str | Path] = [self.tools.helm, "pull", *self.spec.chart_arguments(), "--destination", folder]
-        done = run(argv, timeout=QUICK_SECONDS)
-        return next(folder.glob("*.tgz"), None) if done.ok else None
+        with running(argv, timeout=QUICK_SECONDS) as done:
+            yield lambda: next(folder.glob("*.tgz"), None) if done().ok else None
 
     def install(self, fetched: Path | None = None) -> None:
         """Install Cilium, or bring it to these values; from the chart that was fetched, if one was.

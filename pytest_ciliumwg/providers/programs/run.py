@@ -7,7 +7,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,25 @@ def run(
         log: A file for its standard error, which stays also when this process is killed.
         also: Environment variables beside our own.
     """
+    with running(argv, timeout=timeout, folder=folder, log=log, also=also) as done:
+        return done()
+
+
+@contextlib.contextmanager
+def running(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    folder: Path | None = None,
+    log: Path | None = None,
+    also: Mapping[str, str] | None = None,
+) -> Iterator[Callable[[], Done]]:
+    """Run a program beside what else is done, as `run` does; gives what waits for its end.
+
+    If nobody has waited for it, it is ended together with the `with`.
+    """
     words = tuple(str(word) for word in argv)
+    deadline = time.monotonic() + timeout
     with TemporaryFile() as output, _writable(log) as errors:
         process = subprocess.Popen(
             words,
@@ -68,14 +87,20 @@ def run(
             env={**os.environ, **(also or {})},
             start_new_session=True,
         )
+
+        def done() -> Done:
+            try:
+                status: int | None = process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                status = None
+                _end(process)
+            return Done(words, status, _text(output), _text(errors))
+
         try:
-            status: int | None = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            status = None
+            yield done
         finally:
             if process.returncode is None:
                 _end(process)
-        return Done(words, status, _text(output), _text(errors))
 
 
 def run_whole(argv: Sequence[str | Path], *, timeout: float) -> Done:
