@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 import pytest
 
+from pytest_ciliumwg.checks.covered import Covered, overlaps
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
-from pytest_ciliumwg.expect import Expectations, source
+from pytest_ciliumwg.expect import Expectations, Requirement, source
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.place import Place
@@ -25,31 +27,37 @@ def test_every_pod_is_contained(
     """Every pod of a peer's node is among the peer's allowed IPs."""
     if not expected.pods_in_allowed_ips:
         pytest.skip(f"Cilium {expected.config.version} in tunnel mode sends pods' packets as the nodes' own")
-    by_node = _by_node(pods)
+    by_node, covered = _by_node(pods), Covered(ip for pod in pods for ip in pod.addresses)
+    wanted = {name: frozenset(ip for pod in running for ip in pod.addresses) for name, running in by_node.items()}
     for state, peer, node in _peers(observed, nodes):
-        for pod in by_node.get(node.name, ()):
-            for address in pod.addresses:
-                verify(
-                    _covers(peer, address),
-                    where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
-                    expected=f"{address} of pod {pod.key} among the allowed IPs",
-                    seen="not there",
-                    meaning="WireGuard drops this pod's packets in both directions.",
-                )
+        addresses = wanted.get(node.name, frozenset())
+        missing = addresses - covered.by(peer.allowed_ips)
+        verify.held(len(addresses) - len(missing))
+        lost = ((pod, ip) for pod in by_node[node.name] for ip in pod.addresses if ip in missing) if missing else ()
+        for pod, address in lost:
+            verify(
+                False,
+                where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
+                expected=f"{address} of pod {pod.key} among the allowed IPs",
+                seen="not there",
+                meaning="WireGuard drops this pod's packets in both directions.",
+            )
 
 
 @pytest.mark.ciliumwg_check("allowed-ips.disjoint", source="wg(8): an allowed IP belongs to one peer")
 def test_no_address_belongs_to_two_peers(observed: Observed, nodes: Sequence[Node], verify: Verify) -> None:
     """No allowed IPs of two peers overlap."""
     names = {node.public_key: node.name for node in nodes}
-    for state, _ in observed.devices():
+    states = [state for state, _ in observed.devices()]
+    told = {(names.get(p.public_key, p.public_key), p.allowed_ips) for state in states for p in state.real_peers()}
+    if not any(overlaps((net, owner) for owner, allowed in told for net in allowed)):
+        verify.held(len(states))  # what overlaps nowhere among all that they tell overlaps on none of them
+        return
+    for state in states:
         rows = [(net, names.get(p.public_key, p.public_key)) for p in state.real_peers() for net in p.allowed_ips]
-        rows.sort(key=lambda row: (row[0].version, row[0].network_address, row[0].prefixlen))
-        overlaps = list(_overlaps(rows))
-        clashes = [
-            f"{wide} of {owner} and {narrow} of {overlapped}" for (wide, owner), (narrow, overlapped) in overlaps
-        ]
-        clashing = [row for pair in overlaps for row in pair]
+        found = list(overlaps(rows))
+        clashes = [f"{wide} of {owner} and {narrow} of {overlapped}" for (wide, owner), (narrow, overlapped) in found]
+        clashing = [row for pair in found for row in pair]
         verify(
             not clashes,
             where=Place.of_node(state.node).concerning(
@@ -67,13 +75,17 @@ def test_no_address_of_the_own_node(
     observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify
 ) -> None:
     """No peer may send with, or is sent, the addresses of the own node and its pods."""
-    own: dict[str, list[IPAddress]] = {node.name: [*node.addresses, *node.cilium_addresses] for node in nodes}
+    own: dict[str, set[IPAddress]] = {node.name: {*node.addresses, *node.cilium_addresses} for node in nodes}
     for name, running in _by_node(pods).items():
-        own.setdefault(name, []).extend(ip for pod in running for ip in pod.addresses)
+        own.setdefault(name, set()).update(ip for pod in running for ip in pod.addresses)
+    covered = Covered(ip for addresses in own.values() for ip in addresses)
     for state, peer, node in _peers(observed, nodes):
-        taken = [ip for ip in own.get(state.node, ()) if _covers(peer, ip)]
+        if covered.by(peer.allowed_ips).isdisjoint(own.get(state.node, ())):
+            verify.held()
+            continue
+        taken = sorted(covered.by(peer.allowed_ips) & own[state.node], key=str)
         verify(
-            not taken,
+            False,
             where=Place.of_peer(state.node, node.name).concerning(addresses=taken),
             expected=f"no address of {state.node}",
             seen=", ".join(map(str, taken)),
@@ -84,29 +96,36 @@ def test_no_address_of_the_own_node(
 @pytest.mark.ciliumwg_check("allowed-ips.nodes", source=NODES)
 def test_node_addresses(observed: Observed, nodes: Sequence[Node], verify: Verify, expected: Expectations) -> None:
     """A peer's allowed IPs hold its node's address of each family where this version needs it, or no such address."""
-    families = expected.config.families
+    asked = {node.name: _asked(node, expected) for node in nodes}
+    covered = Covered(ip for _, addresses in asked.values() for ip in addresses)
     for state, peer, node in _peers(observed, nodes):
-        opted_out = expected.config.node_encryption and not node.encryption_key
-        policy = expected.node_addresses(opted_out=opted_out)
-        if policy == "required":
-            for address in node.taken_addresses(families):
+        policy, addresses = asked[node.name]
+        if policy == "optional":
+            verify.held()
+            continue
+        there = addresses & covered.by(peer.allowed_ips)
+        wrong = addresses - there if policy == "required" else there
+        verify.held(len(addresses) - len(wrong))
+        for address in sorted(wrong, key=int):
+            where = Place.of_peer(state.node, node.name).concerning(addresses=[address])
+            if policy == "required":
+                needed = f"the node address {address} among the allowed IPs"
                 verify(
-                    _covers(peer, address),
-                    where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
-                    expected=f"the node address {address} among the allowed IPs",
+                    False,
+                    where=where,
+                    expected=needed,
                     seen="not there",
                     meaning="Node traffic is dropped by WireGuard.",
                 )
-        elif policy == "forbidden":
-            for address in node.addresses:
-                verify(
-                    not _covers(peer, address),
-                    where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
-                    expected=f"no node address {address} among the allowed IPs",
-                    seen="there",
-                )
-        else:
-            verify(True, where=Place.of_node(state.node), expected="node addresses optional", seen="anything")
+            else:
+                verify(False, where=where, expected=f"no node address {address} among the allowed IPs", seen="there")
+
+
+def _asked(node: Node, expected: Expectations) -> tuple[Requirement, frozenset[IPAddress]]:
+    """Whether a node's addresses have to be, may be, or must not be among the allowed IPs, and which."""
+    policy = expected.node_addresses(opted_out=expected.config.node_encryption and not node.encryption_key)
+    needed = node.taken_addresses(expected.config.families) if policy == "required" else node.addresses
+    return policy, frozenset(needed)
 
 
 @pytest.mark.ciliumwg_check("allowed-ips.foreign", source=CIDRS)
@@ -114,17 +133,26 @@ def test_nothing_of_another_node(
     observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify, expected: Expectations
 ) -> None:
     """A peer's allowed IPs hold no address of a third node or its pods, and no network but its own node's pod CIDRs."""
-    owners_of = _Owners(nodes, pods)
+    owners = _Owners(nodes, pods)
+    rights = {node.name: node.pod_cidrs if expected.pod_cidrs_in_allowed_ips else () for node in nodes}
+
+    @cache  # many nodes tell the same of a peer
+    def found(allowed_ips: frozenset[IPNetwork], name: str) -> tuple[_Owned, Sequence[IPNetwork]]:
+        wide = [net for net in allowed_ips if net.num_addresses > 1 and not _within(net, rights[name])]
+        return owners.others(allowed_ips, name), wide
+
     for state, peer, node in _peers(observed, nodes):
-        wrong = owners_of.others(peer, node)
-        right = node.pod_cidrs if expected.pod_cidrs_in_allowed_ips else ()
-        wide = [net for net in peer.allowed_ips if net.num_addresses > 1 and not _within(net, right)]
+        wrong, wide = found(peer.allowed_ips, node.name)
+        if not wrong and not wide:
+            verify.held()
+            continue
+        right = rights[node.name]
         meant = [(net, third) for net in wide for third in nodes]
-        owners = [third.name for net, third in meant if any(map(net.overlaps, third.pod_cidrs))]
+        thirds = [third.name for net, third in meant if any(map(net.overlaps, third.pod_cidrs))]
         verify(
-            not wrong and not wide,
+            False,
             where=Place.of_peer(state.node, node.name).concerning(
-                (*(owner for owner, _ in wrong.values()), *owners), (*wrong, *(net.network_address for net in wide))
+                (*(owner for owner, _ in wrong.values()), *thirds), (*wrong, *(net.network_address for net in wide))
             ),
             expected=f"addresses of {node.name} and its pods{f', and {_list(right)}' if right else ' alone'}",
             seen=", ".join([*(f"{ip} of {told}" for ip, (_, told) in wrong.items()), *map(str, wide)]),
@@ -137,10 +165,18 @@ def test_nothing_unknown(observed: Observed, nodes: Sequence[Node], pods_ever: S
     """Every allowed IP is the address of a pod, a node or an endpoint of Cilium's that the cluster knows."""
     known = {ip for pod in pods_ever for ip in pod.addresses}
     known |= {ip for n in nodes for ip in (*n.addresses, *n.cilium_addresses, *n.external_addresses)}
+
+    @cache  # many nodes tell the same of a peer
+    def unknown(allowed_ips: frozenset[IPNetwork]) -> Sequence[IPNetwork]:
+        return [net for net in allowed_ips if net.num_addresses == 1 and net.network_address not in known]
+
     for state, peer, node in _peers(observed, nodes):
-        stale = [net for net in peer.allowed_ips if net.num_addresses == 1 and net.network_address not in known]
+        stale = unknown(peer.allowed_ips)
+        if not stale:
+            verify.held()
+            continue
         verify(
-            not stale,
+            False,
             where=Place.of_peer(state.node, node.name).concerning(addresses=(net.network_address for net in stale)),
             expected="addresses that the cluster knows",
             seen=", ".join(sorted(map(str, stale))),
@@ -175,8 +211,8 @@ def _list(networks: Sequence[IPNetwork]) -> str:
     return ", ".join(map(str, networks))
 
 
-def _covers(peer: Peer, address: IPAddress) -> bool:
-    return any(address in network for network in peer.allowed_ips if network.version == address.version)
+_Owned = Mapping[IPAddress, tuple[str, str]]
+"""Address → the node that it belongs to, and whose it is in words."""
 
 
 class _Owners:
@@ -184,40 +220,20 @@ class _Owners:
 
     def __init__(self, nodes: Sequence[Node], pods: Sequence[Pod]) -> None:
         self._by_address: dict[IPAddress, dict[str, str]] = {}
-        self._within: dict[IPNetwork, tuple[IPAddress, ...]] = {}
         for pod in pods:
             for ip in pod.addresses:
                 self._by_address.setdefault(ip, {})[pod.node] = f"pod {pod.key} on {pod.node}"
         for node in nodes:
             for ip in (*node.addresses, *node.cilium_addresses):
                 self._by_address.setdefault(ip, {})[node.name] = f"node {node.name}"
+        self._covered = Covered(self._by_address)
 
-    def others(self, peer: Peer, node: Node) -> dict[IPAddress, tuple[str, str]]:
-        """The addresses among a peer's allowed IPs that are another node's: each with that node, and whose in words."""
-        covered = {ip for network in peer.allowed_ips for ip in self._covered(network)}
+    def others(self, allowed_ips: frozenset[IPNetwork], name: str) -> _Owned:
+        """The addresses among a peer's allowed IPs that are those of other nodes than its own."""
         found = {
-            ip: (owner, told) for ip in covered for owner, told in self._by_address[ip].items() if owner != node.name
+            ip: (owner, told)
+            for ip in self._covered.by(allowed_ips)
+            for owner, told in self._by_address[ip].items()
+            if owner != name
         }
         return dict(sorted(found.items(), key=lambda item: str(item[0])))
-
-    def _covered(self, network: IPNetwork) -> tuple[IPAddress, ...]:
-        if network.num_addresses == 1:
-            return (network.network_address,) if network.network_address in self._by_address else ()
-        if network not in self._within:
-            alike = (ip for ip in self._by_address if ip.version == network.version)
-            self._within[network] = tuple(ip for ip in alike if ip in network)
-        return self._within[network]
-
-
-Row = tuple[IPNetwork, str]
-
-
-def _overlaps(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
-    """Pairs of sorted networks of different owners where the one contains the other."""
-    widest: Row | None = None
-    for row in rows:
-        if widest is not None and row[0].version == widest[0].version and row[0].network_address in widest[0]:
-            if row[1] != widest[1]:
-                yield widest, row
-            continue
-        widest = row

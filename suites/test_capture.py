@@ -119,8 +119,11 @@ def test_control_canary_was_seen_where_it_arrived(judge: Judge, verify: Verify) 
             verify.note(Place.of_node(node), f"control canaries came by {', '.join(ways)}")
         for sender in watches:
             for phase, when in PHASES.items() if sender != node else ():
+                if (phase, sender) in seen:
+                    verify.held()
+                    continue
                 verify(
-                    (phase, sender) in seen,
+                    False,
                     where=Place.of_node(node, detail=when).concerning([sender]),
                     expected=f"the control canary of {sender}",
                     seen=f"not seen, though it was sent by {', '.join((BROADCAST, *WAYS))}",
@@ -171,13 +174,10 @@ def test_the_window_covers_all_flows(judge: Judge, verify: Verify) -> None:
             verify.unmeasured(Place.of_flow(flow), "a watch of its nodes failed (see capture.alive)")
             continue
         outside = judge.uncovered(flow)
-        verify(
-            outside is None,
-            where=Place.of_flow(flow),
-            expected="within the watches",
-            seen=outside,
-            meaning=BLIND,
-        )
+        if outside is None:
+            verify.held()
+        else:
+            verify(False, where=Place.of_flow(flow), expected="within the watches", seen=outside, meaning=BLIND)
 
 
 @pytest.mark.ciliumwg_check("capture.agents", source=DESIGN, about="measurement")

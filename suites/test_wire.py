@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
 
 import pytest
 
@@ -26,7 +27,7 @@ from pytest_ciliumwg.expect import Expectations
 from pytest_ciliumwg.model.cluster import IPFamily, Node
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.place import Place
-from pytest_ciliumwg.model.traffic import Protocol, Verdict
+from pytest_ciliumwg.model.traffic import Protocol, Purpose, Verdict
 from pytest_ciliumwg.model.watch import MessageKind
 from pytest_ciliumwg.options.settings import Settings
 from pytest_ciliumwg.verdict.judge import Judge
@@ -52,11 +53,11 @@ def test_no_cleartext(judge: Judge, verify: Verify, family: IPFamily, protocol: 
 @pytest.mark.ciliumwg_check("wire.custody", source=CUSTODY)
 def test_chain_of_custody(judge: Judge, verify: Verify, family: IPFamily, protocol: Protocol) -> None:
     """What is delivered goes into cilium_wg0 on the sender's node and comes out on the receiver's; so do replies."""
-    for judgement in judge.judgements:
-        flow = judgement.flow
-        lost_size = flow.purpose == "size" and judgement.verdict is Verdict.UNREACHABLE  # size.delivered tells
-        if flow.promised and (flow.family, flow.protocol) == (family, protocol) and not lost_size:
-            assert_in_the_tunnel(verify, judgement)
+    for purpose in get_args(Purpose):
+        for judgement in judged(judge, purpose, family, protocol):
+            lost_size = purpose == "size" and judgement.verdict is Verdict.UNREACHABLE  # size.delivered tells
+            if judgement.flow.promised and not lost_size:
+                assert_in_the_tunnel(verify, judgement)
 
 
 @pytest.mark.ciliumwg_check(
@@ -74,8 +75,8 @@ def test_first_packet(judge: Judge, verify: Verify) -> None:
 )
 def test_sustained(judge: Judge, verify: Verify, family: IPFamily) -> None:
     """Of many packets in a row between two nodes, each node with the next one, not a single one is in cleartext."""
-    for judgement in judge.judgements:
-        if (judgement.flow.purpose, judgement.flow.family) == ("load", family):
+    for protocol in Protocol:
+        for judgement in judged(judge, "load", family, protocol):
             assert_encrypted(verify, judgement)
 
 

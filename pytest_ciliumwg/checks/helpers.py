@@ -78,14 +78,16 @@ def peer_names(nodes: Sequence[Node]) -> Mapping[str, str]:
 
 def assert_encrypted(verify: Verify, judgement: Judgement) -> None:
     """Verify one flow's verdict: what was not measured is no pass."""
-    if judgement.verdict is Verdict.BYPASS:
+    if judgement.verdict is Verdict.ENCRYPTED:
+        verify.held()
+    elif judgement.verdict is Verdict.BYPASS:
         why = "it went another way than through the tunnel (see wire.custody)"
         verify.unmeasured(Place.of_flow(judgement.flow), why)
     elif judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
         verify.unmeasured(Place.of_flow(judgement.flow), f"{judgement.verdict.value}: {judgement.reason}")
     else:
         verify(
-            judgement.verdict is Verdict.ENCRYPTED,
+            False,
             where=Place.of_flow(judgement.flow).concerning(seen.node for seen in judgement.sightings),
             expected="encrypted",
             seen=seen_in_clear(judgement.sightings),
@@ -96,13 +98,15 @@ def assert_encrypted(verify: Verify, judgement: Judgement) -> None:
 def assert_in_the_tunnel(verify: Verify, judgement: Judgement) -> None:
     """Verify that a flow that was delivered, and not seen in cleartext, went through the tunnel."""
     flow = judgement.flow
-    if judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
+    if judgement.verdict is Verdict.ENCRYPTED:
+        verify.held()
+    elif judgement.verdict in (Verdict.UNREACHABLE, Verdict.INCONCLUSIVE):
         verify.unmeasured(Place.of_flow(flow), f"{judgement.verdict.value}: {judgement.reason}")
     elif judgement.verdict is Verdict.CLEARTEXT:
         verify.unsupported(Place.of_flow(flow), "it was in cleartext (see wire.no-cleartext)")
     else:
         verify(
-            judgement.verdict is Verdict.ENCRYPTED,
+            False,
             where=Place.of_flow(flow),
             expected=f"into {DEVICE} on {flow.source_node}, out of it on {flow.destination_node}, and back",
             seen=judgement.reason,
@@ -181,12 +185,15 @@ def assert_delivered(verify: Verify, judgement: Judgement, meaning: str) -> None
         meaning: What it means for the user; what was in cleartext of it is added.
     """
     delivery, flow = judgement.delivery, judgement.flow
+    if delivery.received >= flow.count:
+        verify.held()
+        return
     clear = " What they did send was in cleartext." if judgement.verdict is Verdict.CLEARTEXT else ""
-    if delivery.received < flow.count and delivery.unmeasured:
+    if delivery.unmeasured:
         verify.unmeasured(Place.of_flow(flow), delivery.unmeasured)
         return
     verify(
-        delivery.received >= flow.count,
+        False,
         where=Place.of_flow(flow),
         expected=f"{flow.count} answers",
         seen=f"{delivery.received} ({delivery.error or 'no error'})",
@@ -194,11 +201,9 @@ def assert_delivered(verify: Verify, judgement: Judgement, meaning: str) -> None
     )
 
 
-def judged(judge: Judge, purpose: Purpose, family: IPFamily, protocol: Protocol) -> Iterator[Judgement]:
+def judged(judge: Judge, purpose: Purpose, family: IPFamily, protocol: Protocol) -> Sequence[Judgement]:
     """The judgements of the flows of one purpose, family and protocol."""
-    for judgement in judge.judgements:
-        if (judgement.flow.purpose, judgement.flow.family, judgement.flow.protocol) == (purpose, family, protocol):
-            yield judgement
+    return judge.by_kind.get((purpose, family, protocol), ())
 
 
 def seen_in_clear(sightings: Sequence[Sighting]) -> str:

@@ -74,11 +74,32 @@ def _part_of(kind: Any) -> Callable[[Any], Any]:
     if issubclass(kind, bytes):
         return lambda value: base64.b64encode(value).decode()
     if is_dataclass(kind):
-        names = [member.name for member in fields(kind)]
-        return lambda value: {name: _mapped(getattr(value, name)) for name in names}
+        return _members_of(kind)
     if issubclass(kind, Mapping):
         return _mapped
     return list if issubclass(kind, (list, tuple, AbstractSet)) else _text
+
+
+def _members_of(kind: Any) -> Callable[[Any], dict[str, Any]]:
+    """What makes the mapping of a dataclass's members; whether one may be a mapping is a question of its type."""
+    names = [member.name for member in fields(kind)]
+    mapped = [name for name in names if _may_be_mapping(_hints(kind)[name])]
+
+    def members(value: Any) -> dict[str, Any]:
+        found = {name: getattr(value, name) for name in names}
+        for name in mapped:
+            found[name] = _mapped(found[name])
+        return found
+
+    return members
+
+
+def _may_be_mapping(hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin in _UNIONS:
+        return any(map(_may_be_mapping, get_args(hint)))
+    kind = origin or hint
+    return not isinstance(kind, type) or issubclass(kind, Mapping) or issubclass(Mapping, kind)
 
 
 def _mapped(value: Any) -> Any:

@@ -116,6 +116,9 @@ class Place:
 
     def concerning(self, nodes: Iterable[str] = (), addresses: Iterable[IPAddress] = ()) -> Place:
         """The same place, where what was expected or seen names further nodes and addresses."""
+        nodes, addresses = tuple(nodes), tuple(addresses)
+        if not nodes and not addresses:
+            return self
         return replace(
             self,
             concerned_nodes=(*self.concerned_nodes, *nodes),

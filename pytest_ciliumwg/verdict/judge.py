@@ -10,9 +10,9 @@ from functools import cached_property
 from itertools import permutations
 
 from pytest_ciliumwg.errors import more_on
-from pytest_ciliumwg.model.cluster import IPAddress, Node
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node
 from pytest_ciliumwg.model.measurement import Measurement
-from pytest_ciliumwg.model.traffic import Delivery, Flow, Sighting, Verdict
+from pytest_ciliumwg.model.traffic import Delivery, Flow, Protocol, Purpose, Sighting, Verdict
 from pytest_ciliumwg.model.watch import PHASES, DeviceReport, MessageKind, WatchReport, WireGuardMessages
 from pytest_ciliumwg.verdict.custody import Custody
 from pytest_ciliumwg.verdict.roaming import followed
@@ -48,6 +48,15 @@ class Judge:
     def judgements(self) -> tuple[Judgement, ...]:
         """One for each flow, in the order of the flows."""
         return tuple(self._judge(flow) for flow in self.measurement.flows)
+
+    @cached_property
+    def by_kind(self) -> Mapping[tuple[Purpose, IPFamily, Protocol], Sequence[Judgement]]:
+        """The judgements by their flows' purpose, family and protocol."""
+        found: dict[tuple[Purpose, IPFamily, Protocol], list[Judgement]] = {}
+        for judgement in self.judgements:
+            flow = judgement.flow
+            found.setdefault((flow.purpose, flow.family, flow.protocol), []).append(judgement)
+        return found
 
     @cached_property
     def pairs(self) -> AbstractSet[tuple[str, str]]:
