@@ -82,20 +82,23 @@ def _owned(nodes: Iterable[Node], pods: Iterable[Pod]) -> set[tuple[str, IPAddre
 
 
 def _differing(first: NodeState, last: NodeState) -> tuple[NodeState, NodeState]:
-    """Two states of a node without the routes and peers that are in both: there are as many as nodes."""
+    """Two states of a node without the routes, peers and allowed IPs that are in both: there are as many as nodes."""
     same = first.routes == last.routes  # told in the same words, they are the same objects
     routes = set() if same else {*first.routes}.intersection(last.routes)
-    peers = {(peer.public_key, peer.allowed_ips) for peer in first.peers}
-    peers &= {(peer.public_key, peer.allowed_ips) for peer in last.peers}
 
-    def others(state: NodeState) -> NodeState:
+    def others(state: NodeState, other: NodeState) -> NodeState:
+        known = {peer.public_key: peer.allowed_ips for peer in other.peers}
         return replace(
             state,
-            peers=tuple(peer for peer in state.peers if (peer.public_key, peer.allowed_ips) not in peers),
+            peers=tuple(
+                replace(peer, allowed_ips=peer.allowed_ips - known.get(peer.public_key, frozenset()))
+                for peer in state.peers
+                if peer.allowed_ips != known.get(peer.public_key)
+            ),
             routes=() if same else tuple(route for route in state.routes if route not in routes),
         )
 
-    return others(first), others(last)
+    return others(first, last), others(last, first)
 
 
 Lines = Mapping[str, tuple[str, IPAddress | None]]

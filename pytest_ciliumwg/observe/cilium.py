@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork
@@ -183,7 +185,7 @@ def _peer(value: Value) -> Peer:
     # Go leaves numbers that are zero out, and a peer that never shook hands has none.
     rx, tx = (value.get(key) for key in ("transfer-rx", "transfer-tx"))
     return Peer(
-        public_key=value["public-key"].text(),
+        public_key=sys.intern(value["public-key"].text()),  # all other nodes tell the same one
         endpoint=None if endpoint is None else endpoint_of(endpoint.text(), "a peer of the agent's `debuginfo`"),
         allowed_ips=value.networks("allowed-ips"),
         latest_handshake=None if handshake is None else _handshake(handshake),
@@ -194,12 +196,17 @@ def _peer(value: Value) -> Peer:
 
 def _handshake(value: Value) -> float | None:
     try:
-        moment = datetime.fromisoformat(value.text())
-        # Go's zero time is the year 1, WireGuard's is 1970: neither is a handshake.
-        return (moment.timestamp() or None) if moment.year >= 1970 else None
+        return _seconds(value.text())
     except (ValueError, OverflowError) as error:
         message = "holds no point in time"
         raise value.wrong(message) from error
+
+
+@lru_cache(maxsize=65536)
+def _seconds(text: str) -> float | None:
+    """When a handshake was; None for Go's zero time, the year 1, and WireGuard's, 1970: neither is a handshake."""
+    moment = datetime.fromisoformat(text)
+    return (moment.timestamp() or None) if moment.year >= 1970 else None
 
 
 def version_from_agent(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface
 
 from pytest_ciliumwg.errors import ObservationError
@@ -136,7 +136,18 @@ def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, 
     return _READ.of(text, (family, table), read)
 
 
-def _routes(entry: Value, family: IPFamily, table: str) -> Iterator[Route]:
+_ROUTES: dict[Hashable, tuple[Route, ...]] = {}
+"""What entries tell. Many nodes have the same routes to others, and all tables are told beside the table main."""
+
+
+def _routes(entry: Value, family: IPFamily, table: str) -> tuple[Route, ...]:
+    key = family, table, repr(entry.mapping())
+    if key not in _ROUTES:
+        _ROUTES[key] = tuple(_read(entry, family, table))
+    return _ROUTES[key]
+
+
+def _read(entry: Value, family: IPFamily, table: str) -> Iterator[Route]:
     kind = entry.get("type")
     dead_end = kind is not None and kind.text() in DEAD_ENDS
     for hop in list(entry.each("nexthops")) or [entry]:
