@@ -82,6 +82,30 @@ def test_an_archive_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) ->
         assert all(text == files[name].decode("utf-8", "replace") for name, text in list(found.items())[:-1])
 
 
+@pytest.mark.parametrize(
+    ("at", "value", "says"),
+    [
+        (8, b"\1", "dump.zip is protected by a password; unpack it"),
+        (10, b"\x5d", "dump.zip is packed in an uncommon way"),
+    ],
+    ids=["password", "zstandard"],
+)
+def test_a_zip_that_has_to_be_unpacked_first(tmp_path: Path, at: int, value: bytes, says: str) -> None:
+    path = packed(tmp_path / "dump.zip", {"nodes.yaml": b"x"})
+    data = bytearray(path.read_bytes())
+    directory = data.rindex(b"PK\1\2")
+    data[directory + at : directory + at + 1] = value
+    path.write_bytes(data)
+    found, (problem,) = everything(path)
+    assert found == {}
+    assert problem.startswith(says)
+
+
+def test_a_zip_with_the_paths_of_windows(tmp_path: Path) -> None:
+    path = packed(tmp_path / "dump.zip", {"dump\\cmd\\ip-a.md": b"x"})
+    assert everything(path) == ({"dump/cmd/ip-a.md": "x"}, [])
+
+
 def test_what_only_claims_to_be_an_archive(tmp_path: Path) -> None:
     for kind in ("dump.zip", "dump.tar.gz"):
         (tmp_path / kind).write_text("no archive")

@@ -32,6 +32,9 @@ MOST_RATIO = 400
 _SMALL = 16 << 20
 """Below it, nothing is a bomb."""
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_ENCRYPTED = 1
+"""Among the flags of a zip's entry."""
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError)
 
 
@@ -175,11 +178,20 @@ def _zip(stream: IO[bytes]) -> Entries:
         for entry in archive.infolist():
             if entry.is_dir():
                 continue
+            if why := _unreadable(entry):
+                raise _RefusedError(f"{why}; unpack it, and hand in the folder")
             total += entry.file_size
             bomb = entry.file_size > _SMALL and entry.file_size > MOST_RATIO * max(entry.compress_size, 1)
             if bomb or total > MOST_BYTES:
                 raise _RefusedError(f"would grow to {total} bytes when it is unpacked, by {entry.filename[:80]!r}")
-            yield entry.filename, lambda entry=entry: archive.open(entry)  # type: ignore[misc]
+            # Some programs of Windows write paths as they are there.
+            yield entry.filename.replace("\\", "/"), lambda entry=entry: archive.open(entry)  # type: ignore[misc]
+
+
+def _unreadable(entry: zipfile.ZipInfo) -> str:
+    if entry.flag_bits & _ENCRYPTED:
+        return "is protected by a password"
+    return "" if entry.compress_type in _METHODS else "is packed in an uncommon way"
 
 
 def _tar(stream: IO[bytes]) -> Entries:
