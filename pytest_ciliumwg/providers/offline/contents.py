@@ -96,8 +96,8 @@ def read_contents(paths: Iterable[Path], take_capture: Callable[[File, list[str]
             _take(contents, file, take_capture)
         if not (path.is_dir() or is_archive(path.name) or _wanted(path.name)):
             contents.problems.append(
-                f"{path.name} is neither a sysdump nor an archive of cilium-bugtool (zip, tar or tar.gz) nor a capture, "
-                "and was left out"
+                f"{path.name} is neither a sysdump nor an archive of cilium-bugtool (zip, tar, tar.gz) nor a "
+                "capture, and was left out"
             )
         contents.problems += opened.problems
     return contents
