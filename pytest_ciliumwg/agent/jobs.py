@@ -11,10 +11,10 @@ from typing import Any, Callable, Dict, TypeVar
 
 from . import canary
 from .capture.continuous import ContinuousWatch, Heartbeat
-from .capture.controls import WAYS, send_control
+from .capture.controls import WAYS, send_control, send_inside
 from .capture.frames import ICMP, ICMP6, TCP, UDP, FlowIndex
 from .capture.headers import Headers, reply_of
-from .capture.inside import Tunnel, send_inside
+from .capture.inside import Tunnel
 from .capture.machines import Machines, packed_address
 from .capture.packets import packed
 from .capture.pod_filter import parse_network

@@ -16,7 +16,8 @@ import pytest
 from conftest import sh
 from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture import inside
-from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS, Inside, Tunnel, send_inside
+from pytest_ciliumwg.agent.capture.controls import send_inside
+from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS, Inside, Tunnel
 from pytest_ciliumwg.agent.capture.inside_log import InsideLog
 from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch

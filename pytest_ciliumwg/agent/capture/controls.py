@@ -1,9 +1,9 @@
-"""Control canaries on the native devices: what proves that a watch hears cleartext.
+"""Control canaries: what proves that a watch hears cleartext on the native devices, and packets inside the tunnel.
 
-A node sends them to every other by several ways, because a network may carry some of them only, and Cilium itself
-may encrypt others: with node encryption, all that passes a native device's egress program. The last two go past it
-(and past all queueing), in a frame that is made here; no packet socket of the sender sees those leave. That it hears
-what leaves, a watch learns from the broadcast frame.
+On the native devices a node sends them to every other by several ways, because a network may carry some of them
+only, and Cilium itself may encrypt others: with node encryption, all that passes a native device's egress program. The
+last two go past it (and past all queueing), in a frame that is made here; no packet socket of the sender sees those
+leave. That it hears what leaves, a watch learns from the broadcast frame.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Callable, Sequence
 
 from .. import canary
 from . import packets
+from .inside import AWAY
 from .link_layer import send_packet
 from .next_hop import next_hop
 
@@ -51,6 +52,20 @@ def send_control(
             except OSError as error:
                 unreached.append(f"control canary to {target} by {way}: {error}")
     return problems, unreached
+
+
+def send_inside(device: str, token: bytes) -> bool:
+    """Put a control canary into the WireGuard device; returns whether the device is there and up.
+
+    It is an IPv4 packet between two documentation addresses: the watch sees it, no peer is woken by it, and WireGuard
+    drops it, since it has no peer for it.
+    """
+    try:
+        send_packet(device, packets.udp(*packets.NOWHERE, DATAGRAM_PORT, canary.fill(token, _SIZE), ttl=1))
+    except OSError as error:
+        # Any other error is somebody's who drops it: then the watch does not see it, and says so.
+        return error.errno not in AWAY
+    return True
 
 
 def _broadcast(device: str, payload: bytes) -> None:

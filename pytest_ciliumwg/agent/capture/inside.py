@@ -14,10 +14,8 @@ import struct
 from typing import Any, Callable, NamedTuple
 
 from .. import canary
-from . import packets
 from .frames import FlowIndex
 from .inner_packets import ends_of_bare_segment, inner_packets, udp_payload
-from .link_layer import send_packet
 from .needles import Needles
 from .ring import RETIRE_MS, Frame, OversizeCounter, Ring, read_out
 
@@ -28,10 +26,10 @@ _TOKENS_REMEMBERED = 1 << 14
 _CONTROLS_REMEMBERED = 512
 _MANY_OURS = 4
 """Where one packet of so many is ours, looking at each takes less than a search for the next one."""
-_AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
+AWAY = (errno.ENODEV, errno.ENETDOWN, errno.ENXIO)
+"""Errors of a device that is not there, or down."""
 _NUMBER = 4
 """Bytes of a message's number, which stands before its first canary (see `traffic.payload`)."""
-_PORT = 9
 
 Gap = Callable[[int, bool, float, float], None]
 """Told of a flow's number, direction (whether it went in), and the times of the packets before and after a gap."""
@@ -125,7 +123,7 @@ class Inside:
                     if socket_ is not None:
                         socket_.attach()
         except OSError as error:
-            if error.errno in _AWAY:
+            if error.errno in AWAY:
                 return False  # it went away again in between
             self.close()
             raise
@@ -296,17 +294,3 @@ def _out_of_step(memory: mmap.mmap, frame: Frame, at: int, token: bytes) -> int:
     while memory[at : at + canary.SIZE] == token:
         at += canary.SIZE
     return memory.find(token, at, frame.end)
-
-
-def send_inside(device: str, token: bytes) -> bool:
-    """Put a control canary into the WireGuard device; returns whether the device is there and up.
-
-    It is an IPv4 packet between two documentation addresses: the watch sees it, no peer is woken by it, and WireGuard
-    drops it, since it has no peer for it.
-    """
-    try:
-        send_packet(device, packets.udp(*packets.NOWHERE, _PORT, canary.fill(token, 64), ttl=1))
-    except OSError as error:
-        # Any other error is somebody's who drops it: then the watch does not see it, and says so.
-        return error.errno not in _AWAY
-    return True

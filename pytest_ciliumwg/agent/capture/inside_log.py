@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from ..log import Log
-from .inside import Inside, send_inside
+from .controls import send_inside
+from .inside import Inside
 
 _BEATS_LATE = 3
 """So many control canaries later one has to be seen; then the watch has read the ring since."""
