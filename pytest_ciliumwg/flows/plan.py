@@ -20,10 +20,10 @@ Dropped = Callable[[IPFamily, Protocol, int], bool]
 DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
-MESSAGES, STREAM_MESSAGES = 5, 3
-"""Of each `pair` flow, and of those by TCP, whose messages take three segments each and their answers as many."""
-MANY_PAIRS, MESSAGES_OF_MANY = 1000, 2
-"""Of more directed pairs than so many each flow has so few messages: pairs are many, and `load` sends in a row."""
+MESSAGES = {Protocol.ICMP: 5, Protocol.TCP: 3, Protocol.UDP: 5}
+"""Of each `pair` flow. By TCP each message takes three segments, and its answer as many."""
+MANY_PAIRS, MESSAGES_OF_MANY = 1000, {Protocol.ICMP: 2, Protocol.TCP: 1, Protocol.UDP: 2}
+"""Of more directed pairs than so many each flow has so few: pairs are many, and `load` sends in a row."""
 LOAD_MESSAGES = 150
 """Of each `load` flow: over both families and two peers, with the answers, that is a thousand packets of each pod."""
 HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
@@ -175,12 +175,11 @@ def _first(
 
 
 def _pairs(pairs: Sequence[tuple[Pod, Pod]], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
-    most = MESSAGES if len(pairs) <= MANY_PAIRS else MESSAGES_OF_MANY
+    counts = MESSAGES if len(pairs) <= MANY_PAIRS else MESSAGES_OF_MANY
     for source, destination in pairs:
         for family in sorted_families(families):
-            for protocol in Protocol:
-                stream = protocol is Protocol.TCP
-                size, count = (STREAM_SIZE, min(most, STREAM_MESSAGES)) if stream else (DATAGRAM_SIZE, most)
+            for protocol, count in counts.items():
+                size = STREAM_SIZE if protocol is Protocol.TCP else DATAGRAM_SIZE
                 yield pod_flow(numbers, "pair", source, destination, family, protocol, size, count)
 
 
