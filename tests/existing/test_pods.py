@@ -84,7 +84,7 @@ def test_not_in_time(recorded: MakeDouble, tmp_path: Path, name: str) -> None:
             "redirect",
         ),
         ({"annotations": {"ambient.istio.io/redirection": "enabled"}}, "Istio's ambient mode"),
-        ({"containers": {"name": "log-shipper", "image": "registry.example/fluent-bit:4"}}, ""),
+        ({"containers": {"name": "log-shipper", "image": "proxy.example/mesh/log-sidecar:1"}}, ""),
     ],
     ids=["sidecar", "redirect", "ambient", "harmless"],
 )

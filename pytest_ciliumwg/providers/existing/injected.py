@@ -10,7 +10,7 @@ from pytest_ciliumwg.providers.existing.manifests import CONTAINER
 
 Object = Mapping[str, Any]
 
-_PROXY = re.compile(r"proxy|envoy|istio|linkerd|kuma|consul|mesh|sidecar|dataplane|ztunnel", re.IGNORECASE)
+_PROXY = re.compile(r"proxy|envoy|istio|linkerd|kuma|consul|mesh", re.IGNORECASE)
 _AMBIENT = "ambient.istio.io/redirection"
 """What Istio's ambient mode writes on a pod whose traffic it leads into its own tunnel, from outside of the pod."""
 
@@ -34,8 +34,9 @@ def _injected(pod: Object) -> Iterator[Object]:
 
 
 def _is_proxy(container: Object) -> bool:
-    """By its name or image, or because it may change the pod's network, as what redirects to a proxy has to."""
+    """By its name or its image's, or because it may change the pod's network, as what redirects to a proxy has to."""
     context = container.get("securityContext") or {}
     added = (context.get("capabilities") or {}).get("add") or ()
     mighty = bool(context.get("privileged")) or bool({"NET_ADMIN", "ALL"} & set(added))
-    return mighty or any(_PROXY.search(str(container.get(field) or "")) for field in ("name", "image"))
+    image = str(container.get("image") or "").rpartition("/")[2]  # a registry's name says nothing
+    return mighty or any(map(_PROXY.search, (str(container.get("name")), image)))
