@@ -78,7 +78,7 @@ def test_not_in_time(recorded: MakeDouble, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("added", "says"),
     [
-        ({"containers": {"name": "istio-proxy", "image": "docker.io/istio/proxyv2:1.28"}}, r"\(istio-proxy\)"),
+        ({"containers": {"name": "istio-proxy", "image": "registry.example/istio/proxyv2:1.28"}}, r"\(istio-proxy\)"),
         (
             {"initContainers": {"name": "redirect", "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}},
             "redirect",
