@@ -40,7 +40,7 @@ class Node:
 
     name: str
     addresses: tuple[IPAddress, ...]
-    """The node's InternalIPs, or its ExternalIPs where it has none: the outer addresses of encrypted traffic."""
+    """The node's InternalIPs, and of a family of which it has none its ExternalIPs: the ends of encrypted traffic."""
     public_key: str | None = None
     """The WireGuard public key that the CiliumNode annotation publishes (base64), None without one."""
     pod_cidrs: tuple[IPNetwork, ...] = ()

@@ -100,7 +100,8 @@ def node_from_ciliumnode(raw: Mapping[str, Any]) -> Node:
     key = encryption.get("key") if encryption is not None else None
     return Node(
         name=name,
-        addresses=internal or external,
+        # As the node manager does, which takes of each family an InternalIP, else an ExternalIP.
+        addresses=(*internal, *(ip for ip in external if ip.version not in {other.version for other in internal})),
         public_key=_public_key(root["metadata"]),
         pod_cidrs=tuple(_pod_cidrs(ipam)) if ipam is not None else (),
         cilium_addresses=cilium + _families(spec.get("health")) + _families(spec.get("ingress")),

@@ -81,6 +81,14 @@ def test_every_kind_of_address_has_its_place() -> None:
     assert (node.encryption_key, node.public_key, node.pod_cidrs) == (0, None, ())
 
 
+def test_of_each_family_an_external_address_stands_for_internal_ones_that_are_missing() -> None:
+    pairs = [("InternalIP", "fd00::2"), ("ExternalIP", "203.0.113.7"), ("ExternalIP", "2001:db8::7")]
+    node = node_from_ciliumnode(cilium_node(addresses=[{"type": kind, "ip": ip} for kind, ip in pairs]))
+    assert [str(address) for address in node.addresses] == ["fd00::2", "203.0.113.7"]
+    (pod,) = pods_from_ciliumendpoints([endpoint("203.0.113.7")], [node])
+    assert pod.node == "one"
+
+
 def test_the_networks_of_pools_are_the_nodes_too() -> None:
     allocated = [
         {"pool": "default", "cidrs": ["10.10.0.0/27"]},
