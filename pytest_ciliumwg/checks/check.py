@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -55,6 +56,8 @@ class Check:
         fields = {"profile": "core", "about": "cluster", "offline": ""} | fields
         known = fields.keys() == {"id", "source", "profile", "about", "offline"}
         known = known and fields["about"] in get_args(Subject) and fields["offline"] in get_args(Offline)
+        if sys.flags.optimize > 1:
+            raise pytest.UsageError("python -OO (PYTHONOPTIMIZE=2) takes away what checks state: run without it")
         if not known or not statement:
             raise pytest.UsageError(f"{item.nodeid}: write the marker as {MARKER_SIGNATURE}, and a docstring")
         about_a_change = "change" in getattr(item, "fixturenames", ())

@@ -65,7 +65,7 @@ class AgentPod:
     image: str = ""
     """What tells its version."""
     digest: str = ""
-    """The image that runs there by its digest, such as `registry.example/cilium@sha256:…`; empty where it is not told."""
+    """The image that runs there by its digest, such as `registry.example/cilium@sha256:…`; empty where none is told."""
     restarts: int = 0
     """How often its container was started again since the pod was made."""
 
