@@ -47,8 +47,11 @@ def test_route_mtu(
             continue
         mtus = expected.pod_route_mtus(base.mtu, route_mtus_told.get(state.node, 0))
         for address, mtu in route_mtus[pod.key].items():
+            if mtu in mtus:
+                verify.held()
+                continue
             verify(
-                mtu in mtus,
+                False,
                 where=Place.of_route(pod, ip_address(address)),
                 expected=f"MTU {mtus}, made from {base.told}",
                 seen=mtu,

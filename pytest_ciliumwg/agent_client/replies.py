@@ -12,6 +12,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.capture.controls import way_of
 from pytest_ciliumwg.errors import AgentError
 from pytest_ciliumwg.model.cluster import IPFamily
+from pytest_ciliumwg.model.passages import Passages
 from pytest_ciliumwg.model.timeline import Event
 from pytest_ciliumwg.model.traffic import Direction, EvidenceFrame, Sighting
 from pytest_ciliumwg.model.watch import (
@@ -139,7 +140,7 @@ def _inside(row: Row, first_control: int) -> InsideReport:
         present=row["present"],
         missed=row["missed"],
         controls=frozenset(number - first_control for number in row["controls"] if number - first_control in (0, 1)),
-        passages=passages(row),
+        passages=Passages(passages(row)),
     )
 
 
