@@ -12,7 +12,7 @@ from pytest_ciliumwg.watch.one_shot import CONTROL_SECONDS, FIRST_SECONDS, FLOW_
 _OVERHEAD = 80
 """Bytes around the payload of a packet: the inner headers of IP and UDP or ICMP, and WireGuard's own 32 with its outer
 ones, without those of Ethernet."""
-_PER_NODE, _ALWAYS = 38, 61
+_PER_NODE, _ALWAYS = 36, 60
 """Calls of an API server for one stage, measured with 3 to 200 nodes: pairs take none of their own."""
 
 

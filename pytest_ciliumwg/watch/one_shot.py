@@ -160,8 +160,7 @@ class _Watching:
         by_pod = _by(flows, lambda flow: flow.source_pod)
 
         def send_from(key: str, agent: Agent) -> list[SentAccount]:
-            mine = by_pod.get(key, ())
-            agent.send(self.run, part, mine, interval=INTERVAL, timeout=seconds, patience=patience)
+            agent.send(self.run, part, by_pod[key], interval=INTERVAL, timeout=seconds, patience=patience)
             deadline = time.monotonic() + LONGEST * seconds + 2 * _POLL
             while time.monotonic() < deadline:
                 rows = agent.collect(self.run, part, wait=_POLL)
@@ -170,7 +169,8 @@ class _Watching:
             raise AgentError(f"the sender in {key} did not finish within {LONGEST * seconds:.0f} s")
 
         rows: list[SentAccount] = []
-        for key, answer in self.each(self.talkers, send_from).items():
+        senders = {key: agent for key, agent in self.talkers.items() if key in by_pod}
+        for key, answer in self.each(senders, send_from).items():
             if isinstance(answer, AgentError):
                 self.problems.append(Problem(self.homes[key], str(answer)))
             else:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.client import Configuration
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.existing import Declared, ExistingSpec, RetryPolicy, connect_existing
-from pytest_ciliumwg.providers.kubernetes import contact
+from pytest_ciliumwg.providers.kubernetes import contact, kube
 from tests.apidouble.double import TOKEN
 from tests.existing.conftest import HASTY, Connect, MakeDouble
 
@@ -31,6 +32,27 @@ def refusal(**spec: Any) -> str:
     text = str(caught.value)
     assert "\n" not in text
     return text
+
+
+def test_credentials_are_renewed_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, renewals = [100.0], iter([ValueError("no token yet"), None, None])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def renew(configuration: Configuration) -> None:
+        if error := next(renewals):
+            raise error
+
+    renewed, configuration = kube.now_and_then(renew), Configuration()
+    with pytest.raises(ValueError, match="no token yet"):
+        renewed(configuration)
+    renewed(configuration)
+    for now[0] in (100.5, 100.999):
+        renewed(configuration)
+    now[0] = 101.0
+    renewed(configuration)
+    now[0] = 102.0
+    with pytest.raises(StopIteration):
+        renewed(configuration)
 
 
 def test_no_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

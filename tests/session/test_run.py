@@ -105,7 +105,7 @@ def test_plan_tells_how_large_a_sample_is(pytester: pytest.Pytester) -> None:
             "pairs tested: 3,??? of 39,800: * are not tested, and the verdict says so",
             "messages of these flows, requests and answers: * with * bytes of payload",
             "bytes between nodes (estimate): *",
-            "calls of the API server (estimate): 7,661 for each stage",
+            "calls of the API server (estimate): 7,260 for each stage",
             "seconds of the flows (estimate): *",
         ]
     )

@@ -22,6 +22,7 @@ class BufferedSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._ahead = b""
+        self.gettimeout = sock.gettimeout  # which is asked before each byte
 
     def recv(self, size: int) -> bytes:
         """Some bytes, at most `size`; none where the peer has closed."""
