@@ -11,6 +11,7 @@ from functools import lru_cache
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork
 from pytest_ciliumwg.model.node_state import Peer, WireGuardDevice
+from pytest_ciliumwg.observe.debuginfo import PLACE
 from pytest_ciliumwg.observe.json_reader import Value, address, decode, network, number
 from pytest_ciliumwg.observe.wireguard import DEVICE, endpoint_of
 
@@ -162,7 +163,11 @@ def wireguard_from_debuginfo(text: str) -> tuple[WireGuardDevice, tuple[Peer, ..
     Raises:
         ObservationError: the output is not that, or cut off.
     """
-    document = decode(text, "the output of the agent's `debuginfo --output json`")
+    return wireguard_in(decode(text, PLACE))
+
+
+def wireguard_in(document: Value) -> tuple[WireGuardDevice, tuple[Peer, ...]] | None:
+    """The same, of a document that is decoded: with many peers it is long."""
     encryption = document.get("encryption")
     if encryption is None and document.get("cilium-version") is None and document.get("cilium-status") is None:
         message = "has neither encryption nor version, so it is something else"

@@ -31,7 +31,12 @@ def selected_from_debuginfo(text: str) -> tuple[str, ...] | None:
     Raises:
         ObservationError: the output is not that, or cut off.
     """
-    status = decode(text, PLACE).get("cilium-status")
+    return selected_in(decode(text, PLACE))
+
+
+def selected_in(document: Value) -> tuple[str, ...] | None:
+    """The same, of a document that is decoded."""
+    status = document.get("cilium-status")
     if status is None:
         return None
     for part in ("host-firewall", "kube-proxy-replacement"):

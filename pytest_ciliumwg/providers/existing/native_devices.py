@@ -32,8 +32,8 @@ def native_devices_of(
         ObservationError: it has none, as far as can be seen.
     """
     peers = tuple(others)
-    addresses = [ip for peer in peers for ip in peer.addresses]
-    pod_cidrs = [cidr for peer in peers for cidr in peer.pod_cidrs]
+    addresses = (ip for peer in peers for ip in peer.addresses)
+    pod_cidrs = (cidr for peer in peers for cidr in peer.pod_cidrs)
     found = native_devices(links, routes, node.tunnel_addresses, addresses, pod_cidrs)
     if not found:
         raise ObservationError(f"no device of {node.name} has its addresses, leads to another node or is physical")
@@ -59,9 +59,10 @@ def native_devices(
     candidates = [link for link in links if "UP" in link.flags and not _never(link)]
     addresses = frozenset(own)
     carriers = {link.name for link in candidates if any(address.ip in addresses for address in link.addresses)}
-    table = _MainTable(routes)
-    carriers |= {device for address in others for device in table.ways_to(address)}
-    carriers |= {device for network in pod_cidrs for device in table.ways_into(network)}
+    if not carriers.issuperset(link.name for link in candidates):
+        table = _MainTable(routes)
+        carriers |= {device for address in others for device in table.ways_to(address)}
+        carriers |= {device for network in pod_cidrs for device in table.ways_into(network)}
     native = [link for link in candidates if link.name in carriers or _physical(link)]
     bonded = any(link.kind == "bond" for link in native)
     return tuple(link for link in native if not (bonded and "SLAVE" in link.flags and link.name not in carriers))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node
-from pytest_ciliumwg.model.node_state import Link, NodeState, Peer, Redirect, Route, WireGuardDevice
+from pytest_ciliumwg.model.node_state import Link, NodeState, Redirect, Route
 from pytest_ciliumwg.observe import node_observer
-from pytest_ciliumwg.observe.cilium import known_nodes_from_agent, wireguard_from_debuginfo
-from pytest_ciliumwg.observe.debuginfo import selected_from_debuginfo
+from pytest_ciliumwg.observe.cilium import known_nodes_from_agent, wireguard_in
+from pytest_ciliumwg.observe.debuginfo import PLACE, selected_in
+from pytest_ciliumwg.observe.json_reader import Value, decode
 from pytest_ciliumwg.observe.node_observer import NO_WIREGUARD, NodeParts, require
 from pytest_ciliumwg.observe.sections import Reader, section_text
 from pytest_ciliumwg.observe.tc import redirects_from_bpftool, redirects_from_tc
@@ -84,8 +86,17 @@ def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable
         require(reader, "link", "routes")
         return native_devices_of(node, peers, links, routes)
 
+    @cache
+    def told(reader: Reader) -> Value:
+        return decode(reader.section("debuginfo").good(), PLACE)
+
     parts = NodeParts(
-        wireguard=_wireguard, redirects=_redirects, native_devices=devices, selected=_selected, known_nodes=_known_nodes
+        # The agent tells of a device that it still has in mind, whether there is a link or not.
+        wireguard=lambda reader, _: wireguard_in(told(reader)) or NO_WIREGUARD,
+        redirects=_redirects,
+        native_devices=devices,
+        selected=lambda reader: selected_in(told(reader)),
+        known_nodes=_known_nodes,
     )
     state = node_observer.state_from(text, node.name, DEVICE, families, parts)
     return _with_fwmark(state, Reader(text))
@@ -117,15 +128,6 @@ def unseen(node: str, why: str) -> NodeState:
         rp_filter=None,
         unread=dict.fromkeys(FIELDS, why),
     )
-
-
-def _wireguard(reader: Reader, link: Link | None) -> tuple[WireGuardDevice | None, tuple[Peer, ...]]:
-    del link  # the agent tells of a device that it still has in mind
-    return wireguard_from_debuginfo(reader.section("debuginfo").good()) or NO_WIREGUARD
-
-
-def _selected(reader: Reader) -> tuple[str, ...] | None:
-    return selected_from_debuginfo(reader.section("debuginfo").good())
 
 
 def _known_nodes(reader: Reader) -> Mapping[IPAddress, str] | None:
