@@ -61,7 +61,8 @@ class Readings:
         if self.last is None:
             return
         names = {node.public_key: node.name for node in self.first.nodes if node.public_key}
-        lasting, ever = _owned(self.first.nodes, self.pods), _owned(self.first.nodes, self.pods_ever)
+        lasting = _owned(self.first.nodes, self.pods)
+        passing = _owned(self.first.nodes, self.pods_ever) - lasting
         keys = [{node.name: node.public_key for node in reading.nodes} for reading in (self.first, self.last)]
         for name, state in self.last.states.items():
             was, now = (
@@ -69,7 +70,7 @@ class Readings:
                 for each, key in zip(_differing(self.first.states[name], state), keys, strict=True)
             )
             lost = [line for line in was if line not in now and (not was[line][1] or was[line] in lasting)]
-            new = [line for line in now if line not in was and (not now[line][1] or now[line] not in ever - lasting)]
+            new = [line for line in now if line not in was and (not now[line][1] or now[line] not in passing)]
             if lost or new:
                 concerned = dict.fromkeys([*(was[line][0] for line in lost), *(now[line][0] for line in new)])
                 yield NodeChange(name, tuple(sorted(lost)), tuple(sorted(new)), tuple(filter(None, concerned)))
