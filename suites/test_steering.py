@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -102,8 +102,9 @@ def test_redirect(
     """Since 1.14 every native device that leads to pods or nodes redirects at its egress what has to be encrypted."""
     if expected.redirect_program is None:
         pytest.skip(f"Cilium {expected.config.version} steers by ip rule (see steering.rule)")
+    elsewhere = _Elsewhere(nodes, pods)
     for state in observed.states("redirects", "native_devices", "routes"):
-        for device in _leading_out(state, family, _addresses(state.node, nodes, pods)):
+        for device in _leading_out(state, family, elsewhere.numbers(state.node)):
             found = [
                 redirect for redirect in state.redirects if redirect.device == device and redirect.direction == "egress"
             ]
@@ -125,13 +126,12 @@ def test_main_table(
 ) -> None:
     """No route of the main table leads to a pod or a node by cilium_wg0."""
     for state in observed.states("routes"):
-        addresses = _addresses(state.node, nodes, pods)
+        ours = [route for route in state.routes if (route.table, route.device) == ("main", expected.device_name)]
+        addresses = _addresses(state.node, nodes, pods) if ours else []
         wrong = [
             route.destination
-            for route in state.routes
-            if route.table == "main"
-            and route.device == expected.device_name
-            and any(ip in route.destination for ip in addresses if ip.version == route.destination.version)
+            for route in ours
+            if any(ip in route.destination for ip in addresses if ip.version == route.destination.version)
         ]
         verify(
             not wrong,
@@ -147,13 +147,13 @@ def test_other_ways(observed: Observed, verify: Verify, pods: Sequence[Pod]) -> 
     """No route of any table leads to a pod on another node by a device that is neither native nor Cilium's."""
     for state in observed.states("routes", "other_routes", "native_devices"):
         native = {device.name for device in state.native_devices}
-        remote = {ip: pod.node for pod in pods if pod.node != state.node for ip in pod.addresses}
         past = [
             route
             for route in (*state.routes, *state.other_routes)
             if route.device is not None and route.device not in native and route.destination.prefixlen > 0
             if not route.device.startswith(CILIUM_DEVICES)
         ]
+        remote = {ip: pod.node for pod in pods if pod.node != state.node for ip in pod.addresses} if past else {}
         ends = [{node for ip, node in remote.items() if ip in route.destination} for route in past]
         wrong = [route for route, nodes in zip(past, ends, strict=True) if nodes]
         verify(
@@ -188,26 +188,48 @@ def _addresses(node: str, nodes: Sequence[Node], pods: Sequence[Pod]) -> list[IP
     return found + [ip for pod in pods if pod.node != node for ip in pod.addresses]
 
 
-def _leading_out(state: NodeState, family: IPFamily, addresses: Sequence[IPAddress]) -> list[str]:
+Numbers = Mapping[int, list[int]]
+"""IP version → addresses of it, sorted, as numbers."""
+
+
+class _Elsewhere:
+    """The addresses of all nodes and pods, without those of one node alone; sorted once, not for each node."""
+
+    def __init__(self, nodes: Sequence[Node], pods: Sequence[Pod]) -> None:
+        owners: dict[IPAddress, set[str]] = {}
+        for name, addresses in (*((n.name, n.addresses) for n in nodes), *((pod.node, pod.addresses) for pod in pods)):
+            for ip in addresses:
+                owners.setdefault(ip, set()).add(name)
+        self._all = {v: sorted(int(ip) for ip in owners if ip.version == v) for v in (4, 6)}
+        self._own: dict[str, dict[int, set[int]]] = {}
+        for ip, names in owners.items():
+            if len(names) == 1:
+                self._own.setdefault(min(names), {4: set(), 6: set()})[ip.version].add(int(ip))
+
+    def numbers(self, node: str) -> Numbers:
+        """The addresses that are elsewhere as seen from a node."""
+        own = self._own.get(node, {4: set(), 6: set()})
+        return {version: [ip for ip in every if ip not in own[version]] for version, every in self._all.items()}
+
+
+def _leading_out(state: NodeState, family: IPFamily, addresses: Numbers) -> list[str]:
     """The native devices by which the main table sends to these addresses: of a family, or of any where it has none.
 
     In a tunnel IPv6 leaves in IPv4 packets; and a network card that leads to no other node needs no redirect, such as
     one with the default route where more specific routes lead to all nodes and pods by another card.
     """
     native = [device.name for device in state.native_devices]
-    leading = [route for route in _taken(state.routes, addresses) if route.device in native]
-    of_family = {route.device for route in leading if route.family is family}
-    chosen = of_family or {route.device for route in leading}
-    return [name for name in native if name in chosen]
+    of_any, of_family = set[str | None](), set[str | None]()
+    for route in _taken(state.routes, addresses):
+        if route.device in native:
+            (of_family if route.family is family else of_any).add(route.device)
+        if len(of_family) == len(native):
+            break  # there is no other to be found, and there are as many routes as nodes
+    return [name for name in native if name in (of_family or of_any)]
 
 
-def _taken(routes: Iterable[Route], addresses: Iterable[IPAddress]) -> Iterator[Route]:
-    """The routes of the table main that are the most specific ones to one of these addresses."""
-    left: dict[int, list[int]] = {4: [], 6: []}
-    for ip in addresses:
-        left[ip.version].append(int(ip))
-    for values in left.values():
-        values.sort()
+def _taken(routes: Iterable[Route], left: Numbers) -> Iterator[Route]:
+    """The routes of the table main that are the most specific ones to one of these addresses, which are used up."""
     by_destination: dict[IPNetwork, list[Route]] = {}
     for route in routes:
         if route.table == "main":
