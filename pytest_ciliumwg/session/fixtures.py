@@ -149,9 +149,10 @@ def pods_ever(readings: Readings, cluster: Cluster) -> tuple[Pod, ...]:
 def route_mtus(cluster: Cluster) -> Mapping[str, Mapping[str, int]]:
     """Test pod → address of another test pod → MTU of the route to it, in the pod's own kernel."""
     test_pods = cluster.test_pods()
+    addresses = [(pod, str(ip)) for pod in test_pods for ip in pod.addresses]
 
     def ask(pod: Pod) -> dict[str, int]:
-        others = [str(ip) for peer in test_pods if peer is not pod for ip in peer.addresses]
+        others = [address for peer, address in addresses if peer is not pod]
         return Agent(cluster.pod_agent(pod)).route_mtus(others)
 
     return dict(zip([pod.key for pod in test_pods], for_each(ask, test_pods), strict=True))

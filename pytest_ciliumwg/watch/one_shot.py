@@ -120,9 +120,10 @@ class _Watching:
 
     def _send_controls(self, numbers: Mapping[str, int]) -> list[Problem]:
         """Send one from each node; returns what went wrong on the ways to others."""
+        addresses = [(node.name, str(ip)) for node in self.nodes for ip in node.addresses]
 
         def send(name: str, agent: Agent) -> tuple[list[str], list[str]]:
-            others = [str(ip) for node in self.nodes if node.name != name for ip in node.addresses]
+            others = [address for node, address in addresses if node != name]
             return agent.send_control(self.run, numbers[name], self.devices[name], others, self.ways.used)
 
         unreached: list[Problem] = []
