@@ -11,15 +11,13 @@ from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
 from pytest_ciliumwg.providers.recorded import Recorded
-from pytest_ciliumwg.waiting import for_each, wait_for
+from pytest_ciliumwg.waiting import for_each
 
 if TYPE_CHECKING:
     from pytest_ciliumwg.providers.targets import Targets
 
 SERVICE_PORT = 21000
 """The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
-
-_POLL_SECONDS = 0.25
 
 Progress = Callable[[str], None]
 """Called with one line for each step that a user waits for."""
@@ -304,44 +302,3 @@ def read(cluster: Cluster, nodes: Iterable[str]) -> Reading:
     published, pods = cluster.nodes(), frozenset(cluster.pods())
     states = states_of(cluster, nodes)
     return Reading(nodes=published, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))
-
-
-def read_settled(cluster: Cluster, nodes: Iterable[str], progress: Progress, seconds: float | None = None) -> Reading:
-    """The same once every node has the peers that others publish, and no others, or the time to settle is up.
-
-    In a mesh of clusters it may have more: those of other clusters.
-
-    Args:
-        cluster: The cluster.
-        nodes: Which of its nodes.
-        progress: Told what is waited for.
-        seconds: The time to settle; None: that of the cluster.
-
-    Raises:
-        ProviderError: one of them cannot be observed at all.
-    """
-    names, found = list(nodes), list[Reading]()
-    meshed = bool(cluster.declared.cluster_id)
-
-    def underway() -> str:
-        found[:] = [reading := read(cluster, names)]
-        return ", ".join(
-            name for name, state in reading.states.items() if not _settled(name, state, reading.nodes, meshed)
-        )
-
-    limit = cluster.settle_seconds if seconds is None else seconds
-    doing = "waiting until these nodes have the peers that others publish: "
-    wait_for(underway, seconds=limit, poll=_POLL_SECONDS, progress=progress, doing=doing)
-    return found[0]
-
-
-def _settled(name: str, state: NodeState, nodes: Iterable[Node], meshed: bool) -> bool:
-    """Whether a node has the peers that the others publish, and, out of a mesh of clusters, no more.
-
-    A node whose peers cannot be read is not waited for: it is as slow to say so each time.
-    """
-    if "peers" in state.unread:
-        return True
-    published = {node.public_key for node in nodes if node.public_key and node.name != name}
-    peers = {peer.public_key for peer in state.real_peers()}
-    return peers >= published if meshed else peers == published

@@ -24,8 +24,9 @@ from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Protocol
 from pytest_ciliumwg.options.settings import Settings
-from pytest_ciliumwg.providers.base import Cluster, nodes_under_test, read_settled
+from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
 from pytest_ciliumwg.providers.recorded import Recorded
+from pytest_ciliumwg.providers.settling import read_settled
 from pytest_ciliumwg.providers.targets import NO_TARGETS, Targets
 from pytest_ciliumwg.session.hooks import VERIFY, Conformance
 from pytest_ciliumwg.session.stages import INITIAL, Stage
@@ -79,7 +80,7 @@ def expected(cluster: Cluster) -> Expectations:
 
 
 @pytest.fixture(scope="session")
-def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage) -> Reading:
+def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage, expected: Expectations) -> Reading:
     """The cluster before the flows: in the stage `untouched` as it was before anything of ours was in it."""
     if stage.untouched:
         if cluster.untouched is None:
@@ -88,7 +89,8 @@ def first_reading(conformance: Conformance, cluster: Cluster, stage: Stage) -> R
     if isinstance(cluster, Recorded):
         conformance.record.first = cluster.reading()
         return conformance.record.first
-    reading = read_settled(cluster, nodes_under_test(cluster), conformance.run.progress)
+    newcomers = cluster.test_pods() if expected.pods_in_allowed_ips else ()
+    reading = read_settled(cluster, nodes_under_test(cluster), conformance.run.progress, newcomers=newcomers)
     if stage.change is None and cluster.untouched is not None:
         conformance.record.touched = tuple(Readings(cluster.untouched, reading).changes())
     if stage.change is None:

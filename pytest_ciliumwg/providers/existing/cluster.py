@@ -11,7 +11,7 @@ from pytest_ciliumwg.model.drops import Drops
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.timeline import Snapshot
-from pytest_ciliumwg.providers.base import AgentTransport, Progress, read_settled
+from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.existing.agent_pods import ages, images
 from pytest_ciliumwg.providers.existing.agents_told import EXEC_SECONDS
 from pytest_ciliumwg.providers.existing.cilium import (
@@ -36,9 +36,12 @@ from pytest_ciliumwg.providers.existing.test_agents import TestAgents
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
 from pytest_ciliumwg.providers.kubernetes.remote import NoProgramError, run_in
+from pytest_ciliumwg.providers.settling import read_settled
 from pytest_ciliumwg.providers.targets import Targets
 
 SETTLE_SECONDS = 10.0
+SLICES_SETTLE_SECONDS = 30.0
+"""With CiliumEndpointSlices, which the operator writes at its leisure, nodes learn of new pods later."""
 
 
 class ExistingCluster:
@@ -53,6 +56,8 @@ class ExistingCluster:
         self._spec = spec
         self._declared = spec.declared
         self._cilium: Cilium = find_cilium(kube, spec.cilium)
+        if self._cilium.endpoints.sliced:
+            self.settle_seconds = SLICES_SETTLE_SECONDS
         self._known: dict[str, Node] = {}
         self._selected = self._select()
         self._config = self._cilium.config()
