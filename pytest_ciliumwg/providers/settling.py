@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pytest_ciliumwg.model.cluster import Node, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.providers.base import Cluster, Progress, read
@@ -20,9 +20,10 @@ def read_settled(
     seconds: float | None = None,
     newcomers: Collection[Pod] = (),
 ) -> Reading:
-    """What `read` tells once every node has the peers that others publish, and no others, or the time to settle is up.
+    """What `read` tells once every node has learnt what the API shows, or the time to settle is up.
 
-    In a mesh of clusters it may have more: those of other clusters.
+    It has the peers that others publish, and no others (in a mesh of clusters it may have those of other clusters), and
+    among their allowed IPs no address of a pod that is gone.
 
     Args:
         cluster: The cluster.
@@ -39,14 +40,17 @@ def read_settled(
 
     def underway() -> str:
         found[:] = [reading := read(cluster, names)]
+        known = _addresses(reading)
         return ", ".join(
             name
             for name, state in reading.states.items()
-            if not (_has_its_peers(state, reading.nodes, meshed) and _knows(state, reading.nodes, newcomers))
+            if not _has_its_peers(state, reading.nodes, meshed)
+            or not _knows(state, reading.nodes, newcomers)
+            or _has_leftovers(state, reading.nodes, known)
         )
 
     limit = cluster.settle_seconds if seconds is None else seconds
-    doing = f"waiting until these nodes have the peers {'and test pods ' if newcomers else ''}that others publish: "
+    doing = "waiting until these nodes have learnt of all peers and pods: "
     wait_for(underway, seconds=limit, poll=_POLL_SECONDS, progress=progress, doing=doing)
     return found[0]
 
@@ -69,6 +73,24 @@ def _knows(state: NodeState, nodes: Iterable[Node], pods: Iterable[Pod]) -> bool
     peers = {peer.public_key: peer for peer in state.real_peers()}
     theirs = ((peers.get(keys.get(pod.node) or ""), pod) for pod in pods if pod.node != state.node)
     return all(_has_all(peer, pod) for peer, pod in theirs if peer is not None)
+
+
+def _addresses(reading: Reading) -> frozenset[IPAddress]:
+    """All single addresses that may be among allowed IPs."""
+    pods = (ip for pod in reading.pods_before | reading.pods_after for ip in pod.addresses)
+    nodes = ((*node.addresses, *node.cilium_addresses, *node.external_addresses) for node in reading.nodes)
+    return frozenset(pods).union(*nodes)
+
+
+def _has_leftovers(state: NodeState, nodes: Iterable[Node], known: Collection[IPAddress]) -> bool:
+    """Whether peers have addresses that nobody has: those of pods that were there a moment ago, most likely."""
+    published = {node.public_key for node in nodes if node.public_key}
+    return any(
+        net.prefixlen == net.max_prefixlen and net.network_address not in known
+        for peer in state.real_peers()
+        if peer.public_key in published
+        for net in peer.allowed_ips
+    )
 
 
 def _has_all(peer: Peer, pod: Pod) -> bool:

@@ -65,6 +65,11 @@ def test_a_new_pod_is_waited_for(known: str) -> None:
     assert reading.states["one"] == state("one", known)
 
 
+def test_an_address_of_a_pod_that_is_gone_is_waited_for() -> None:
+    cluster: Any = Learning(("10.0.2.9/32", "192.0.2.2/32"), ("10.0.2.9/32",), ("192.0.2.2/32",))
+    assert read_settled(cluster, ["one", "two"], lambda _: None).states["one"] == state("one", "192.0.2.2/32")
+
+
 def test_others_are_not() -> None:
     cluster: Any = Learning((), ("10.0.2.7/32",))
     assert read_settled(cluster, ["one", "two"], lambda _: None).states["one"] == state("one")
