@@ -46,14 +46,15 @@ def test_opened(judge: Judge, verify: Verify) -> None:
     """The first packet between two nodes gets a session opened, and is answered."""
     for judgement in judge.judgements:
         if judgement.flow.purpose == "first":
-            if judgement.flow.id in judge.measurement.dropped_by_policies:
-                verify.unmeasured(Place.of_flow(judgement.flow), judgement.reason)
+            delivery = judgement.delivery
+            if delivery.unmeasured and not delivery.received:
+                verify.unmeasured(Place.of_flow(judgement.flow), delivery.unmeasured)
                 continue
             verify(
-                judgement.delivery.received > 0,
+                delivery.received > 0,
                 where=Place.of_flow(judgement.flow),
                 expected="an answer",
-                seen=judgement.delivery.error or "none",
+                seen=delivery.error or "none",
                 meaning=_no_answer(judgement),
             )
 

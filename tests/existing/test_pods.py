@@ -112,6 +112,33 @@ def test_a_service_mesh_in_test_pods(
     assert double.ours() == []
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"securityContext": {"capabilities": {"drop": ["ALL"]}, "runAsUser": 0}}, "the capability NET_RAW;"),
+        ({"securityContext": {"capabilities": {"add": ["NET_RAW"]}, "runAsUser": 1000}}, "the user 0;"),
+        ({}, "the node's network;"),
+    ],
+    ids=["capability", "user", "network"],
+)
+def test_what_admission_control_takes_away(
+    recorded: MakeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
+) -> None:
+    double = recorded()
+    start = double.backend.start
+
+    def with_less(pod: Any, files: Any) -> Any:
+        addresses = start(pod, files)
+        if pod["spec"].get("hostNetwork"):
+            pod["spec"] |= {"containers": [pod["spec"]["containers"][0] | change], "hostNetwork": bool(change)}
+        return addresses
+
+    monkeypatch.setattr(double.backend, "start", with_less)
+    text = Outcome(double, tmp_path).sentence()
+    assert re.search(rf"admission control took away from the node-agent on .* what it needs: {says} exempt", text), text
+    assert double.ours() == []
+
+
 PASSING: dict[str, dict[str, Any]] = {
     "pull": {"waiting": ("ErrImagePull", "i/o timeout"), "passes_after": 3},
     "unschedulable": {"unschedulable": "1 Insufficient cpu", "passes_after": 3},

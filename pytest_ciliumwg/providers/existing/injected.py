@@ -1,4 +1,4 @@
-"""Containers that admission control has put into our pods: a proxy among them sends other bytes than ours. No I/O."""
+"""What admission control has made of our pods: a proxy in them sends other bytes than ours. No I/O."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_ciliumwg.providers.existing.manifests import CONTAINER
+from pytest_ciliumwg.providers.existing.manifests import CONTAINER, Role
 
 Object = Mapping[str, Any]
 
 _PROXY = re.compile(r"proxy|envoy|istio|linkerd|kuma|consul|mesh", re.IGNORECASE)
 _AMBIENT = "ambient.istio.io/redirection"
 """What Istio's ambient mode writes on a pod whose traffic it leads into its own tunnel, from outside of the pod."""
+
+
+_RAW = frozenset({"NET_RAW", "CAP_NET_RAW", "ALL"})
 
 
 def proxies(pod: Object) -> list[str]:
@@ -25,6 +28,25 @@ def proxies(pod: Object) -> list[str]:
 def others(pod: Object) -> list[str]:
     """All other containers that we have not asked for, by name."""
     return [str(container.get("name")) for container in _injected(pod) if not _is_proxy(container)]
+
+
+def lacking(pod: Object, role: Role) -> list[str]:
+    """What was taken away from a pod of ours that it cannot do without."""
+    spec = pod.get("spec") or {}
+    ours: list[Object] = [made for made in spec.get("containers") or () if made.get("name") == CONTAINER]
+    context: Object = (ours[0].get("securityContext") if ours else None) or {}
+    added, dropped = ({*((context.get("capabilities") or {}).get(way) or ())} for way in ("add", "drop"))
+    # Most container runtimes give it to who neither asks for it nor does without.
+    raw = context.get("privileged") or added & _RAW or not dropped & _RAW
+    return [
+        what
+        for what, is_there in (
+            ("the capability NET_RAW", raw),
+            ("the user 0", not context.get("runAsUser")),
+            ("the node's network", role == "test-pod" or spec.get("hostNetwork")),
+        )
+        if not is_there
+    ]
 
 
 def _injected(pod: Object) -> Iterator[Object]:

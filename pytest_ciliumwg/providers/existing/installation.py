@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.base import Progress
-from pytest_ciliumwg.providers.existing.injected import others, proxies
+from pytest_ciliumwg.providers.existing.injected import lacking, others, proxies
 from pytest_ciliumwg.providers.existing.manifests import PULL_SECRET, ROLES, Manifests, Role
 from pytest_ciliumwg.providers.existing.readiness import NotReady, not_made, not_ready_of, refusals
 from pytest_ciliumwg.providers.existing.spec import ROLE_LABEL, ExistingSpec, RunId
@@ -57,7 +57,22 @@ class Installation:
         for resource, body in inside:
             self.kube.create(resource, body, namespace=self.run.namespace)
         self.await_ready(self.nodes)
+        self._refuse_what_lacks()
         self._refuse_proxies()
+
+    def _refuse_what_lacks(self) -> None:
+        """Refuse pods from which admission control took what they need: nothing would be measured.
+
+        Raises:
+            ProviderError: there is such a pod.
+        """
+        for role, pods in self.pods().items():
+            for node, pod in pods.items():
+                if missing := lacking(pod, role):
+                    raise ProviderError(
+                        f"admission control took away from the {role} on {node} what it needs: {', '.join(missing)}; "
+                        "exempt namespaces with the label app.kubernetes.io/managed-by=pytest-ciliumwg"
+                    )
 
     def _refuse_proxies(self) -> None:
         """Refuse test pods whose traffic a service mesh leads through proxies of its own: it is not ours any more.
