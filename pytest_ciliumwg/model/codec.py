@@ -94,7 +94,20 @@ def _part_of(kind: Any) -> Callable[[Any], Any]:
         return _members_of(kind)
     if issubclass(kind, Mapping):
         return _mapped
+    if issubclass(kind, frozenset):
+        return _items_of
     return list if issubclass(kind, (list, tuple, AbstractSet)) else _text
+
+
+def _items_of(value: frozenset[Any]) -> list[Any]:
+    """The items of a set; those of the allowed IPs of a peer, of which all nodes tell, are made text once."""
+    networks = isinstance(next(iter(value), None), (IPv4Network, IPv6Network))
+    return _networks(value) if networks else list(value)
+
+
+@lru_cache(maxsize=65536)
+def _networks(value: frozenset[IPv4Network | IPv6Network]) -> list[str]:
+    return list(map(str, value))
 
 
 def _members_of(kind: Any) -> Callable[[Any], dict[str, Any]]:
