@@ -60,5 +60,6 @@ def ciliumwg_verify(verify: Verify) -> Verify:
 
     It alone decides the outcome: a check that verified nothing is inconclusive, never a pass. `.unmeasured(where, why)`
     is for what should have been measured and was not, `.unsupported(where, why)` for what can never be told here.
+    `.held(places)` counts places at which it holds, where there are too many to name each.
     """
     return verify

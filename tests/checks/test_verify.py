@@ -26,6 +26,17 @@ def test_what_holds_passes() -> None:
     assert verify.verified == 1
 
 
+def test_places_that_are_counted_pass_and_none_is_no_pass() -> None:
+    verify = Verify()
+    verify.held(0)
+    with pytest.raises(InconclusiveError, match="nothing was there to verify"):
+        verify.conclude("it holds")
+    verify.held()
+    verify.held(2)
+    verify.conclude("it holds")
+    assert verify.verified == 3
+
+
 def test_a_finding_fails_whatever_else_there_is() -> None:
     verify = Verify()
     verify(True, where=HERE, expected=1, seen=1)
