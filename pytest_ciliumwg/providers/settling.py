@@ -79,7 +79,8 @@ def _addresses(reading: Reading) -> frozenset[IPAddress]:
     """All single addresses that may be among allowed IPs."""
     pods = (ip for pod in reading.pods_before | reading.pods_after for ip in pod.addresses)
     nodes = ((*node.addresses, *node.cilium_addresses, *node.external_addresses) for node in reading.nodes)
-    return frozenset(pods).union(*nodes)
+    pools = (cidr.network_address for node in reading.nodes for cidr in node.pod_cidrs if cidr.num_addresses == 1)
+    return frozenset((*pods, *pools)).union(*nodes)
 
 
 def _has_leftovers(state: NodeState, nodes: Iterable[Node], known: Collection[IPAddress]) -> bool:
