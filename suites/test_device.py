@@ -97,8 +97,8 @@ def test_mtu(
         verify(
             link.mtu in mtus,
             where=place,
-            expected=f"MTU {mtus}, made from {base.told}",
-            seen=link.mtu,
+            expected=f"MTU {mtus}",
+            seen=f"{link.mtu} ({mtus} is made from {base.told})",
             meaning=what_it_does(state.node),
         )
 

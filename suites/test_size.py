@@ -53,8 +53,8 @@ def test_route_mtu(
             verify(
                 False,
                 where=Place.of_route(pod, ip_address(address)),
-                expected=f"MTU {mtus}, made from {base.told}",
-                seen=mtu,
+                expected=f"MTU {mtus}",
+                seen=f"{mtu} ({mtus} is made from {base.told})",
                 meaning=what_it_does(state.node),
             )
 

@@ -84,7 +84,7 @@ def _measured(judge: Judge | None, node: str, judgements: Sequence[Judgement]) -
         return "What this does to packets was not measured."
     sizes = sorted({_size(judgement) for judgement in judgements})
     said = "; ".join(_of_size(size, [each for each in judgements if _size(each) == size]) for size in sizes)
-    measured = "Measured with packets as large as the routes in pods allow, which must not be fragmented"
+    measured = "Measured with packets as large as the routes in pods allow, sent whole"
     return f"{measured}: {said}{_cut(judge, node)}."
 
 
@@ -100,6 +100,8 @@ def _of_size(size: int, judgements: Sequence[Judgement]) -> str:
         lost = "could not be measured" if delivery.unmeasured else "do not get through"
         fate = "get through" if delivery.received >= flow.count else lost
         kinds.setdefault(fate, []).append(f"{flow.protocol.value} {flow.family.value}")
+    if len(kinds) == 1:
+        return f"those of {size} bytes {next(iter(kinds))}"
     told = (f"{fate} ({', '.join(dict.fromkeys(of))})" for fate, of in kinds.items())
     return f"those of {size} bytes {' and '.join(told)}"
 

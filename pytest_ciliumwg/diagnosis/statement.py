@@ -11,6 +11,8 @@ from pytest_ciliumwg.model.place import Place
 STATE_AREAS = ("config", "device", "steering", "peers", "allowed-ips", "state")
 """The areas of checks that look at what nodes are, in the order in which one explains the next."""
 MEASUREMENT_AREA = "capture"
+_OF_NODES = {"size.route-mtu": "state"}
+"""Checks that look at what nodes are, and stand in an area that does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class Statement:
 
     @property
     def area(self) -> str:
-        """The first part of the check's id."""
-        return self.check.partition(".")[0]
+        """What the check looks at: mostly the first part of its id."""
+        return _OF_NODES.get(self.check) or self.check.partition(".")[0]
 
     @property
     def about_state(self) -> bool:

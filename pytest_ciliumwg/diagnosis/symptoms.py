@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +17,7 @@ from pytest_ciliumwg.verdict.timeline import clock
 Kind = Literal["cleartext", "bypass", "lost"]
 Pair = tuple[str, str]
 _KINDS: dict[Verdict, Kind] = {Verdict.BYPASS: "bypass", Verdict.UNREACHABLE: "lost"}
+_MANY_SIZES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Symptom:
 
     def __str__(self) -> str:
         what = [*(name.upper() for name in self.protocols), *(family.value for family in self.families)]
-        sizes = f" of {', '.join(map(str, self.sizes))} bytes" if self.sizes else ""
+        sizes = f" of {_in_short(self.sizes)} bytes" if self.sizes else ""
         flows = f"{self.flows} {'flow' if self.flows == 1 else 'flows'}{sizes}"
         told = f"{' → '.join(self.pair)}: {' '.join(what)}, {flows}"
         if not self.frames:
@@ -165,6 +166,10 @@ def _symptom(kind: Kind, pair: Pair, seen: list[tuple[Flow, list[Sighting]]]) ->
         first_at=min((sighting.first_at for sighting in shown), default=0.0),
         last_at=max((sighting.last_at for sighting in shown), default=0.0),
     )
+
+
+def _in_short(sizes: Sequence[int]) -> str:
+    return f"{sizes[0]}-{sizes[-1]}" if len(sizes) > _MANY_SIZES else ", ".join(map(str, sizes))
 
 
 def _only_sizes(flows: Iterable[Flow]) -> bool:

@@ -78,6 +78,7 @@ _LOOK: Mapping[str, str] = {
     "peers": f"{_AGENT} cilium-dbg encrypt status; kubectl get ciliumnodes -o yaml | grep wg-pub-key",
     "allowed-ips": f"{_AGENT} cilium-dbg debuginfo | grep -A9 -i wireguard; kubectl get ciliumendpoints -A -o wide",
     "state": "kubectl -n kube-system get events; kubectl -n kube-system logs {pod} --since=10m",
+    "size.route-mtu": "ip route in a pod, and ip link on its node: which MTU has each hop?",
     "size": "ip route in a pod and ip link on its node: which MTU has each hop; does the network carry fragments?",
     "wire.other-pods": "`ip route get` to the pod and `bpftool net show` on the node that sends",
     "wire": _LOOK_AT_TRAFFIC,

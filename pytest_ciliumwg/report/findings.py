@@ -17,7 +17,9 @@ _UNTOUCHED, _OTHER_PODS = "untouched", "wire.other-pods"
 _MOST_TITLES = 20
 """Of tests that could not be measured because of one finding; more are counted."""
 _MOST_LINES = 2
-"""Of each kind, of one finding."""
+"""Of each kind, of one finding, and of each of these."""
+_WIDEST_PLACES = 80
+"""Characters of places of which the same is said."""
 
 
 def findings(record: RunRecord) -> tuple[Diagnosis, ...]:
@@ -96,7 +98,7 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
     state = list(_leading(finding.told))
     told = [*traffic[:_MOST_LINES], *state[: 1 if traffic else _MOST_LINES]]
     for text in told:
-        yield from _wrapped(f"   - {shortened(text, 2 * width)}", width, "     ")
+        yield from _wrapped(f"   - {text}", width, "     ", most=_MOST_LINES)
     pairs = max(0, len(traffic) - _MOST_LINES)
     others = _counted(pairs, "pair"), _counted(len(traffic) + len(places) - len(told) - pairs, "place")
     if any(others):
@@ -124,8 +126,11 @@ def _places(statements: Iterable[Statement]) -> list[str]:
 
 
 def _listed(places: Sequence[str]) -> str:
-    more = f" and {len(places) - _MOST_LINES} more" if len(places) > _MOST_LINES else ""
-    return "; ".join(places[:_MOST_LINES]) + more
+    shown = places[:_MOST_LINES]
+    if len("; ".join(shown)) > _WIDEST_PLACES:
+        shown = places[:1]  # what is said of them has to be read too
+    more = f" and {len(places) - len(shown)} more" if len(places) > len(shown) else ""
+    return "; ".join(shown) + more
 
 
 def _leading(statements: Sequence[Statement]) -> Iterator[str]:
@@ -138,10 +143,13 @@ def _counted(more: int, noun: str) -> str:
     return f"{more} more {noun if more == 1 else f'{noun}s'}" if more else ""
 
 
-def shortened(text: str, most: int) -> str:
-    """A text of not more than so many characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _wrapped(text: str, width: int, indent: str) -> Iterable[str]:
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, width: int, indent: str, most: int | None = None) -> Iterable[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        max_lines=most,
+        placeholder=" …",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_ciliumwg.diagnosis.diagnosis import Diagnosis
 from pytest_ciliumwg.model.traffic import Flow, Verdict
 from pytest_ciliumwg.report import changes
-from pytest_ciliumwg.report.findings import lines, shortened
+from pytest_ciliumwg.report.findings import lines
 from pytest_ciliumwg.report.matrix import rows
 from pytest_ciliumwg.report.outcome import RunOutcome
 from pytest_ciliumwg.report.record import RunRecord
@@ -62,7 +62,12 @@ def _notes(record: RunRecord, width: int) -> Iterator[str]:
     for check, told in notes.items():
         if told:
             more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
-            yield f"{shortened(f'{check}: {told[0]}', 2 * width - len(more))}{more}"
+            yield f"{_shortened(f'{check}: {told[0]}', 2 * width - len(more))}{more}"
+
+
+def _shortened(text: str, most: int) -> str:
+    """A text of not more than so many characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _flows(writer: Any, record: RunRecord) -> None:
