@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,10 +21,16 @@ Dropped = Callable[[IPFamily, Protocol, int], bool]
 DATAGRAM_SIZE = 256
 STREAM_SIZE = 4000
 """A TCP message of the pair flows: more than one segment at any usual MTU."""
-MESSAGES = {Protocol.ICMP: 5, Protocol.TCP: 3, Protocol.UDP: 5}
-"""Of each `pair` flow. By TCP each message takes three segments, and its answer as many."""
-MANY_PAIRS, MESSAGES_OF_MANY = 1000, {Protocol.ICMP: 2, Protocol.TCP: 1, Protocol.UDP: 2}
-"""Of more directed pairs than so many each flow has so few: pairs are many, and `load` sends in a row."""
+_Counts = Mapping[Protocol, int]
+MESSAGES: Sequence[tuple[float, _Counts]] = (
+    (200, {Protocol.ICMP: 5, Protocol.TCP: 3, Protocol.UDP: 5}),
+    (500, {Protocol.ICMP: 3, Protocol.TCP: 2, Protocol.UDP: 3}),
+    (math.inf, {Protocol.ICMP: 2, Protocol.TCP: 1, Protocol.UDP: 2}),
+)
+"""Up to so many directed pairs, of each `pair` flow so many: where pairs are many, `load` still sends in a row.
+
+By TCP each message takes three segments, and its answer as many.
+"""
 LOAD_MESSAGES = 150
 """Of each `load` flow: over both families and two peers, with the answers, that is a thousand packets of each pod."""
 HEADERS = {IPFamily.V4: 28, IPFamily.V6: 48}
@@ -175,7 +182,7 @@ def _first(
 
 
 def _pairs(pairs: Sequence[tuple[Pod, Pod]], families: frozenset[IPFamily], numbers: FlowNumbers) -> Iterator[Flow]:
-    counts = MESSAGES if len(pairs) <= MANY_PAIRS else MESSAGES_OF_MANY
+    counts = next(counts for most, counts in MESSAGES if len(pairs) <= most)
     for source, destination in pairs:
         for family in sorted_families(families):
             for protocol, count in counts.items():

@@ -38,6 +38,7 @@ RETIRE_MS = 100
 time its number of blocks: so long may the reader be kept off the processor before a frame is dropped."""
 
 DRAIN_SECONDS = 5.0
+_DRAIN_PAUSE = 0.02
 
 _SPAN = 1 << 18
 """Blocks of so many bytes are handed on together: fewer calls, and the processor's cache still holds them."""
@@ -252,14 +253,14 @@ class Ring:
 def read_out(rings: Sequence[Ring], read: Callable[[], None]) -> None:
     """Take no more frames, and read to the last one that the kernel took until now.
 
-    The last blocks retire within RETIRE_MS; after DRAIN_SECONDS what is left stays unread.
+    The last blocks are handed over within the ring's time for that; after DRAIN_SECONDS what is left stays unread.
     """
     for ring in rings:
         ring.freeze()
     deadline = time.monotonic() + DRAIN_SECONDS
     read()
     while any(ring.left() > 0 for ring in rings) and time.monotonic() < deadline:
-        time.sleep(RETIRE_MS / 1000)
+        time.sleep(_DRAIN_PAUSE)
         read()
 
 

@@ -7,7 +7,7 @@ import os
 import struct
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from .frames import FlowIndex, Hit
 from .inside import Inside, Tunnel
@@ -113,6 +113,8 @@ class Capture:
 
     def _drain(self) -> list[str]:
         """Read every frame that the kernel took until now; returns a sentence for each device with frames left."""
+        for ring in self._every_ring():
+            ring.freeze()  # all at once, so that the last blocks of all are handed over together
         if self._inside is not None:
             self._inside.drain(time.time())
         if self._pods is not None:
@@ -126,6 +128,14 @@ class Capture:
             if count:
                 problems.append(f"{device}: {count} captured frames could not be taken apart")
         return problems
+
+    def _every_ring(self) -> Iterator[Ring]:
+        """The inside first: for each packet that it counts the native devices have to have counted a message."""
+        for beside in (self._inside, self._pods):
+            yield from () if beside is None else beside.rings
+        yield from self._rings
+        for counter in self._counters.values():
+            yield from counter.rings
 
     def _read_all(self) -> None:
         for ring in self._rings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import select
+import socket
 import threading
 import time
 from functools import partial
@@ -38,6 +39,7 @@ class Watch(Capture):
         self._seen: dict[Key, Seen] = {}
         self._errors: list[str] = []
         self._stopping = threading.Event()
+        self._end, self._woken = socket.socketpair()
         self.started = time.time()
         self._stopped = 0.0
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -52,7 +54,9 @@ class Watch(Capture):
         if not self._stopped:
             self._stopped = time.time()
             self._stopping.set()
+            self._end.close()  # which wakes the thread
             self._thread.join()
+            self._woken.close()
             self._result = self._report()
             self._close()
         return self._result
@@ -60,7 +64,7 @@ class Watch(Capture):
     def _run(self) -> None:
         before_others()
         poller = select.poll()
-        readers: dict[int, Callable[[], None]] = {}
+        readers: dict[int, Callable[[], None]] = {self._woken.fileno(): lambda: None}
         for ring in self._rings:
             readers[ring.fileno()] = partial(self._read, ring)
         for counter in self._counters.values():

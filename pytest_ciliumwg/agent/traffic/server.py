@@ -54,6 +54,8 @@ class Server:
                 self._listen(flow, served)
             except OSError as error:
                 self.errors[str(served.id)] = "{} port {}: {}".format(flow["protocol"], flow["port"], error)
+        self._end, woken = socket.socketpair()
+        self._selector.register(woken, selectors.EVENT_READ, lambda: None)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
         self._thread.start()
 
@@ -71,6 +73,7 @@ class Server:
         if self._stopping.is_set():
             return
         self._stopping.set()
+        self._end.close()  # which wakes the thread
         self._thread.join()
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]
