@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Pod, sorted_families
@@ -36,15 +36,23 @@ def in_clear(measurement: Measurement) -> Iterator[ClearPods]:
     Only pods that were there before and after the watch count, so that an address is known to be theirs; addresses of
     nodes, of Cilium's own endpoints but that of Ingress and Gateways, and of host-network pods are no pods'.
     """
-    owners = {address: pod for pod in measurement.pods for address in pod.addresses}
+    owners: dict[IPAddress, list[Pod]] = {}
+    for pod in measurement.pods:
+        for address in pod.addresses:
+            owners.setdefault(address, []).append(pod)
     found: dict[tuple[IPAddress, IPAddress], list[tuple[str, Conversation]]] = {}
     for node, watch in measurement.watches.items():
         for seen in watch.pods.conversations if watch.pods else ():
-            source, destination = owners.get(seen.source), owners.get(seen.destination)
-            if source and destination and source.node != destination.node:
-                found.setdefault((seen.source, seen.destination), []).append((node, seen))
-    for (source_address, destination_address), conversations in found.items():
-        yield ClearPods(owners[source_address], owners[destination_address], tuple(conversations))
+            found.setdefault((seen.source, seen.destination), []).append((node, seen))
+    for (source, destination), conversations in found.items():
+        ends = _ends(owners.get(source, ()), owners.get(destination, ()))
+        if ends is not None:
+            yield ClearPods(*ends, tuple(conversations))
+
+
+def _ends(sources: Sequence[Pod], destinations: Sequence[Pod]) -> tuple[Pod, Pod] | None:
+    """Two pods on different nodes; what an endpoint that was left behind says of an address hides none of them."""
+    return next(((one, other) for one in sources for other in destinations if one.node != other.node), None)
 
 
 def unproven(measurement: Measurement, families: Collection[IPFamily]) -> Iterator[tuple[str, str]]:

@@ -49,6 +49,13 @@ def test_packets_between_pods_on_two_nodes_are_in_clear() -> None:
     )
 
 
+@pytest.mark.parametrize("stale_node", ["one", "two"])
+def test_an_endpoint_that_was_left_behind_hides_no_leak(stale_node: str) -> None:
+    stale = [Pod(name="gone", namespace="shop", node=stale_node, addresses=pod.addresses) for pod in (WEB, DB)]
+    (clear,) = in_clear(measured(conversation(), pods=(WEB, DB, *stale)))
+    assert clear.source.node != clear.destination.node
+
+
 def test_what_ingress_sends_to_a_pod_on_another_node_and_its_answer_are_in_clear() -> None:
     node = Node(name="two", addresses=(), ingress_addresses=(ip_address("10.0.1.9"),))
     reading = Reading(nodes=(node,), states={}, pods_before=frozenset({WEB}), pods_after=frozenset({WEB, NEIGHBOUR}))
