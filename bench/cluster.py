@@ -126,8 +126,11 @@ def broken(nodes: int) -> Result:
     """One pair of nodes whose traffic leaves in cleartext, among all; it must be found, and no other."""
     first, second = (Network(nodes).nodes[index].name for index in (nodes // 3, nodes // 2))
     cost = measure(nodes, leak=(first, second))
-    named = first in cost.output and second in cost.output
-    found = "found and named" if cost.verdict.startswith("NOT CONFORMANT") and named else "NOT FOUND"
+    every = nodes * (nodes - 1)
+    counted = f"{every - 1} of {every} directed node pairs encrypted" in cost.output  # below a matrix of many nodes
+    alone = counted or cost.output.count(" CLEAR") == 1
+    named = cost.verdict.startswith("NOT CONFORMANT") and first in cost.output and second in cost.output
+    found = "found and named, and no other" if named and alone else "NOT FOUND ALONE"
     return Result("cluster", _rows(cost, f"{nodes} nodes, {first} to {second} in cleartext: {found}"))
 
 
