@@ -138,11 +138,14 @@ def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, 
 
 _ROUTES: dict[Hashable, tuple[Route, ...]] = {}
 """What entries tell. Many nodes have the same routes to others, and all tables are told beside the table main."""
+_MOST_ROUTES = 1 << 17
 
 
 def _routes(entry: Value, family: IPFamily, table: str) -> tuple[Route, ...]:
     key = family, table, repr(entry.mapping())
     if key not in _ROUTES:
+        if len(_ROUTES) >= _MOST_ROUTES:
+            _ROUTES.clear()
         _ROUTES[key] = tuple(_read(entry, family, table))
     return _ROUTES[key]
 
