@@ -17,7 +17,7 @@ _UNTOUCHED, _OTHER_PODS = "untouched", "wire.other-pods"
 _MOST_TITLES = 20
 """Of tests that could not be measured because of one finding; more are counted."""
 _MOST_LINES = 2
-"""Of each kind, of one finding, and of each of these."""
+"""Of each kind, of one finding; and lines of what is said of a place."""
 _WIDEST_PLACES = 80
 """Characters of places of which the same is said."""
 
@@ -97,8 +97,10 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
     traffic, places = [str(symptom) for symptom in finding.symptoms], _places(finding.told)
     state = list(_leading(finding.told))
     told = [*traffic[:_MOST_LINES], *state[: 1 if traffic else _MOST_LINES]]
-    for text in told:
-        yield from _wrapped(f"   - {text}", width, "     ", most=_MOST_LINES)
+    for number, text in enumerate(told):
+        # Behind all headers of a tunnel, what traffic does takes a line more.
+        most = _MOST_LINES + (number < len(traffic))
+        yield from _wrapped(f"   - {text}", width, "     ", most)
     pairs = max(0, len(traffic) - _MOST_LINES)
     others = _counted(pairs, "pair"), _counted(len(traffic) + len(places) - len(told) - pairs, "place")
     if any(others):
