@@ -98,8 +98,8 @@ def lines(finding: Diagnosis, number: int, width: int) -> Iterator[str]:
     state = list(_leading(finding.told))
     told = [*traffic[:_MOST_LINES], *state[: 1 if traffic else _MOST_LINES]]
     for number, text in enumerate(told):
-        # Behind all headers of a tunnel, what traffic does takes a line more.
-        most = _MOST_LINES + (number < len(traffic))
+        # Behind all headers of a tunnel, what traffic does takes a line more; so does what is told alone.
+        most = _MOST_LINES + (number < len(traffic) or not traffic)
         yield from _wrapped(f"   - {text}", width, "     ", most)
     pairs = max(0, len(traffic) - _MOST_LINES)
     others = _counted(pairs, "pair"), _counted(len(traffic) + len(places) - len(told) - pairs, "place")

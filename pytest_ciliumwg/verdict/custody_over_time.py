@@ -11,11 +11,14 @@ from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import BlindInterval, FlowTotals, Gap, Timeline
 from pytest_ciliumwg.model.traffic import Flow
+from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.custody import NOTHING, Point, points, shortage
 from pytest_ciliumwg.verdict.timeline import clock
 
 _MARGIN_SECONDS = 1.0
 """Around a time in which a watch was blind: the clocks of two nodes, and messages on their way."""
+_TURNS = ("set down", "set up")
+"""A packet on its way while the device is turned so is delivered without being seen: captures end and begin then."""
 _BURST = 2.0
 """A sender that was held up sends so many times as much as on the average, for a while."""
 
@@ -72,7 +75,12 @@ def _given(timeline: Timeline, totals: FlowTotals, node: str) -> int:
     blind = [*timeline.inside_blind, *timeline.blind]
     seconds = sum(_seconds(interval) for interval in blind if interval.node == node)
     lasted = max(timeline.stopped - timeline.started, _MARGIN_SECONDS)
-    return int(seconds * _BURST * totals.sent / lasted) + bool(seconds)
+    return int(seconds * _BURST * totals.sent / lasted) + bool(seconds) + _turns(timeline, node)
+
+
+def _turns(timeline: Timeline, node: str) -> int:
+    of_device = (event for event in timeline.events if event.node == node and event.subject == DEVICE)
+    return sum(event.count for event in of_device if event.verb in _TURNS)
 
 
 def _seconds(interval: BlindInterval) -> float:

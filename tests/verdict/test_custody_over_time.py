@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ciliumwg.model.timeline import BlindInterval, FlowTotals, Gap, Timeline
+from pytest_ciliumwg.model.timeline import BlindInterval, Event, FlowTotals, Gap, KernelVerb, Timeline
 from pytest_ciliumwg.model.traffic import Flow, Protocol
 from pytest_ciliumwg.model.watch import Passage
 from pytest_ciliumwg.verdict.custody_over_time import bypasses, unproven
@@ -65,6 +65,22 @@ def test_a_single_message_that_took_another_way_is_told_with_the_longest_gap() -
 
 def test_what_was_in_cleartext_is_told_as_that() -> None:
     assert list(bypasses(timeline(inside=less(1000), clear=(clear(flow=0),)))) == []
+
+
+@pytest.mark.parametrize(
+    ("node", "device", "frames", "another_way"),
+    [("two", "cilium_wg0", 1998, False), ("two", "cilium_wg0", 1997, True),
+     ("one", "cilium_wg0", 1999, True), ("two", "eth0", 1999, True)],
+)  # fmt: skip
+def test_a_message_may_pass_unseen_while_the_device_is_set_down_or_up(
+    node: str, device: str, frames: int, another_way: bool
+) -> None:
+    moments: tuple[tuple[KernelVerb, float], ...] = (("set down", 40.0), ("set up", 43.0))
+    events = tuple(
+        Event(kind="kernel", what=verb, node=node, at=at, since=at, subject=device, verb=verb, device=device)
+        for verb, at in moments
+    )
+    assert bool(list(bypasses(timeline(inside=less(frames), events=events)))) is another_way
 
 
 @pytest.mark.parametrize(("seconds", "frames", "another_way"), [(1.0, 1900, False), (1.0, 1800, True)])
