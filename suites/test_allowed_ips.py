@@ -11,7 +11,7 @@ from pytest_ciliumwg.checks.covered import Covered, overlaps
 from pytest_ciliumwg.checks.helpers import Observed
 from pytest_ciliumwg.checks.verify import Verify
 from pytest_ciliumwg.expect import Expectations, Requirement, source
-from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node, Pod, known_addresses, pool_addresses
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.place import Place
 
@@ -165,10 +165,9 @@ def test_nothing_unknown(
     observed: Observed, nodes: Sequence[Node], pods_ever: Sequence[Pod], verify: Verify, expected: Expectations
 ) -> None:
     """Every allowed IP is the address of a pod, a node or an endpoint of Cilium's that the cluster knows."""
-    known = {ip for pod in pods_ever for ip in pod.addresses}
-    known |= {ip for n in nodes for ip in (*n.addresses, *n.cilium_addresses, *n.external_addresses)}
-    if expected.pod_cidrs_in_allowed_ips:  # which pools of some clouds fill address by address
-        known |= {cidr.network_address for n in nodes for cidr in n.pod_cidrs if cidr.num_addresses == 1}
+    known = known_addresses(nodes, pods_ever)
+    if expected.pod_cidrs_in_allowed_ips:
+        known |= pool_addresses(nodes)
 
     @cache  # many nodes tell the same of a peer
     def unknown(allowed_ips: frozenset[IPNetwork]) -> Sequence[IPNetwork]:

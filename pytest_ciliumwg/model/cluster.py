@@ -131,6 +131,17 @@ OPT_OUT_LABELS = ("node-role.kubernetes.io/control-plane",)
 """The labels of nodes that opt out of node encryption where Cilium is not told others."""
 
 
+def known_addresses(nodes: Iterable[Node], pods: Iterable[Pod]) -> frozenset[IPAddress]:
+    """All addresses of nodes, of Cilium's own endpoints on them, and of pods."""
+    of_nodes = ((*node.addresses, *node.cilium_addresses, *node.external_addresses) for node in nodes)
+    return frozenset(ip for pod in pods for ip in pod.addresses).union(*of_nodes)
+
+
+def pool_addresses(nodes: Iterable[Node]) -> frozenset[IPAddress]:
+    """The single addresses among nodes' pod CIDRs: the pools of some clouds are filled address by address."""
+    return frozenset(cidr.network_address for node in nodes for cidr in node.pod_cidrs if cidr.num_addresses == 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CiliumConfig:
     """What a cluster's Cilium is configured to do, declared or actual; both are written in this form."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
+from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod, known_addresses, pool_addresses
 from pytest_ciliumwg.model.node_state import NodeState, Peer
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.providers.base import Cluster, Progress, read
@@ -40,7 +40,8 @@ def read_settled(
 
     def underway() -> str:
         found[:] = [reading := read(cluster, names)]
-        known = _addresses(reading)
+        pods = reading.pods_before | reading.pods_after
+        known = known_addresses(reading.nodes, pods) | pool_addresses(reading.nodes)
         return ", ".join(
             name
             for name, state in reading.states.items()
@@ -73,14 +74,6 @@ def _knows(state: NodeState, nodes: Iterable[Node], pods: Iterable[Pod]) -> bool
     peers = {peer.public_key: peer for peer in state.real_peers()}
     theirs = ((peers.get(keys.get(pod.node) or ""), pod) for pod in pods if pod.node != state.node)
     return all(_has_all(peer, pod) for peer, pod in theirs if peer is not None)
-
-
-def _addresses(reading: Reading) -> frozenset[IPAddress]:
-    """All single addresses that may be among allowed IPs."""
-    pods = (ip for pod in reading.pods_before | reading.pods_after for ip in pod.addresses)
-    nodes = ((*node.addresses, *node.cilium_addresses, *node.external_addresses) for node in reading.nodes)
-    pools = (cidr.network_address for node in reading.nodes for cidr in node.pod_cidrs if cidr.num_addresses == 1)
-    return frozenset((*pods, *pools)).union(*nodes)
 
 
 def _has_leftovers(state: NodeState, nodes: Iterable[Node], known: Collection[IPAddress]) -> bool:

@@ -13,8 +13,6 @@ Object = Mapping[str, Any]
 _PROXY = re.compile(r"proxy|envoy|istio|linkerd|kuma|consul|mesh", re.IGNORECASE)
 _AMBIENT = "ambient.istio.io/redirection"
 """What Istio's ambient mode writes on a pod whose traffic it leads into its own tunnel, from outside of the pod."""
-
-
 _RAW = frozenset({"NET_RAW", "CAP_NET_RAW", "ALL"})
 
 

@@ -57,30 +57,16 @@ class Installation:
         for resource, body in inside:
             self.kube.create(resource, body, namespace=self.run.namespace)
         self.await_ready(self.nodes)
-        self._refuse_what_lacks()
-        self._refuse_proxies()
+        pods = self.pods()
+        _refuse_what_lacks(pods)
+        self._refuse_proxies(pods["test-pod"])
 
-    def _refuse_what_lacks(self) -> None:
-        """Refuse pods from which admission control took what they need: nothing would be measured.
-
-        Raises:
-            ProviderError: there is such a pod.
-        """
-        for role, pods in self.pods().items():
-            for node, pod in pods.items():
-                if missing := lacking(pod, role):
-                    raise ProviderError(
-                        f"admission control took away from the {role} on {node} what it needs: {', '.join(missing)}; "
-                        "exempt namespaces with the label app.kubernetes.io/managed-by=pytest-ciliumwg"
-                    )
-
-    def _refuse_proxies(self) -> None:
+    def _refuse_proxies(self, pods: Mapping[str, Object]) -> None:
         """Refuse test pods whose traffic a service mesh leads through proxies of its own: it is not ours any more.
 
         Raises:
             ProviderError: there is such a pod.
         """
-        pods = self.pods()["test-pod"]
         if found := {node: names for node, pod in pods.items() if (names := proxies(pod))}:
             node, names = next(iter(found.items()))
             raise ProviderError(
@@ -215,3 +201,18 @@ def _why_not_gone(namespace: Object) -> str:
         if condition.get("status") == "True":
             return f" ({condition.get('reason')}: {' '.join(str(condition.get('message')).split())})"
     return ""
+
+
+def _refuse_what_lacks(placed: Mapping[Role, Mapping[str, Object]]) -> None:
+    """Refuse pods from which admission control took what they need: nothing would be measured.
+
+    Raises:
+        ProviderError: there is such a pod.
+    """
+    for role, pods in placed.items():
+        for node, pod in pods.items():
+            if missing := lacking(pod, role):
+                raise ProviderError(
+                    f"admission control took away from the {role} on {node} what it needs: {', '.join(missing)}; "
+                    "exempt namespaces with the label app.kubernetes.io/managed-by=pytest-ciliumwg"
+                )
