@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 
 def test_a_child_can_be_interrupted() -> None:
     with subprocess.Popen(["sleep", "30"]) as child:
         child.send_signal(signal.SIGINT)
         try:
-            assert child.wait(5) == -signal.SIGINT
+            assert child.wait(PATIENCE) == -signal.SIGINT
         finally:
             child.kill()
 

@@ -17,6 +17,7 @@ from pytest_ciliumwg.agent.capture.packet_headers import headers_end, packets
 from pytest_ciliumwg.agent.service import Agent
 from pytest_ciliumwg.providers.offline.captures.capture import Capture, Frames, Interface, Take
 from pytest_ciliumwg.providers.offline.captures.files import read_capture
+from tests.patience import PATIENCE
 
 from . import frames_made as make
 from .test_frames import UDP4
@@ -64,7 +65,7 @@ def test_headers_are_kept_and_nothing_behind_them(tmp_path: Path) -> None:
     tagged = make.Dot1Q(vlan=7) / make.IP(src=make.A4, dst=make.B4) / make.UDP() / make.Raw(SECRET_CONTENT * 20)
     send(plain, over_tcp, tagged)
     captured.until = 0.0
-    assert captured.finished.wait(20)
+    assert captured.finished.wait(PATIENCE)
     assert not captured.problems
     data = captured.part("left", 0)
     assert len(data) == captured.sizes()["left"]

@@ -12,6 +12,7 @@ import pytest
 from pytest_ciliumwg.agent.traffic.pace import Pace
 from pytest_ciliumwg.agent.traffic.sender import Sender
 from tests.agent.test_traffic import flow
+from tests.patience import PATIENCE
 
 
 def test_a_message_that_is_answered_at_once_counts_with_its_time() -> None:
@@ -53,7 +54,7 @@ def test_answers_that_come_late_are_waited_for() -> None:
         server = threading.Thread(target=_answer_late, args=(sock, ended))
         server.start()
         sender = Sender([flow(1, "udp", patience=0.5, interval=0.05, rounds=2)], 10.0)
-        assert sender.finished.wait(12)
+        assert sender.finished.wait(PATIENCE)
         ended.set()
         server.join()
     (row,) = sender.results()

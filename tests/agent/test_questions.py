@@ -12,6 +12,7 @@ from pytest_ciliumwg.agent import canary
 from pytest_ciliumwg.agent.traffic.questions import LABEL, Questions
 from pytest_ciliumwg.agent.traffic.sender import Sender
 from pytest_ciliumwg.providers.lab.services import DNS_SERVER
+from tests.patience import PATIENCE
 
 TOKEN = canary.Canaries.of(b"of the tests").make(7, canary.REQUEST)
 QUESTIONS = Questions(TOKEN, "cluster.local")
@@ -76,7 +77,7 @@ def test_the_labs_dns_answers_them_by_datagrams_and_streams(tmp_path: Path) -> N
             for number, protocol in enumerate(("udp", "tcp"))
         ]  # fmt: skip
         sender = Sender(flows, 3.0)
-        assert sender.finished.wait(5)
+        assert sender.finished.wait(PATIENCE)
         assert [(row["received"], row["error"]) for row in sender.results()] == [(3, None), (3, None)]
     finally:
         server.kill()

@@ -19,6 +19,7 @@ from pytest_ciliumwg.agent import bundle
 from pytest_ciliumwg.agent.caller import NO_AGENT, call, read_line
 from pytest_ciliumwg.agent.jobs import FAILED, MALFORMED, NO_JOB, NO_REQUEST
 from pytest_ciliumwg.agent.service import VERSION, Agent, serve
+from tests.patience import PATIENCE
 
 from . import frames_made as make
 
@@ -126,7 +127,7 @@ def exchange(python: str, archive: Path, path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
     finally:
         agent.terminate()
-        assert agent.wait(5) == 0
+        assert agent.wait(PATIENCE) == 0
         assert agent.stdout is not None
         agent.stdout.close()
 

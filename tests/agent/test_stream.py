@@ -19,6 +19,7 @@ from pytest_ciliumwg.agent.traffic import echo, payload
 from pytest_ciliumwg.agent.traffic.account import Account
 from pytest_ciliumwg.agent.traffic.server import Server
 from pytest_ciliumwg.agent.traffic.stream import Stream
+from tests.patience import PATIENCE
 
 from .waiting import Reader
 
@@ -68,8 +69,8 @@ def begin(netns: None) -> Iterator[Begin]:
         end()
 
 
-def until(reader: Reader, condition: Callable[[dict[str, Any]], bool], seconds: float = 4.0) -> dict[str, Any]:
-    deadline = time.monotonic() + seconds
+def until(reader: Reader, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    deadline = time.monotonic() + PATIENCE
     while True:
         reply = reader.read()
         if condition(reply):
@@ -108,7 +109,7 @@ def test_fresh_flows_use_new_ports(begin: Begin, protocol: str) -> None:
     with socket.socket(socket.AF_INET, kind) as served:
         sh("ip address add 10.0.0.9/32 dev right")
         served.bind(("10.0.0.9", 20001))
-        served.settimeout(3)
+        served.settimeout(PATIENCE)
         if protocol == "tcp":
             served.listen()
         begin([flow(1, protocol, fresh=True, destination="10.0.0.9")], patience=0.1, serve=False)
@@ -192,7 +193,7 @@ def test_a_connection_that_breaks_is_made_anew(begin: Begin) -> None:
     with socket.socket() as listener:
         listener.bind(("10.0.0.9", 20001))
         listener.listen()
-        listener.settimeout(3)
+        listener.settimeout(PATIENCE)
         _, reader = begin([flow(1, "tcp", destination="10.0.0.9")], serve=False)
         for _ in range(3):
             listener.accept()[0].close()
@@ -207,7 +208,7 @@ def test_late_is_not_lost(begin: Begin) -> None:
     sh("ip address add 10.0.0.9/32 dev right")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as slow:
         slow.bind(("10.0.0.9", 20001))
-        slow.settimeout(3)
+        slow.settimeout(PATIENCE)
         _, reader = begin([flow(1, "udp", destination="10.0.0.9", interval=0.5)], patience=0.3, serve=False)
         first, second = slow.recvfrom(200), slow.recvfrom(200)
         until(reader, lambda reply: len(reply["open"]) == 1)

@@ -16,6 +16,7 @@ from pytest_ciliumwg.agent.traffic import payload
 from pytest_ciliumwg.agent.traffic.sender import Sender
 from pytest_ciliumwg.agent.traffic.server import Server
 from pytest_ciliumwg.agent.traffic.sockets import NoPortError, bound_socket, route_mtu
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("netns")
 
@@ -42,7 +43,7 @@ def flow(number: int, protocol: str, size: int = 100, *, v6: bool = False, **mor
 def run(*flows: dict[str, Any], serve: bool = True, timeout: float = 3.0) -> tuple[list[Any], list[Any]]:
     server = Server([flow for flow in flows if flow["protocol"] != "icmp"] if serve else [])
     sender = Sender(list(flows), timeout)
-    assert sender.finished.wait(timeout + 2)
+    assert sender.finished.wait(PATIENCE)
     server.stop()
     return sorted(sender.results(), key=lambda row: row["id"]), server.counts()
 
@@ -68,7 +69,7 @@ def test_all_protocols_and_families_are_answered() -> None:
 def test_the_payload_of_both_directions_carries_its_canary() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         server = Server([flow(7, "udp")])
-        client.settimeout(3)
+        client.settimeout(PATIENCE)
         client.connect(("127.0.0.1", 20007))
         client.send(payload.datagram(3, CANARIES.make(7, canary.REQUEST), 60))
         answer = client.recv(100)
@@ -90,7 +91,7 @@ def test_flows_without_an_answer_keep_none_waiting() -> None:
     dead = [flow(number, "udp", patience=10.0) for number in range(40)]
     alive = [flow(number, "icmp") for number in range(40, 80)]
     sender = Sender([*dead, *alive], 4.0)
-    assert sender.finished.wait(8)
+    assert sender.finished.wait(PATIENCE)
     rows = {row["id"]: row for row in sender.results()}
     assert {rows[number]["received"] for number in range(40)} == {0}
     # Forty start one after the other, 0.1 s apart, and only then those that are answered.
@@ -105,7 +106,7 @@ def test_while_answers_come_a_sender_goes_on_for_some_time(count: int, finished:
 
 def test_what_was_never_begun_had_no_time() -> None:
     sender = Sender([flow(number, "udp", patience=100.0) for number in range(20)], 0.3)
-    assert sender.finished.wait(5)
+    assert sender.finished.wait(PATIENCE)
     rows = sender.results()
     assert sorted(row["id"] for row in rows) == list(range(20))
     assert sum(row["sent"] == 0 for row in rows) == 4
@@ -152,7 +153,7 @@ def test_garbage_on_a_served_port_harms_nobody(garbage: bytes) -> None:
         datagrams.sendto(garbage, ("127.0.0.1", 20002))
         datagrams.sendto(b"", ("127.0.0.1", 20002))
     sender = Sender([flow(1, "tcp"), flow(2, "udp")], 3.0)
-    assert sender.finished.wait(5)
+    assert sender.finished.wait(PATIENCE)
     server.stop()
     assert {row["received"] for row in sender.results()} == {5}
 
@@ -164,7 +165,7 @@ def test_a_server_that_answers_garbage_ends_the_flow() -> None:
         sender = Sender([flow(1, "tcp")], 3.0)
         connection, _ = listener.accept()
         connection.sendall(b"\xff" * 40)
-        assert sender.finished.wait(5)
+        assert sender.finished.wait(PATIENCE)
         connection.close()
     assert "in the TCP stream" in sender.results()[0]["error"]
 
@@ -175,7 +176,7 @@ def test_a_server_that_hangs_up_ends_the_flow() -> None:
         listener.listen()
         sender = Sender([flow(1, "tcp")], 3.0)
         listener.accept()[0].close()
-        assert sender.finished.wait(5)
+        assert sender.finished.wait(PATIENCE)
     assert sender.results()[0]["error"] is not None
 
 
@@ -207,7 +208,7 @@ def test_a_flow_that_gets_no_other_port_is_told_and_not_sent() -> None:
     with pytest.raises(NoPortError):
         bound_socket(socket.SOCK_DGRAM, "127.0.0.1")
     sender = Sender([flow(1, "udp")], 5.0)
-    assert sender.finished.wait(5)
+    assert sender.finished.wait(PATIENCE)
     (row,) = sender.results()
     assert row["refused"]
     assert "no UDP port is free" in row["error"]
@@ -222,6 +223,6 @@ def test_a_machine_without_a_free_port_is_told_too() -> None:
 @pytest.mark.parametrize(("seconds", "unfinished"), [(0.2, True), (5.0, False)])
 def test_what_time_did_not_suffice_for_is_told_from_what_was_given_up(seconds: float, unfinished: bool) -> None:
     sender = Sender([flow(1, "udp", rounds=0, patience=1.5)], seconds)
-    assert sender.finished.wait(6)
+    assert sender.finished.wait(PATIENCE)
     (row,) = sender.results()
     assert (row["received"], row["unfinished"]) == (0, unfinished)

@@ -20,6 +20,7 @@ from pytest_ciliumwg.agent.capture.machines import Machines
 from pytest_ciliumwg.agent.capture.ring import Ring
 from pytest_ciliumwg.agent.capture.rings import Plan
 from pytest_ciliumwg.agent.capture.watch import Watch
+from tests.patience import PATIENCE, await_
 
 from . import frames_made as make
 from .test_frames import OUTER, UDP4
@@ -53,7 +54,7 @@ def send(*packets: Any) -> None:
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as tap:
         tap.bind(("left", ETH_P_ALL))
         subprocess.run([sys.executable, "-ISc", SENDER, "right"], input=lines, text=True, check=True)
-        arrived, deadline = 0, time.monotonic() + 2
+        arrived, deadline = 0, time.monotonic() + PATIENCE
         while arrived < len(frames) and time.monotonic() < deadline:
             arrived += int(struct.unpack("II", tap.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[0])
             time.sleep(0.001)
@@ -136,9 +137,7 @@ def test_control_canary_on_a_device_that_is_not_there() -> None:
 def test_a_device_that_vanishes_is_an_error_of_the_watch() -> None:
     watch = start()
     subprocess.run(["ip", "link", "del", "left"], check=True)
-    deadline = time.monotonic() + 2
-    while time.monotonic() < deadline and not watch._errors:
-        time.sleep(0.01)
+    await_(lambda: watch._errors)
     assert watch.stop()["errors"] == ["left: capture error 100 (device down or gone)"]
 
 

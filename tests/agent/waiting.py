@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.patience import PATIENCE
+
 Entry = dict[str, Any]
 
 
@@ -26,9 +28,9 @@ class Reader:
     def of(self, kind: str) -> list[Entry]:
         return [entry for entry in self.entries if entry["kind"] == kind]
 
-    def until(self, condition: Callable[[list[Entry]], bool], kind: str, seconds: float = 4.0) -> list[Entry]:
+    def until(self, condition: Callable[[list[Entry]], bool], kind: str) -> list[Entry]:
         """The entries of a kind, once they are as expected."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while True:
             self.read()
             if condition(self.of(kind)):

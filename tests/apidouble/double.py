@@ -20,6 +20,7 @@ from tests.apidouble.mishaps import Mishap
 from tests.apidouble.rbac import Attributes, Rbac
 from tests.apidouble.store import Object, Refusal, Store, as_list
 from tests.apidouble.trouble import Trouble
+from tests.patience import PATIENCE
 
 TOKEN = "double-token"  # noqa: S105 - nobody's
 
@@ -85,13 +86,13 @@ class ApiDouble:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True, name="apidouble")
         self._thread.start()
-        ready.wait(10)
+        ready.wait(PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kubelet.close()
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
 
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)

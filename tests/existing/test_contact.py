@@ -16,6 +16,7 @@ from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
 from pytest_ciliumwg.providers.kubernetes.remote import Place, run_in
 from pytest_ciliumwg.providers.kubernetes.retry import RetryPolicy
+from tests.patience import PATIENCE
 
 TRIES = 3
 
@@ -75,7 +76,7 @@ def test_nobody_waits_for_an_api_server_that_has_been_silent_for_long(
 
     asks: dict[str, Callable[[], object]] = {
         "request": lambda: kube.request("ask", "GET", "/version"),
-        "exec": lambda: run_in(kube, Place("default", "one", ""), ["true"], timeout=30),
+        "exec": lambda: run_in(kube, Place("default", "one", ""), ["true"], timeout=PATIENCE),
     }
 
     def tries(ask: str) -> int:

@@ -14,6 +14,7 @@ from tests.apidouble.recorded import NODE
 from tests.apidouble.trouble import ALWAYS, refuse
 from tests.existing.conftest import Connect, MakeDouble
 from tests.existing.test_faults import EXECS, Outcome
+from tests.patience import PATIENCE
 
 GONE = {"status": "Failure", "message": "container is in waiting state", "reason": "InternalError"}
 BREAKS: dict[str, dict[str, Any]] = {
@@ -70,7 +71,7 @@ def test_a_whole_line_is_enough(recorded: MakeDouble, connect: Connect) -> None:
     double = recorded()
     cluster = connect(double)
     happened = double.trouble(EXECS["hello"], times=ALWAYS, mute=True)
-    reply = cluster.node_agent(NODE).exchange(b'{"op":"hello"}', timeout=2)
+    reply = cluster.node_agent(NODE).exchange(b'{"op":"hello"}', timeout=PATIENCE)
     assert json.loads(reply)["ok"]
     assert happened.seen == 1
 
@@ -85,7 +86,7 @@ def test_an_exit_status_is_never_lost(recorded: MakeDouble, connect: Connect) ->
     }
     double.trouble(EXECS["hello"], times=ALWAYS, status=failed)
     with pytest.raises(AgentError, match="cannot be reached: exit status 3"):
-        cluster.node_agent(NODE).exchange(b"{}", timeout=2)
+        cluster.node_agent(NODE).exchange(b"{}", timeout=PATIENCE)
     double.trouble(EXECS["look"], times=ALWAYS, status=failed)
     why = set(cluster.state(NODE).unread.values())
     assert why == {f"the script that looks at node {NODE} failed: exit status 3"}
@@ -98,7 +99,7 @@ def test_an_evicted_agent(recorded: MakeDouble, connect: Connect) -> None:
     port = cluster.pod_agent(pod)
     double.store.remove("pods", pod.namespace, pod.name)
     with pytest.raises(AgentError, match=rf"the agent on {pod.name} is gone: its pod .* was evicted or deleted"):
-        port.exchange(b"{}", timeout=2)
+        port.exchange(b"{}", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v5.channel.k8s.io"])

@@ -19,6 +19,7 @@ from tests.apidouble import ApiDouble, cut_body, hang, html, lose_answer, refuse
 from tests.apidouble.recorded import NODE
 from tests.apidouble.trouble import ALWAYS
 from tests.existing.conftest import MakeDouble, spec_for
+from tests.patience import PATIENCE
 
 OURS = "/namespaces/ciliumwg-[0-9a-f]+"
 READS = {
@@ -85,7 +86,7 @@ class Outcome:
             self.state = cluster.state(NODE)
             cluster.pods()
             pod = cluster.test_pods()[0]
-            cluster.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=3)
+            cluster.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=PATIENCE)
         except CiliumwgError as error:
             self.errors.append(str(error))
         finally:

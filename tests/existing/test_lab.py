@@ -21,6 +21,7 @@ from pytest_ciliumwg.verdict.judge import Judge
 from pytest_ciliumwg.watch.one_shot import measure
 from tests.apidouble import LabBackend
 from tests.existing.conftest import Connect, MakeDouble
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +119,8 @@ def test_some_of_the_nodes(lab_double: MakeDouble, connect: Connect) -> None:
     assert {judgement.verdict for judgement in judgements} == {Verdict.ENCRYPTED}
     assert isinstance(double.backend, LabBackend)
     for pod in double.store.select("pods", double.ours()[0]):
-        agent = json.loads(cluster.node_agent(pod["spec"]["nodeName"]).exchange(b'{"op":"hello"}', timeout=5))["pid"]
+        node_agent = cluster.node_agent(pod["spec"]["nodeName"])
+        agent = json.loads(node_agent.exchange(b'{"op":"hello"}', timeout=PATIENCE))["pid"]
         for process in ("self", agent):
             look = double.backend.command(pod, "agent", ["grep", "CapEff", f"/proc/{process}/status"])
             shown = subprocess.run(look, capture_output=True, text=True, check=True).stdout

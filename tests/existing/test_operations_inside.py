@@ -17,6 +17,7 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.existing import ExistingCluster
 from tests.apidouble import ApiDouble, LabBackend
 from tests.existing.conftest import Connect, MakeDouble
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -198,7 +199,7 @@ def test_whatever_ends_the_run_the_node_works_again(
     assert run.stdout is not None
     assert run.stdout.readline() == b"stopped\n"
     run.send_signal(number)
-    run.wait(20)
+    run.wait(PATIENCE)
     run.stdout.close()
     if number is not signal.SIGKILL:
         assert condition(double) == before

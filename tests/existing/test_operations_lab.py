@@ -20,6 +20,7 @@ from tests.existing.conftest import Connect, MakeDouble, scenario
 from tests.existing.test_lab import judged
 from tests.existing.test_operations_inside import condition, pings
 from tests.existing.test_operations_upgrade import rolls_out
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 NODE, OTHER = "lab-worker", "lab-control-plane"
@@ -62,12 +63,12 @@ def test_one_more_pod_comes_answers_and_goes(stand: Any) -> None:
     pod = cluster.operations.create_pod(NODE)
     assert pod.node == NODE
     assert cluster.snapshot().pods == before | {pod.key: NODE}
-    assert b'"ok":true' in cluster.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5).replace(b" ", b"")
+    assert b'"ok":true' in cluster.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=PATIENCE).replace(b" ", b"")
     assert len(cluster.test_pods()) == 2, "it is no test pod"
     cluster.operations.delete_pod(pod)
     assert cluster.snapshot().pods == before
     with pytest.raises(AgentError, match="gone"):
-        cluster.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
+        cluster.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=PATIENCE)
     deleted = [line for line in double.journal if line.startswith("DELETE") and pod.name in line]
     assert len(deleted) == 1
 
@@ -103,10 +104,10 @@ def test_agents_that_somebody_deletes_are_found_anew(stand: Any) -> None:
         if pod["spec"]["nodeName"] == NODE
     ]
     cluster.context.kube.delete("pods", pod["metadata"]["name"], namespace=pod["metadata"]["namespace"])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            port.exchange(b'{"op":"hello"}\n', timeout=2)
+            port.exchange(b'{"op":"hello"}\n', timeout=PATIENCE)
         except AgentError:
             port = cluster.node_agent(NODE)
         else:

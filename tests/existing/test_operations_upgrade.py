@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from tests.apidouble import ApiDouble, RecordedBackend, refuse, shapes
 from tests.apidouble.recorded import NODE
 from tests.apidouble.trouble import ALWAYS
 from tests.existing.conftest import Connect, MakeDouble, scenario
+from tests.patience import PATIENCE, await_
 
 FROM, TO = "1.15.0", "1.16.4"
 PATIENT: dict[str, Any] = {"timeout": 20.0, "command_timeout": 20.0}
@@ -284,16 +283,9 @@ def test_helm_ends_with_us(recorded: MakeDouble, helm: Path, tmp_path: Path) -> 
     await_(helm.joinpath("hanging").exists)
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     run.send_signal(signal.SIGTERM)
-    run.wait(20)
+    run.wait(PATIENCE)
     assert [child for child in children if Path("/proc", child).exists()] == []
     assert double.ours() == []
-
-
-def await_(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_403_on_what_an_upgrade_reads(recorded: MakeDouble, connect: Connect, helm: Path) -> None:

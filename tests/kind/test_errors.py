@@ -16,6 +16,7 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.charts import Charts
 from pytest_ciliumwg.providers.kind import KindSpec, cluster_state
 from pytest_ciliumwg.providers.kind.name_lock import home
+from tests.patience import PATIENCE
 
 from .conftest import Machine
 
@@ -145,7 +146,7 @@ def test_a_node_that_has_not_the_image(
     stubbed.scenario(image=image)
     began = time.monotonic()
     said = refused(stubbed)
-    assert time.monotonic() - began < 15.0
+    assert time.monotonic() - began < PATIENCE
     assert "cilium-ciliumwg-control-plane on ciliumwg-control-plane is not ready: the node has not the image" in said
     assert f"the image registry.example/cilium/cilium:v1.2.3: {sentence}" in said
     told = [line for line in stubbed.said if line.startswith("kind: waiting for Cilium: cilium-cil")]

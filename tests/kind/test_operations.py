@@ -12,6 +12,7 @@ import pytest
 from pytest_ciliumwg.providers.kind import KindProvider
 from pytest_ciliumwg.waiting import wait_for
 from tests.apidouble import ApiDouble
+from tests.patience import PATIENCE
 
 from .conftest import Machine, interrupted_after
 from .on_lab import CONTROL, NODE, VERSION, Make, lab_behind_kind
@@ -62,8 +63,8 @@ def test_a_node_restarts(make: Make, machine: Machine, double: ApiDouble) -> Non
     assert kind.snapshot().keys[NODE] != before
     assert f"docker restart {NODE}" in machine.commands()
     for pod in kind.test_pods():
-        assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
-    assert b"ok" in kind.node_agent(NODE).exchange(b'{"op":"hello"}\n', timeout=5)
+        assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=PATIENCE)
+    assert b"ok" in kind.node_agent(NODE).exchange(b'{"op":"hello"}\n', timeout=PATIENCE)
 
 
 def picture(kind: KindProvider, double: ApiDouble) -> dict[str, Any]:
@@ -97,8 +98,8 @@ def test_interrupted_at_any_moment_and_restored_it_is_as_before(make: Make, doub
         wait_for(lambda: "" if picture(kind, double) == before else "it differs", seconds=30, poll=0.05)
         assert picture(kind, double) == before, f"interrupted after {moment:.3f} s"
         for pod in kind.test_pods():
-            assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=5)
-            assert b"ok" in kind.node_agent(pod.node).exchange(b'{"op":"hello"}\n', timeout=5)
+            assert b"ok" in kind.pod_agent(pod).exchange(b'{"op":"hello"}\n', timeout=PATIENCE)
+            assert b"ok" in kind.node_agent(pod.node).exchange(b'{"op":"hello"}\n', timeout=PATIENCE)
 
 
 @pytest.mark.thorough

@@ -21,6 +21,7 @@ import pytest_ciliumwg
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.requirements import environment
 from tests.lab.conftest import Raise
+from tests.patience import PATIENCE
 
 _OWNER = """
 import sys
@@ -121,7 +122,7 @@ def test_an_owner_that_is_killed_leaves_nothing(how: signal.Signals) -> None:
         processes = processes_in(sandbox)
         assert len(processes) >= 10
         owner.send_signal(how)
-        owner.wait(5)
+        owner.wait(PATIENCE)
         wait_for_end(sandbox)
     assert not alive(processes)
     assert not host_shows_a_lab()

@@ -15,6 +15,7 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab import LabCluster
 from tests.lab.conftest import Raise
 from tests.lab.tools import ALL, ICMP, UDP, V6, Sniffed, sniffing, talk
+from tests.patience import PATIENCE
 
 NONE: frozenset[str] = frozenset()
 RULE, REDIRECT = "1.13", "1.18"
@@ -158,7 +159,7 @@ WATCH = {"secret": "00" * 32, "flows": [], "exclusive": [], "own": [], "devices"
 def ask(cluster: LabCluster, **request: object) -> dict[str, object]:
     """Say something to the first worker's agent."""
     port = cluster.node_agent("lab-worker")
-    reply = json.loads(port.exchange(json.dumps(request).encode() + b"\n", timeout=5))
+    reply = json.loads(port.exchange(json.dumps(request).encode() + b"\n", timeout=PATIENCE))
     assert isinstance(reply, dict)
     assert reply["ok"], reply
     return reply

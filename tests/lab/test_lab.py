@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import time
 from ipaddress import ip_network
 
 import pytest
@@ -14,23 +12,12 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.base import Cluster
 from tests.lab.conftest import Raise
 from tests.lab.tools import ICMP, sniffing, talk
-
-
-def time_of_fifty_programs() -> float:
-    """A measure of how busy the machine is: a tenth of a second where it has nothing else to do."""
-    began = time.monotonic()
-    for _ in range(50):
-        subprocess.run(["sh", "-c", ":"], check=True)
-    return time.monotonic() - began
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("version", ["1.13", "1.18"])
-def test_it_stands_soon_and_lets_nothing_out_in_clear(raise_lab: Raise, version: str) -> None:
-    before = time_of_fifty_programs()
-    began = time.monotonic()
+def test_it_lets_nothing_out_in_clear(raise_lab: Raise, version: str) -> None:
     lab = raise_lab(version).lab
-    took = time.monotonic() - began
-    assert took < max(1.5, 15 * before, 15 * time_of_fifty_programs())
     node, peer = lab.layout[0], lab.layout[2]
     with sniffing(lab, node) as seen:
         assert talk(lab, node, peer) == ICMP
@@ -86,7 +73,7 @@ def test_it_is_a_cluster(raise_lab: Raise) -> None:
     assert len(cluster.pods()) == 4
     hello = b'{"op": "hello"}\n'
     for port in [cluster.node_agent("lab-worker"), cluster.pod_agent(cluster.test_pods()[0])]:
-        assert json.loads(port.exchange(hello, timeout=2))["ok"]
+        assert json.loads(port.exchange(hello, timeout=PATIENCE))["ok"]
     with pytest.raises(ProviderError, match=r"no node 'nobody', only lab-control-plane"):
         cluster.node_agent("nobody")
 

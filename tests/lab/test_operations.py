@@ -14,6 +14,7 @@ from pytest_ciliumwg.providers.base import Cluster
 from pytest_ciliumwg.providers.lab import LabCluster
 from tests.lab.conftest import Raise
 from tests.lab.tools import Sniffed, Stream, pinging, reach_each_other, shape, sniffing
+from tests.patience import PATIENCE
 
 RULE, REBUILDS, KEEPS = "1.13.18", "1.15.10", "1.20.3"
 ALL = (RULE, REBUILDS, KEEPS)
@@ -113,10 +114,8 @@ def test_a_blocked_port_loses_everything_and_leaks_nothing(raise_lab: Raise) -> 
 def test_pods_come_and_go_and_their_addresses_are_used_again(raise_lab: Raise, version: str) -> None:
     cluster = raise_lab(version)
     lab, shaped = cluster.lab, shape(cluster)
-    began = time.monotonic()
     pod = cluster.operations.create_pod(WORKER)
-    created = time.monotonic() - began
-    assert json.loads(cluster.pod_agent(pod).exchange(b'{"op": "hello"}\n', timeout=2))["ok"]
+    assert json.loads(cluster.pod_agent(pod).exchange(b'{"op": "hello"}\n', timeout=PATIENCE))["ok"]
     assert pod in cluster.pods()
     assert pod not in cluster.test_pods()
     assert cluster.snapshot().pods[pod.key] == WORKER
@@ -125,12 +124,10 @@ def test_pods_come_and_go_and_their_addresses_are_used_again(raise_lab: Raise, v
             lab.run_in_pod(lab.layout[0], f"ping -n -c 1 -W 1 -p {b'icmp--v4'.hex()} {address}")
             lab.sandbox.run(f"ping -n -c 1 -W 1 {lab.layout[2].test_pod.pod.addresses[0]}", netns=pod.name)
     assert not seen.clear()
-    began = time.monotonic()
     cluster.operations.delete_pod(pod)
-    assert created + time.monotonic() - began < 1.0
     assert shape(cluster) == shaped
     with pytest.raises(AgentError, match="cannot be reached"):
-        cluster.pod_agent(pod).exchange(b'{"op": "hello"}\n', timeout=1)
+        cluster.pod_agent(pod).exchange(b'{"op": "hello"}\n', timeout=PATIENCE)
     with pytest.raises(ProviderError, match="deleted already"):
         cluster.operations.delete_pod(pod)
     assert cluster.operations.create_pod(WORKER).addresses == pod.addresses
@@ -188,7 +185,7 @@ def test_a_restarted_node_has_a_new_key_and_the_same_pods(raise_lab: Raise, vers
     assert after.nodes[WORKER]
     assert shape(cluster) == shaped
     for port in (cluster.node_agent(WORKER), cluster.pod_agent(lab.node(WORKER).test_pod.pod)):
-        assert json.loads(port.exchange(b'{"op": "hello"}\n', timeout=2))["ok"]
+        assert json.loads(port.exchange(b'{"op": "hello"}\n', timeout=PATIENCE))["ok"]
     reach_each_other(lab)
 
 

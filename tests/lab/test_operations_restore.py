@@ -11,6 +11,7 @@ from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.operations import LabOperations, agents, nodes, upgrade
 from tests.lab.conftest import Raise
 from tests.lab.tools import reach_each_other, shape
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow(first=True)
 
@@ -109,5 +110,5 @@ def test_whatever_is_interrupted_wherever(raise_lab: Raise, spec: dict[str, Any]
             assert shape(cluster) == before, name
     reach_each_other(lab)
     for node in lab.layout:
-        assert cluster.node_agent(node.name).exchange(b'{"op": "hello"}\n', timeout=2)
-        assert cluster.pod_agent(node.test_pod.pod).exchange(b'{"op": "hello"}\n', timeout=2)
+        assert cluster.node_agent(node.name).exchange(b'{"op": "hello"}\n', timeout=PATIENCE)
+        assert cluster.pod_agent(node.test_pod.pod).exchange(b'{"op": "hello"}\n', timeout=PATIENCE)

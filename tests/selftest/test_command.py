@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from pytest_ciliumwg.model.cluster import IPFamily
 from pytest_ciliumwg.providers.lab import LabSpec
 from pytest_ciliumwg.selftest.runs import Run, Runner, declare
 from pytest_ciliumwg.selftest.verdict import Result
+from tests.patience import PATIENCE, await_
 
 pytestmark = pytest.mark.slow(first=True)
 
@@ -75,17 +75,11 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    deadline = time.monotonic() + 10
-    while not _running(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert _running(tmp_path)
+    await_(lambda: _running(tmp_path))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
-    deadline = time.monotonic() + 10
-    while _running(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _running(tmp_path)
+    await_(lambda: not _running(tmp_path))
 
 
 def _running(directory: Path) -> list[str]:

@@ -66,7 +66,7 @@ def test_timeline(run_lab: RunLab) -> None:
     assert [event["what"] for event in timeline["events"] if event["kind"] == "change"] == ["replacing the private key"]
     assert {"agent-gone", "agent-ready", "key-changed"} <= {event["kind"] for event in timeline["events"]}
     assert timeline["clock_offsets"].keys() == {"lab-control-plane", "lab-worker"}
-    assert max(timeline["clock_uncertainty"].values()) < 0.1
+    assert max(timeline["clock_uncertainty"].values()) < 1
     for flow in timeline["flows"]:
         if flow["purpose"] == "continuous":
             assert flow["totals"]["answered"] > 0

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 from .conftest import SuiteRun
 
 VXLAN = ("--ciliumwg-provider=lab", "--ciliumwg-routing=vxlan")
@@ -252,7 +254,7 @@ def test_ctrl_c_ends_the_lab_and_says_so(tmp_path: Path) -> None:
     sandbox = _children(process.pid)
     process.send_signal(signal.SIGINT)
     output = process.stdout.read()
-    assert process.wait(20) == pytest.ExitCode.INTERRUPTED
+    assert process.wait(PATIENCE) == pytest.ExitCode.INTERRUPTED
     process.stdout.close()
     assert "KeyboardInterrupt" in output
     assert sandbox
