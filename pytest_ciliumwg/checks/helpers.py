@@ -13,7 +13,7 @@ from pytest_ciliumwg.model.node_state import Link, NodeState, WireGuardDevice
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import Timeline
 from pytest_ciliumwg.model.traffic import Protocol, Purpose, Sighting, Verdict
-from pytest_ciliumwg.model.watch import DeviceReport, WireGuardMessages
+from pytest_ciliumwg.model.watch import DeviceReport, MessageKind, WireGuardMessages
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
 from pytest_ciliumwg.verdict.other_pods import ClearPods, told
@@ -212,11 +212,19 @@ def seen_in_clear(sightings: Sequence[Sighting]) -> str:
 
 
 def wireguard_messages(judge: Judge, verify: Verify) -> Iterator[tuple[str, str, WireGuardMessages]]:
-    """(node, device, messages) of all WireGuard messages that the watches saw; none at all is noted as unmeasured."""
+    """(node, device, messages) of all WireGuard messages that the watches saw; none at all is noted as unmeasured.
+
+    What has no WireGuard framing and an end that is no node is none: answers to clients have any port, this one too.
+    """
     found = False
     for node in judge.measurement.watches:
         for device, messages in judge.messages(node):
             found = True
+            if messages.kind is MessageKind.OTHER and not {messages.source, messages.destination} <= judge.homes.keys():
+                ends = f"{messages.source} → {messages.destination}, which is not between nodes"
+                what = f"{messages.count} datagrams {ends}, have WireGuard's port and are none of its messages"
+                verify.note(Place.of_node(node, device), what)
+                continue
             yield node, device, messages
     if not found:
         verify.unmeasured(Place.everywhere("all nodes"), "no WireGuard message was seen (see wire.tunnelled)")

@@ -177,6 +177,16 @@ def test_wireguard_messages_are_counted_by_kind_and_direction() -> None:
     }
 
 
+def test_what_has_wireguard_s_port_as_its_source_by_chance_is_no_message_of_its_own() -> None:
+    """A tunnel's source port is a hash, and that of a client or of what was translated is any: this one too."""
+    watch = start()
+    framed = make.Raw(b"\4\0\0\0" + b"d" * 124)
+    vxlan = make.Raw(b"\x08\0\0\0" + bytes(100))
+    send(*(OUTER / make.UDP(sport=51871, dport=port) / payload for port, payload in ((8472, vxlan), (50000, framed))))
+    rows = watch.stop()["devices"]["left"]["wireguard"]["messages"]
+    assert [(row["kind"], row["count"]) for row in rows] == [(4, 1)], "behind NAT a peer has another port"
+
+
 def test_wireguard_messages_that_differ_in_one_thing_are_told_apart() -> None:
     watch = start()
     v6 = make.IPv6(src="fd00:18::2", dst="fd00:18::3")

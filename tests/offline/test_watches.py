@@ -13,7 +13,7 @@ from pytest_ciliumwg.verdict.captured import apart, captured_in_words, captured_
 from pytest_ciliumwg.verdict.judge import Judge
 from pytest_ciliumwg.verdict.other_pods import in_clear
 from tests.offline.conftest import HEALTHY, opened
-from tests.offline.frames import echo, ethernet, pcap, pcapng, vlan, vxlan, wireguard
+from tests.offline.frames import echo, ethernet, ip, pcap, pcapng, udp, vlan, vxlan, wireguard
 
 POD_A, POD_B = "10.0.0.225", "10.0.2.59"
 WORKER, WORKER2, CONTROL = "172.18.0.3", "172.18.0.4", "172.18.0.2"
@@ -139,6 +139,20 @@ def test_cleartext_at_any_depth(with_captures: With, frame: bytes, tunnel: str) 
     (pods,) = in_clear(cluster.captured())
     (_, seen) = pods.seen[0]
     assert (pods.frames, seen.tunnel, seen.outgoing) == (5, tunnel, True)
+
+
+def test_cleartext_on_wireguard_s_port(with_captures: With) -> None:
+    leak = between(ip(POD_A, POD_B, 17, udp(51871, 53, bytes(40))))
+    cluster = with_captures({"rig-worker.eth0.pcap": captures([leak, *ENCRYPTED])})
+    assert pods_in_clear(cluster) == {("default/pod-a", "default/pod-b"): 1}
+
+
+def test_what_has_wireguard_s_port_as_its_source_by_chance_is_no_message_of_its_own(with_captures: With) -> None:
+    overlay = ethernet(echo("192.0.2.1", "192.0.2.2"))
+    frames = [between(ip(WORKER, WORKER2, 17, udp(51871, 8472, bytes([8, 0, 0, 0, 0, 0, 7, 0]) + overlay)))]
+    cluster = with_captures({"rig-worker.eth0.pcap": captures([*frames, *ENCRYPTED])})
+    report = judge(cluster).devices["rig-worker"]["eth0"]
+    assert {message.kind for message in report.wireguard} == {MessageKind.DATA}
 
 
 def test_what_is_clear_by_design_is_no_leak_and_who_is_not_known_is_told(with_captures: With) -> None:

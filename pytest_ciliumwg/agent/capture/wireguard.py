@@ -225,6 +225,8 @@ def _message(data: bytes, outgoing: bool, port: int) -> tuple[_Message, int] | N
         return None
     size -= 8
     kind = message_kind(data[udp + 8 : udp + 12], size)
+    if kind == _OTHER and to_port != port:
+        return None  # others have it as their source port by chance: tunnels by a hash, clients, what was translated
     keepalive = kind == _DATA and size == _KEEPALIVE
     return _Message(outgoing, source, destination, kind, keepalive, fragmented), size
 

@@ -83,11 +83,9 @@ class CapturedWatch:
             found.leaving += slot.count * (slot.frame[6:12] == self._macs.get(device))
         found.others += slot.count * self._is_beside(slot.frame, levels)
         for packet in levels:
-            if packet.protocol == _UDP and self._known.port in packet.ports and packet.first:
-                if not again:
-                    self._message(found, packet, slot)
-            else:
-                self._conversation(found, device, packet, slot)
+            if packet.protocol == _UDP and self._known.port in packet.ports and packet.first and not again:
+                self._message(found, packet, slot)
+            self._conversation(found, device, packet, slot)
 
     def _is_beside(self, frame: bytes, levels: Sequence[Packet]) -> bool:
         """Whether a frame is such as a filter on WireGuard or on nodes leaves out, as it would leave out pods'."""
@@ -101,6 +99,8 @@ class CapturedWatch:
     def _message(self, found: CapturedDevice, packet: Packet, slot: Slot) -> None:
         size = int.from_bytes(slot.frame[packet.payload - 4 : packet.payload - 2], "big") - 8
         kind = MessageKind(message_kind(slot.frame[packet.payload : packet.payload + 4], size))
+        if kind is MessageKind.OTHER and packet.ports[1] != self._known.port:
+            return  # others have it as their source port by chance
         key = (
             ip_address(packet.source),
             ip_address(packet.destination),
