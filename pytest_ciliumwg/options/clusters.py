@@ -11,8 +11,8 @@ DEFAULT_CLUSTER = "ciliumwg"
 KIND = (
     Option(
         "ciliumwg-nodes",
-        "How many nodes the cluster shall have (2 to 64; default: 3)",
-        values.number(2, 64),
+        "How many nodes the cluster shall have (2 to 100; default: 3)",
+        values.number(2, 100),
         None,
         "N",
         providers=("kind", "lab"),

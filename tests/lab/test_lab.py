@@ -133,8 +133,8 @@ def test_two_labs_side_by_side(raise_lab: Raise) -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ({"nodes": 1}, "2 to 64 nodes, not 1"),
-        ({"nodes": 65}, "2 to 64 nodes, not 65"),
+        ({"nodes": 1}, "2 to 100 nodes, not 1"),
+        ({"nodes": 101}, "2 to 100 nodes, not 101"),
         ({"devices": ("wlan0",)}, "eth0, or eth0 and eth1, not wlan0"),
         ({"families": frozenset()}, "at least one IP family"),
         ({"mtu": 99}, "1500 to 9000, not 99"),

@@ -134,7 +134,7 @@ def test_plan_touches_nothing(pytester: pytest.Pytester, monkeypatch: pytest.Mon
     ("arguments", "sentence"),
     [
         (["--ciliumwg-provider=minikube"], "--ciliumwg-provider: 'minikube' is not accepted: *existing, lab, offline"),
-        (["--ciliumwg-nodes=1"], "--ciliumwg-nodes: '1' is not accepted: accepted are whole numbers from 2 to 64"),
+        (["--ciliumwg-nodes=1"], "--ciliumwg-nodes: '1' is not accepted: accepted are whole numbers from 2 to 100"),
         (["--ciliumwg-pairs=sample:0"], "--ciliumwg-pairs: 'sample:0' is not accepted: accepted are all, ring, or *"),
         (["--ciliumwg-pairs=sample:x"], "--ciliumwg-pairs: 'sample:x' is not accepted: accepted are all, ring, or *"),
         (["--ciliumwg-nodes=many"], "--ciliumwg-nodes: 'many' is not accepted: *"),

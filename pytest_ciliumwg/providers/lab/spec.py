@@ -21,7 +21,7 @@ from pytest_ciliumwg.model.cluster import (
 )
 
 DUAL = frozenset(IPFamily)
-FEWEST_NODES, MOST_NODES = 2, 64
+FEWEST_NODES, MOST_NODES = 2, 100
 DEVICES = ("eth0", "eth1")
 TEST_NAMESPACE = "ciliumwg-test"
 POD_SLOTS = 64
