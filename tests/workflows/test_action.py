@@ -65,6 +65,10 @@ ENDS = [
     ("inconclusive", 1, "not-conformant", 0),
     ("not-conformant", 1, "not-conformant", 1),
     ("not-conformant", 1, "never", 0),
+    ("conformant", 1, "less-than-conformant", 1),
+    ("conformant", 4, "not-conformant", 4),
+    ("inconclusive", 3, "not-conformant", 3),
+    ("partial", 0, "not-conformant", 0),
     ("", 4, "never", 4),
     ("", 0, "not-conformant", 1),
 ]
@@ -76,6 +80,12 @@ def test_it_fails_when_it_should(tmp_path: Path, outcome: str, status: int, fail
     assert ended == expected
     assert outputs["outcome"] == outcome or (not outcome and outputs["outcome"] == "none")
     assert outputs["verdict"] == ("told in a sentence" if outcome else f"no run was made (exit status {status})")
+
+
+def test_the_report_of_an_earlier_use_stands_for_no_run(tmp_path: Path) -> None:
+    assert run(tmp_path, "conformant", 0)[0] == 0
+    ended, outputs, _ = run(tmp_path, "", 4)
+    assert (ended, outputs["outcome"]) == (4, "none")
 
 
 def test_inputs_reach_the_suite(tmp_path: Path) -> None:
