@@ -139,7 +139,8 @@ def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str
     if first.outcome == "fail":
         return f"{names(first.nodes, nodes) or first.place}: {in_short(first.check, first.said)}"
     blind = {said.home for said in consequences if said.area == MEASUREMENT_AREA and said.home}
-    return f"{names(blind or first.nodes, nodes) or first.place}: not measured: {first.said}"
+    where = names(blind or first.nodes, nodes) or str(first.place)
+    return f"{where}: not measured: {first.said}" if where else f"not measured: {first.said}"
 
 
 def _traffic(case: Case, nodes: Sequence[str]) -> tuple[str, set[str]]:

@@ -26,7 +26,7 @@ from pytest_ciliumwg.session.publishing import publish
 from pytest_ciliumwg.session.redacted import redact
 from pytest_ciliumwg.session.run import ClusterRun
 from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
-from pytest_ciliumwg.session.whole_suite import tests_of_the_suite, waived, why
+from pytest_ciliumwg.session.whole_suite import broke_off, tests_of_the_suite, waived, why
 
 VERIFY = pytest.StashKey[Verify]()
 
@@ -167,8 +167,10 @@ class Conformance:
         if call.excinfo is not None and isinstance(call.excinfo.value, CiliumwgError):
             outcome = "inconclusive"
             report.longrepr = f"INCONCLUSIVE {call.excinfo.value}"
-        elif call.excinfo is not None and report.outcome == "passed":
-            outcome = "fail"  # somebody calls an error a pass
+        elif call.excinfo is not None and _is_glossed_over(call.excinfo.value, report):
+            outcome = "fail"
+        elif broke_off(item, call, report) and not item.stash.get(VERIFY, Verify()).findings:
+            outcome = "inconclusive"
         if why_not := waived(item, call, report):
             outcome = "skip"
         if report.when == "call" or outcome != "pass":
@@ -200,10 +202,10 @@ class Conformance:
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Count what could not be measured as `inconclusive`."""
+        """Count what could not be measured as `inconclusive`; of a check that broke off pytest shows where."""
         if not isinstance(report, pytest.TestReport) or (report.when == "teardown" and report.passed):
             return None
-        if dict(report.user_properties).get(junit.OUTCOME) != "inconclusive":
+        if dict(report.user_properties).get(junit.OUTCOME) != "inconclusive" or not isinstance(report.longrepr, str):
             return None
         return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
 
@@ -277,6 +279,12 @@ class Conformance:
     @property
     def _required(self) -> RunOutcome | None:
         return RunOutcome(self.settings.require) if self.settings.require else None
+
+
+def _is_glossed_over(error: BaseException, report: pytest.TestReport) -> bool:
+    """Whether somebody calls an error a pass, or one that is no skip a skip; expected failures are told by `waived`."""
+    skipped = report.outcome == "skipped" and not isinstance(error, pytest.skip.Exception)
+    return report.outcome == "passed" or (skipped and not hasattr(report, "wasxfail"))
 
 
 def _make_ready(report: Path, added: Iterable[files.Writers]) -> files.Writers:

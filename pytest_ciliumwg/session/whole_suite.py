@@ -44,6 +44,17 @@ def waived(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRe
     return ""
 
 
+def broke_off(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> bool:
+    """Whether a failure says nothing of the cluster: an error on the way to a check, or another plugin's time limit."""
+    if report.outcome != "failed" or call.excinfo is None:
+        return False
+    if report.when != "call" or not isinstance(call.excinfo.value, (AssertionError, pytest.fail.Exception)):
+        return True
+    said_by, module = _said_by(call.excinfo)
+    plugins = {getattr(plugin, "__name__", "") for plugin in item.config.pluginmanager.get_plugins()}
+    return module in plugins and said_by.name != "conftest.py"
+
+
 def why(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
     """Why a test did not pass, in words: for reports, which are not to depend on how pytest shows failures."""
     if isinstance(report.longrepr, tuple):
@@ -57,7 +68,12 @@ def why(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
 
 def _is_our_own(skipped: pytest.ExceptionInfo[BaseException], item: pytest.Item) -> bool:
     """Whether a skip is said by the check itself, or by a fixture of ours; not by a marker, a conftest or a plugin."""
-    of_pytest = type(pytest.skip).__module__
-    callers = [entry for entry in skipped.traceback if entry.frame.f_globals.get("__name__") != of_pytest]
-    said_by = Path(callers[-1].path)
+    said_by, _ = _said_by(skipped)
     return any(home in (said_by, *said_by.parents) for home in (PACKAGE, suites_directory(), item.path))
+
+
+def _said_by(raised: pytest.ExceptionInfo[BaseException]) -> tuple[Path, str]:
+    """The file and the module that called `pytest.skip` or `pytest.fail`."""
+    of_pytest = type(pytest.skip).__module__
+    callers = [entry for entry in raised.traceback if entry.frame.f_globals.get("__name__") != of_pytest]
+    return Path(callers[-1].path), str(callers[-1].frame.f_globals.get("__name__"))
