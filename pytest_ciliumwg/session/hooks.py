@@ -25,6 +25,7 @@ from pytest_ciliumwg.session.plan import print_plan
 from pytest_ciliumwg.session.publishing import publish
 from pytest_ciliumwg.session.redacted import redact
 from pytest_ciliumwg.session.run import ClusterRun
+from pytest_ciliumwg.session.shadowed import refuse_shadowed
 from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
 from pytest_ciliumwg.session.whole_suite import broke_off, tests_of_the_suite, waived, why
 
@@ -68,6 +69,7 @@ class Conformance:
         self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Leave out checks of profiles that were not asked for; bring what is left into the order of the stages."""
+        refuse_shadowed(items)
         every = (*tests_of_the_suite(session), *self._collected)
         self.record.expected = self._identities(every)
         self.record.profile_of = {check.id: check.profile for item in every if (check := Check.of(item))}

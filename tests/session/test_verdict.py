@@ -295,6 +295,26 @@ def test_a_test_of_the_user_s_may_have_a_fixture_called_change(pytester: pytest.
     assert "test_mine.py::test_mine" in run.stdout.str()
 
 
+TAKEN = "import pytest\n\n@pytest.fixture\ndef {name}():\n    return 1\n"
+
+
+def test_a_fixture_of_a_conftest_does_not_take_the_place_of_the_suite_s(
+    run_own: Run, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(TAKEN.format(name="cluster"))
+    pytester.makepyfile(test_lone="def test_lone(cluster):\n    assert cluster == 1\n")
+    run = run_own("test_lone.py")
+    assert (run.result.ret, run.report) == (pytest.ExitCode.USAGE_ERROR, {})
+    run.result.stderr.fnmatch_lines(
+        ["ERROR: *conftest.py: its fixture 'cluster' would take the place of the suite's *"]
+    )
+    pytester.makeconftest(TAKEN.format(name="of_ours"))
+    pytester.makepyfile(
+        test_lone=TAKEN.format(name="verify") + "\n\ndef test_lone(of_ours, verify):\n    assert verify\n"
+    )
+    run_own("test_lone.py", "-k", "test_lone").result.stdout.fnmatch_lines(["*1 passed*"])
+
+
 def test_cleartext_counts_whatever_was_selected(run_lab: Run) -> None:
     run = run_lab("--ciliumwg-fault=leak-udp-pair", "--ciliumwg-nodes=2", "-k", "test_delivered")
     assert set(run.report["summary"]) == {"pass"}
