@@ -114,7 +114,7 @@ def test_declared_option_is_the_actual_one(
     "config.nodes", source="design: what is not covered is told, never passed over in silence", offline="also"
 )
 def test_every_node_runs_cilium(cluster: Cluster, verify: Verify) -> None:
-    """Every Ready Linux node that may run pods has a CiliumNode."""
+    """Every Ready Linux node that may run pods has a CiliumNode, and every pod there an endpoint of Cilium's."""
     if isinstance(cluster, Recorded) and (why := cluster.missing("members")):
         verify.unmeasured(Place.everywhere("all nodes"), why)
     for member in cluster.members():
@@ -125,6 +125,17 @@ def test_every_node_runs_cilium(cluster: Cluster, verify: Verify) -> None:
             seen=member.left_out.value if member.left_out else "it has one",
             meaning="Cilium encrypts nothing that is sent from or to this node's pods.",
         )
+        for pod in member.unmanaged or ():
+            verify(
+                False,
+                where=Place.of_node(member.name, detail=pod.key).concerning(addresses=pod.addresses),
+                expected="a CiliumEndpoint of this pod, which runs and has an address of its own",
+                seen="none",
+                meaning="Cilium encrypts nothing from or to this pod; if it was there before Cilium, make it anew.",
+            )
+        if member.unmanaged is None and member.left_out is None:
+            why = "which of its pods Cilium does not know is not told: pods may not be listed, or none has an endpoint"
+            verify.unsupported(Place.of_node(member.name), why)
 
 
 @pytest.mark.ciliumwg_check(

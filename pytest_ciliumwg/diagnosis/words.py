@@ -9,7 +9,7 @@ from pytest_ciliumwg.diagnosis.symptoms import Kind
 IN_SHORT: Mapping[str, str] = {
     "config.encryption": "WireGuard encryption is not enabled",
     "config.node-encryption": "node encryption does not hold as declared",
-    "config.nodes": "a node that may run pods has no Cilium",
+    "config.nodes": "there is a node that may run pods, or a pod, without Cilium",
     "config.version": "another version of Cilium runs than was declared",
     "config.declared": "Cilium is not configured as declared",
     "device.present": "the device cilium_wg0 is missing",
@@ -69,7 +69,8 @@ _LOOK_AT_TRAFFIC = "the frames (--ciliumwg-report=DIR writes them), then `ip rou
 _AGENT = "kubectl exec -n kube-system {pod} --"
 _LOOK: Mapping[str, str] = {
     "config": "cilium config view | grep -E 'wireguard|encrypt'",
-    "config.nodes": "kubectl get nodes,ciliumnodes; --ciliumwg-node-selector leaves out what shall not be covered",
+    "config.nodes": "kubectl get nodes,ciliumnodes; kubectl get pods,ciliumendpoints -A; what shall not be covered "
+    "--ciliumwg-node-selector leaves out",
     "device": f"{_AGENT} ip -d link show cilium_wg0",
     "steering.rule": f"{_AGENT} sh -c 'ip rule; ip -6 rule; ip route show table 201'",
     "steering.table": f"{_AGENT} ip route show table 201",

@@ -122,6 +122,8 @@ class Member:
     labels: Mapping[str, str] = field(default_factory=dict)
     left_out: LeftOut | None = None
     """None for a node under test."""
+    unmanaged: tuple[Pod, ...] | None = None
+    """Its pods with addresses of their own that Cilium does not know; None where nothing tells that."""
 
 
 RoutingMode = Literal["native", "vxlan", "geneve"]

@@ -69,6 +69,8 @@ class PodFacts:
     addresses: tuple[IPAddress, ...]
     waiting: tuple[str, ...]
     """Why its containers do not run, such as `CrashLoopBackOff`."""
+    leaving: bool = False
+    """Whether it is being deleted."""
 
 
 def nodes_from_ciliumnodes(objects: Iterable[Mapping[str, Any]]) -> tuple[Node, ...]:
@@ -203,6 +205,19 @@ def pods_from_pods(objects: Iterable[Mapping[str, Any]], nodes: Iterable[Node]) 
     )
 
 
+def unmanaged(pods: Iterable[PodFacts], known: Iterable[Pod]) -> tuple[Pod, ...]:
+    """The pods with addresses of their own that run, and of which no known one has the name or an address."""
+    known = list(known)
+    keys, addresses = {pod.key for pod in known}, {ip for pod in known for ip in pod.addresses}
+    running = (pod for pod in pods if pod.node and pod.phase == "Running" and not (pod.host_network or pod.leaving))
+    found = (
+        Pod(name=pod.name, namespace=pod.namespace, node=str(pod.node), addresses=pod.addresses)
+        for pod in running
+        if pod.addresses
+    )
+    return tuple(pod for pod in found if pod.key not in keys and not addresses.intersection(pod.addresses))
+
+
 def node_facts(raw: Mapping[str, Any]) -> NodeFacts:
     """Read one Kubernetes Node object.
 
@@ -253,6 +268,7 @@ def pod_facts(raw: Mapping[str, Any]) -> PodFacts:
         host_network=host_network is not None and host_network.boolean(),
         addresses=tuple(address["ip"].address() for address in status.each("podIPs")),
         waiting=tuple(_waiting(status)),
+        leaving=root["metadata"].get("deletionTimestamp") is not None,
     )
 
 

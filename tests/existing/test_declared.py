@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from threading import Timer
 from typing import Any
+
+import pytest
 
 from pytest_ciliumwg.model.cluster import LeftOut, Member
 from pytest_ciliumwg.providers.existing import Declared
+from pytest_ciliumwg.providers.existing.cluster import ExistingCluster
+from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from tests.apidouble import ApiDouble, shapes
 from tests.apidouble.recorded import NODE
 from tests.existing.conftest import Connect, MakeDouble
@@ -84,6 +89,64 @@ def test_what_an_option_leaves_out_is_said(recorded: MakeDouble, connect: Connec
         "fargate": LeftOut.SELECTOR,
         "blue-without-cilium": LeftOut.NO_CILIUM,
     }
+
+
+def put_endpoint(double: ApiDouble, name: str) -> None:
+    endpoint = double.store.select("ciliumendpoints", "default")[0]
+    double.store.put("ciliumendpoints", {**endpoint, "metadata": {**endpoint["metadata"], "name": name}})
+
+
+def unmanaged(cluster: ExistingCluster) -> dict[str, tuple[str, ...] | None]:
+    """Node → the pods that Cilium does not know."""
+    return {
+        member.name: None if member.unmanaged is None else tuple(pod.key for pod in member.unmanaged)
+        for member in cluster.members()
+    }
+
+
+def test_pods_that_cilium_does_not_know_are_named(
+    recorded: MakeDouble, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExistingCluster, "settle_seconds", 0.2)
+    double = recorded()
+    add_pod(double, NODE)
+    add_pod(double, "rig-worker2", host_network=True)
+    add_pod(double, "rig-worker2", phase="Succeeded")
+    add_pod(double, "rig-worker2")
+    leaving = f"web-rig-worker2-running-{False}".lower()
+    double.store.merge("pods", "default", leaving, {"metadata": {"deletionTimestamp": "2026-11-22T12:00:00Z"}})
+    assert unmanaged(connect(double)) == {
+        "rig-control-plane": (),
+        NODE: (f"default/web-{NODE}-running-false",),
+        "rig-worker2": (),
+    }
+
+
+def test_a_pod_that_gets_its_endpoint_is_known(recorded: MakeDouble, connect: Connect) -> None:
+    double = recorded()
+    add_pod(double, NODE)
+    late = Timer(1.0, put_endpoint, (double, f"web-{NODE}-running-false"))
+    cluster = connect(double)
+    late.start()
+    assert set(unmanaged(cluster).values()) == {()}
+    late.join()
+
+
+def test_who_may_not_list_pods_is_told_so(
+    recorded: MakeDouble, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> object:
+        raise KubeError("cannot list pods", status=403)
+
+    monkeypatch.setattr("pytest_ciliumwg.providers.existing.unmanaged._facts", forbidden)
+    assert set(unmanaged(connect(recorded())).values()) == {None}
+
+
+def test_where_no_endpoints_are_published_nothing_is_said_of_such_pods(recorded: MakeDouble, connect: Connect) -> None:
+    double = recorded()
+    double.store.merge("configmaps", "kube-system", "cilium-config", {"data": {"disable-endpoint-crd": "true"}})
+    add_pod(double, NODE)
+    assert set(unmanaged(connect(double)).values()) == {None}
 
 
 def test_the_two_directions_of_the_strict_mode_are_compared_apart(recorded: MakeDouble, connect: Connect) -> None:

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from tests.offline.conftest import DETACHED, HEALTHY, RECORDINGS, Changed, Judge
 
 # The WireGuard of these recordings is a process of its own, which the suite is right to refuse, live as well.
 FOREIGN_WIREGUARD = {"device.kind"}
+
+
+def test_a_pod_without_an_endpoint_is_named(judge: Judge, changed: Changed) -> None:
+    def without(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
+        if name.rpartition("/")[2].startswith("ciliumendpoints-"):
+            listed = yaml.safe_load(content)
+            listed["items"] = [item for item in listed["items"] if item["metadata"]["name"] != "pod-a"]
+            content = yaml.safe_dump(listed).encode()
+        yield name.replace("-215241.yaml", f"-{at}.yaml"), content
+
+    at = "215241"
+    assert judge(changed(without)).outcomes()["config.nodes"] == "pass", "it had been started half a minute before"
+    at = "220241"
+    record = changed(without)
+    named = judge(record)
+    assert "rig-worker, default/pod-a: expected a CiliumEndpoint of this pod" in named.messages("config.nodes")
+    hidden = judge(record, more=("--ciliumwg-anonymise",), name="hidden")
+    assert "pod-a" not in json.dumps(hidden.report)
+    assert hidden.outcomes()["config.nodes"] == "fail"
 
 
 def test_a_healthy_record_and_what_it_does_not_prove(judge: Judge) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_ciliumwg.expect import Expectations, contradictions, expectations_for
 from pytest_ciliumwg.faults.catalogue import fault
+from pytest_ciliumwg.model.cluster import Pod
 from pytest_ciliumwg.providers.lab.lab import Lab
 from pytest_ciliumwg.providers.lab.spec import LabNode
 from pytest_ciliumwg.providers.lab.steering import redirect_script
@@ -78,6 +79,19 @@ for _direction, _words in (("strict_egress", "leaves"), ("strict_ingress", "come
 def node_without_cilium(lab: Lab, node: LabNode) -> None:
     """Let the lab's API show it."""
     lab.bare_nodes.add(f"{node.name}-bare")
+
+
+@fault(
+    "pod-unmanaged",
+    description="a pod runs on the node that Cilium does not know: it was there before Cilium was installed",
+    shows="a running pod with an address of its own in `kubectl get pods`, and no CiliumEndpoint of its name",
+    source="documentation, Installation, `Restart unmanaged Pods`; `cilium status`: Cluster Pods 5/7 managed by Cilium",
+    catcher="config.nodes",
+    names="node",
+)
+def pod_unmanaged(lab: Lab, node: LabNode) -> None:
+    """Let the lab's API show it."""
+    lab.unmanaged_pods.append(Pod(name="from-before", namespace="default", node=node.name, addresses=()))
 
 
 @fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, Member, Node, Pod
@@ -33,6 +34,7 @@ from pytest_ciliumwg.providers.existing.snapshot import SnapshotReader
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
 from pytest_ciliumwg.providers.existing.targets import find_targets
 from pytest_ciliumwg.providers.existing.test_agents import TestAgents
+from pytest_ciliumwg.providers.existing.unmanaged import unmanaged_pods
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube, open_kube
 from pytest_ciliumwg.providers.kubernetes.remote import NoProgramError, run_in
@@ -139,7 +141,12 @@ class ExistingCluster:
     def members(self) -> tuple[Member, ...]:
         """All nodes of the cluster as Kubernetes has them now, and why those that have no agents of ours have none."""
         published = [node.name for node in self.nodes()]
-        return members_of(self._kube, published, self._selected, self._spec)
+        return members_of(self._kube, published, self._selected, self._spec, self._unmanaged)
+
+    @cached_property
+    def _unmanaged(self) -> tuple[Pod, ...] | None:
+        """Once: what came into being before Cilium stays so, and to list all pods takes its time."""
+        return unmanaged_pods(self._kube, self._cilium, self._selected, self.settle_seconds)
 
     def pods(self) -> tuple[Pod, ...]:
         """Every pod that has addresses of its own, test pods included."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
-from pytest_ciliumwg.model.cluster import LeftOut, Member
+from pytest_ciliumwg.model.cluster import LeftOut, Member, Pod
 from pytest_ciliumwg.observe.kubernetes import ENDED, NodeFacts, pod_facts
 from pytest_ciliumwg.providers.existing.cilium import node_facts_of
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
@@ -13,7 +13,11 @@ from pytest_ciliumwg.providers.kubernetes.kube import Kube
 
 
 def members_of(
-    kube: Kube, published: Collection[str], selected: Collection[str], spec: ExistingSpec
+    kube: Kube,
+    published: Collection[str],
+    selected: Collection[str],
+    spec: ExistingSpec,
+    unmanaged: Collection[Pod] | None,
 ) -> tuple[Member, ...]:
     """The nodes, by name.
 
@@ -22,6 +26,7 @@ def members_of(
         published: The names of the nodes that have a CiliumNode.
         selected: The names of those under test.
         spec: Which nodes the user chose.
+        unmanaged: The pods that Cilium does not know; None where nothing tells them.
 
     Raises:
         ProviderError: the nodes, or the pods of one without Cilium, cannot be listed or understood.
@@ -32,6 +37,7 @@ def members_of(
             name=name,
             labels=facts.labels,
             left_out=None if name in selected else _left_out(kube, facts, name in published, spec),
+            unmanaged=None if unmanaged is None else tuple(pod for pod in unmanaged if pod.node == name),
         )
         for name, facts in sorted(found.items())
     )

@@ -74,7 +74,13 @@ class LabCluster:
 
     def members(self) -> tuple[Member, ...]:
         """All nodes as Kubernetes would have them now."""
-        members = [Member(name=node.name, labels=node.labels) for node in self.lab.layout]
+        unmanaged = self.lab.unmanaged_pods
+        members = [
+            Member(
+                name=node.name, labels=node.labels, unmanaged=tuple(pod for pod in unmanaged if pod.node == node.name)
+            )
+            for node in self.lab.layout
+        ]
         bare = [Member(name=name, left_out=LeftOut.NO_CILIUM) for name in self.lab.bare_nodes]
         return tuple(sorted((*members, *bare), key=lambda member: member.name))
 

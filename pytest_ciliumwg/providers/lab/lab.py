@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.expect import Expectations
-from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, sorted_families
+from pytest_ciliumwg.model.cluster import IPAddress, IPFamily, Node, Pod, sorted_families
 from pytest_ciliumwg.model.timeline import AgentPod
 from pytest_ciliumwg.providers.base import AgentTransport, Progress
 from pytest_ciliumwg.providers.lab.agents import Launcher
@@ -72,6 +72,7 @@ class Lab:
         self.agents: dict[str, AgentPod] = {}
         """Node → its imitated Cilium agent; a node whose agent is away has none."""
         self.bare_nodes: set[str] = set()
+        self.unmanaged_pods: list[Pod] = []
         """Nodes that Kubernetes has besides: Ready, with pods, and without Cilium."""
         self.not_ready: set[str] = set()
         """The nodes that are part of the cluster and not Ready."""

@@ -29,11 +29,14 @@ from pytest_ciliumwg.observe.kubernetes import (
     pod_facts,
     pods_from_ciliumendpoints,
     pods_from_pods,
+    unmanaged,
 )
 from pytest_ciliumwg.observe.sections import Reader
 from pytest_ciliumwg.providers.offline.contents import OBSERVED, Contents, moment
 
 _DEBUGINFO = "debuginfo"
+_NEW_SECONDS = 120.0
+"""A pod that was started so long ago is new."""
 COLLECT = "`pytest-ciliumwg collect` reads it, or a whole `cilium sysdump`"
 
 
@@ -133,15 +136,29 @@ class Knowledge:
             )
         published = {node.name for node in self.nodes}
         with_pods = {pod.node for pod in self.pod_facts if not pod.host_network and pod.phase not in ENDED}
-        facts = self.node_facts
+        facts, unmanaged = self.node_facts, self._unmanaged
         return tuple(
             Member(
                 name=name,
                 labels=facts[name].labels if name in facts else {},
                 left_out=None if name in published else facts[name].without_cilium(partial(contains, with_pods, name)),
+                unmanaged=None if unmanaged is None else tuple(pod for pod in unmanaged if pod.node == name),
             )
             for name in sorted(published | facts.keys())
         )
+
+    @cached_property
+    def _unmanaged(self) -> tuple[Pod, ...] | None:
+        """The pods that Cilium did not know; None where no endpoints are told, or no pods.
+
+        Those that had just been started do not count: endpoints and pods were not listed in one moment.
+        """
+        objects = self.contents.objects
+        if not self.pods or "pods" not in objects or not objects.keys() & {"ciliumendpoints", "ciliumendpointslices"}:
+            return None
+        published = {node.name for node in self.nodes}
+        found = unmanaged((pod for pod in self.pod_facts if pod.node in published), self.pods)
+        return tuple(pod for pod in found if self.since.get(pod.key, 0.0) < self.collected_at - _NEW_SECONDS)
 
     @cached_property
     def outputs(self) -> dict[str, Mapping[str, str]]:

@@ -65,7 +65,8 @@ class AnonymousCluster(GoneCluster):
     def __init__(self, real: Real) -> None:
         self._real = real
         nodes = [*(node.name for node in real.nodes()), *(member.name for member in real.members())]
-        pods = ((pod.namespace, pod.name) for pod in real.pods())
+        strangers = (pod for member in real.members() for pod in member.unmanaged or ())
+        pods = ((pod.namespace, pod.name) for pod in (*real.pods(), *strangers))
         addresses = Addresses()
         self._names = Names(addresses, nodes, pods, real.other_names())
         self._model = AnonymousModel(addresses, self._names)

@@ -114,4 +114,5 @@ class AnonymousModel:
     def _member(self, member: Member) -> Member:
         names = self._names
         labels = {names.label(name): names.label_value(value) for name, value in member.labels.items()}
-        return replace(member, name=names.node(member.name), labels=labels)
+        unmanaged = self._value(member.unmanaged, None)
+        return replace(member, name=names.node(member.name), labels=labels, unmanaged=unmanaged)
