@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ciliumwg.agent.capture.frames import header_sum
 from pytest_ciliumwg.model.watch import MessageKind
 from pytest_ciliumwg.providers.offline import OfflineCluster
 from pytest_ciliumwg.verdict.captured import apart, captured_in_words, captured_pairs
@@ -139,6 +140,51 @@ def test_cleartext_at_any_depth(with_captures: With, frame: bytes, tunnel: str) 
     (pods,) = in_clear(cluster.captured())
     (_, seen) = pods.seen[0]
     assert (pods.frames, seen.tunnel, seen.outgoing) == (5, tunnel, True)
+
+
+def summed(packet: bytes) -> bytes:
+    """An IPv4 packet with the checksum of its header."""
+    return packet[:10] + (~header_sum(packet, 0, 20) & 0xFFFF).to_bytes(2, "big") + packet[12:]
+
+
+INNER = summed(echo(POD_A, POD_B))
+
+
+def around(packet: bytes, kind: int) -> bytes:
+    """A frame of another type from one node to another."""
+    return ethernet(packet, MACS[WORKER], MACS[WORKER2], kind)
+
+
+HIDDEN = {
+    "VLAN tag of another type": around(b"\0\5\x08\0" + INNER, 0x9200),
+    "MPLS": around(bytes([0, 1, 0, 64, 0, 2, 1, 64]) + INNER, 0x8847),
+    "PPPoE": around(bytes([0x11, 0, 0, 1]) + (len(INNER) + 2).to_bytes(2, "big") + b"\0\x21" + INNER, 0x8864),
+    "SNAP": around(b"\xaa\xaa\3\0\0\0\x08\0" + INNER, len(INNER) + 8),
+    "ERSPAN": between(ip(WORKER, WORKER2, 47, b"\x10\0\x88\xbe" + bytes(12) + ethernet(INNER))),
+    "MPLS in GRE": between(ip(WORKER, WORKER2, 47, b"\0\0\x88\x47\0\1\1\x40" + INNER)),
+    "VXLAN-GPE": between(ip(WORKER, WORKER2, 17, udp(4000, 4790, b"\x0c\0\0\1\0\0\7\0" + INNER))),
+    "FOU": between(ip(WORKER, WORKER2, 17, udp(4000, 5555, INNER))),
+    "GUE": between(ip(WORKER, WORKER2, 17, udp(4000, 6080, b"\0\4\0\0" + INNER))),
+    "AH": between(ip(WORKER, WORKER2, 51, bytes([4, 4, 0, 0]) + bytes(20) + INNER)),
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_cleartext_behind_headers_that_are_not_read(with_captures: With, how: str) -> None:
+    others = [HIDDEN[how].replace(INNER, summed(echo(f"192.0.2.{last}", POD_B))) for last in range(9)]
+    cluster = with_captures({"rig-worker.eth0.pcap": captures([*others, *ENCRYPTED, HIDDEN[how]])})
+    (pods,) = in_clear(cluster.captured())
+    (_, seen) = pods.seen[0]
+    assert (seen.frames, seen.tunnel) == (1, "an unknown header")
+
+
+def test_a_header_that_is_quoted_is_no_packet(with_captures: With) -> None:
+    unreachable = ip(WORKER2, WORKER, 1, bytes([3, 1, 0, 0, 0, 0, 0, 0]) + INNER[:28])
+    sampled = ip(WORKER, "192.0.2.1", 17, udp(4000, 6343, bytes(64) + INNER))
+    text = ip(WORKER, WORKER2, 6, bytes(20) + INNER)
+    frames = [between(unreachable, WORKER2, WORKER), between(sampled), between(text)]
+    cluster = with_captures({"rig-worker.eth0.pcap": captures([*frames, *ENCRYPTED])})
+    assert not pods_in_clear(cluster)
 
 
 def test_cleartext_on_wireguard_s_port(with_captures: With) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pytest_ciliumwg.agent.capture.overlays import VXLAN_HEADER, overlay
 from pytest_ciliumwg.agent.capture.packet_headers import packets
 from pytest_ciliumwg.providers.offline.captures.capture import ETHERNET, Frames
+from pytest_ciliumwg.providers.offline.captures.hidden import hidden_packets
 
 RAW_IP = frozenset({12, 101, 228, 229})
 LINK_TYPES = frozenset({ETHERNET, *RAW_IP})
@@ -96,16 +97,17 @@ class FrameCounter:
         if known is not None and frame[42:46] == VXLAN_HEADER and frame[62:65] == _PLAIN4 and frame[73:74] == b"\x06":
             return frame[26:34], frame[36:38], frame[76:88]
         found = packets(frame, ethernet=self.ethernet)
+        behind = next(hidden_packets(frame, found), None)
         # What is in a tunnel counts by itself, also where the first of such frames was cut or carried no IP.
-        if key is not None and len(found) == 1 and not overlay(frame, 36, 42):
+        if key is not None and len(found) == 1 and behind is None and not overlay(frame, 36, 42):
             return key
         if key is not None and known is None and len(self._slots) < MOST_SLOTS:
             self._slots[key] = Slot(frame, at, deep=True)
-        inner = found[-1] if found else None
+        inner, ends = found[-1] if found else None, behind and behind[:2]
         if inner is None:
-            return frame[12:14]
+            return frame[12:14], ends
         head = frame[inner.payload - 4 : inner.payload + 4] if inner.protocol == _UDP and inner.first else b""
-        return (*(packet[:5] for packet in found), head)
+        return (*(packet[:5] for packet in found), head, ends)
 
     def seen(self) -> Iterator[Slot]:
         """All that was counted."""

@@ -15,6 +15,7 @@ from pytest_ciliumwg.providers.offline.captures.attribution import Counted
 from pytest_ciliumwg.providers.offline.captures.counting import FrameCounter, Slot
 from pytest_ciliumwg.providers.offline.captures.cut import is_cut
 from pytest_ciliumwg.providers.offline.captures.device import CapturedDevice, common_window
+from pytest_ciliumwg.providers.offline.captures.hidden import hidden_packets
 from pytest_ciliumwg.providers.offline.gaps import no_capture
 
 _UDP = 17
@@ -48,6 +49,7 @@ class CapturedWatch:
         self._devices: dict[str, CapturedDevice] = {}
         self._macs = {link.name: bytes.fromhex(link.mac.replace(":", "")) for link in state.native_devices if link.mac}
         self._owners = {ip: pod for pod in known.pods for ip in pod.addresses}
+        self._packed = {ip.packed for ip in self._owners}
         self._of_nodes = {ip for node in known.nodes for ip in (*node.addresses, *node.external_addresses)}
         self._of_nodes |= {interface.ip for link in state.devices for interface in link.addresses}
         self._not_pods = self._of_nodes | {ip for node in known.nodes for ip in node.cilium_addresses}
@@ -86,6 +88,9 @@ class CapturedWatch:
             if packet.protocol == _UDP and self._known.port in packet.ports and packet.first and not again:
                 self._message(found, packet, slot)
             self._conversation(found, device, packet, slot)
+        for packet in hidden_packets(slot.frame, levels):
+            if packet.source in self._packed and packet.destination in self._packed:
+                self._conversation(found, device, packet, slot)
 
     def _is_beside(self, frame: bytes, levels: Sequence[Packet]) -> bool:
         """Whether a frame is such as a filter on WireGuard or on nodes leaves out, as it would leave out pods'."""
