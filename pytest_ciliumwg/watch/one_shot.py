@@ -110,20 +110,27 @@ class _Watching:
         numbers = {node.name: control_number(index, phase) for index, node in enumerate(self.nodes)}
         deadline = time.monotonic() + max(CONTROL_SECONDS, self.cluster.settle_seconds)
         unreached: list[Problem] = []
-        more = True
+        more, one_way = True, phase == 0 and bool(self.cluster.declared.node_encryption)
         while more or time.monotonic() < deadline:
-            unreached = self._send_controls(numbers)
+            unreached = self._send_controls(numbers, one_way=one_way)
+            one_way = False
             if not wait_for(lambda: self._deaf(numbers), seconds=_HEARD_SECONDS + self.run.retire_ms / 1000, poll=0.02):
                 return
             more = self.ways.widen()
         self.problems.extend(unreached)
 
-    def _send_controls(self, numbers: Mapping[str, int]) -> list[Problem]:
-        """Send one from each node; returns what went wrong on the ways to others."""
+    def _send_controls(self, numbers: Mapping[str, int], *, one_way: bool) -> list[Problem]:
+        """Send one from each node; returns what went wrong on the ways to others.
+
+        With node encryption some of them enter the tunnel and open its sessions. `one_way` sends none to an earlier
+        node, as no flow that opens a session does: initiations that cross are lost, and both repeated after 5 s.
+        """
+        position = {node.name: index for index, node in enumerate(self.nodes)}
         addresses = [(node.name, str(ip)) for node in self.nodes for ip in node.addresses]
 
         def send(name: str, agent: Agent) -> tuple[list[str], list[str]]:
-            others = [address for node, address in addresses if node != name]
+            after = position[name] if one_way else -1
+            others = [address for node, address in addresses if node != name and position[node] > after]
             return agent.send_control(self.run, numbers[name], self.devices[name], others, self.ways.used)
 
         unreached: list[Problem] = []
