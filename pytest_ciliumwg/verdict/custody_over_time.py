@@ -5,12 +5,13 @@ What a watch may have missed while it was blind is given to the flow, and where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pytest_ciliumwg.agent.capture.inside import QUIET_SECONDS
 from pytest_ciliumwg.model.place import Place
 from pytest_ciliumwg.model.timeline import BlindInterval, FlowTotals, Gap, Timeline
 from pytest_ciliumwg.model.traffic import Flow
+from pytest_ciliumwg.model.watch import Passage
 from pytest_ciliumwg.observe.wireguard import DEVICE
 from pytest_ciliumwg.verdict.custody import NOTHING, Point, points, shortage
 from pytest_ciliumwg.verdict.timeline import clock
@@ -49,12 +50,36 @@ def unproven(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[Place, 
         if timeline.covers(blind) and blind.node not in away and blind.last_at - blind.first_at >= QUIET_SECONDS:
             when = f"from {clock(blind.first_at)} to {clock(blind.last_at)}"
             yield Place.of_node(blind.node), f"what passed inside the tunnel is not known {when}: {blind.why}"
+    yield from _all_given(timeline, away)
+
+
+def _all_given(timeline: Timeline, away: frozenset[str]) -> Iterator[tuple[Place, str]]:
+    """(Flow, why) for each flow of which all is given to times that are not known, and not even half was seen."""
+    in_clear = {seen.flow for seen in timeline.clear}
+    for flow in timeline.flows.values():
+        totals = timeline.totals.get(flow.id)
+        if flow.purpose != "continuous" or totals is None or not totals.answered or flow.id in in_clear:
+            continue
+        for point in points(flow):
+            if point.node in away or point.node not in timeline.inside:
+                continue
+            all_given = _given(timeline, totals, point.node) >= totals.answered
+            if all_given and shortage(flow, point, _passage(timeline, flow, point), max(1, totals.answered // 2)):
+                why = [blind.why for blind in _blind(timeline) if blind.node == point.node][:1]
+                where = f"passed {point.node} while it was not known what did"
+                told = f"most of its {totals.answered} messages may have {where}"
+                yield Place.of_flow(flow), ", such as: ".join([told, *why])
+                break
+
+
+def _passage(timeline: Timeline, flow: Flow, point: Point) -> Passage:
+    return timeline.inside.get(point.node, {}).get((flow.id, point.outgoing), NOTHING)
 
 
 def _bypass(timeline: Timeline, flow: Flow, totals: FlowTotals, point: Point) -> str | None:
     if point.node not in timeline.inside:
         return None
-    passage = timeline.inside[point.node].get((flow.id, point.outgoing), NOTHING)
+    passage = _passage(timeline, flow, point)
     messages = totals.answered - _given(timeline, totals, point.node)
     why = shortage(flow, point, passage, messages) if messages > 0 else None
     if why is None:
@@ -72,8 +97,7 @@ def _longest(gaps: list[Gap]) -> str:
 
 def _given(timeline: Timeline, totals: FlowTotals, node: str) -> int:
     """How many messages may have passed while it was not known what did."""
-    blind = [*timeline.inside_blind, *timeline.blind]
-    seconds = sum(_seconds(interval) for interval in blind if interval.node == node)
+    seconds = _seconds(interval for interval in _blind(timeline) if interval.node == node)
     lasted = max(timeline.stopped - timeline.started, _MARGIN_SECONDS)
     return int(seconds * _BURST * totals.sent / lasted) + bool(seconds) + _turns(timeline, node)
 
@@ -83,5 +107,14 @@ def _turns(timeline: Timeline, node: str) -> int:
     return sum(event.count for event in of_device if event.verb in _TURNS)
 
 
-def _seconds(interval: BlindInterval) -> float:
-    return interval.last_at - interval.first_at + 2 * _MARGIN_SECONDS
+def _blind(timeline: Timeline) -> Iterator[BlindInterval]:
+    yield from (*timeline.inside_blind, *timeline.blind)
+
+
+def _seconds(intervals: Iterable[BlindInterval]) -> float:
+    """How long they last together, with their margins; what lies in several counts once."""
+    total, until = 0.0, float("-inf")
+    for first, last in sorted((one.first_at - _MARGIN_SECONDS, one.last_at + _MARGIN_SECONDS) for one in intervals):
+        total += max(0.0, last - max(first, until))
+        until = max(until, last)
+    return total

@@ -96,6 +96,30 @@ def test_what_is_not_known_is_said() -> None:
     assert "it was made anew" in next(why for where, why in unproven(made, frozenset()) if str(where) == "one")
 
 
+def test_many_moments_that_are_not_known_do_not_let_a_flow_pass_in_silence() -> None:
+    """A ring that overflows is told tick by tick: each of these times is too short to be told by itself."""
+    ticks = tuple(replace(blind(0.1), first_at=float(at), last_at=at + 0.1) for at in range(0, 100, 2))
+    made = timeline(inside=less(0), inside_blind=ticks)
+    assert list(bypasses(made)) == []
+    ((where, why),) = unproven(made, frozenset())
+    assert "one → two" in str(where)
+    assert (
+        why
+        == "most of its 2000 messages may have passed two while it was not known what did, such as: it was made anew"
+    )
+    assert list(unproven(made, frozenset({"two"}))) == []
+    assert list(unproven(timeline(inside=less(1000), inside_blind=ticks), frozenset())) == [], "half of it was seen"
+    few = timeline(inside=less(1000), inside_blind=ticks[:3])
+    assert list(unproven(few, frozenset())) == []
+    assert len(list(bypasses(few))) == 1
+
+
+def test_times_that_overlap_are_given_once() -> None:
+    moments = tuple(replace(blind(0.1), first_at=40 + at / 10, last_at=40 + (at + 1) / 10) for at in range(10))
+    assert list(bypasses(timeline(inside=less(1900), inside_blind=moments))) == []
+    assert len(list(bypasses(timeline(inside=less(1800), inside_blind=moments)))) == 1, "3 s are given, and not 21 s"
+
+
 def test_a_gap_is_a_span_of_its_own() -> None:
     gap = Gap(flow=0, node="two", outgoing=False, first_at=10.0, last_at=12.0)
     kinds = [(span.kind, span.first_at, span.last_at) for span in spans(timeline(gaps=(gap,)), 0)]
