@@ -132,6 +132,20 @@ def test_a_pod_that_gets_its_endpoint_is_known(recorded: MakeDouble, connect: Co
     late.join()
 
 
+def test_a_pod_that_comes_while_others_are_waited_for_is_not_taken_for_one(
+    recorded: MakeDouble, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExistingCluster, "settle_seconds", 2.0)
+    double = recorded()
+    add_pod(double, NODE)
+    new = Timer(1.0, add_pod, (double, "rig-worker2"))
+    cluster = connect(double)
+    new.start()
+    found = unmanaged(cluster)
+    new.join()
+    assert (found[NODE], found["rig-worker2"]) == ((f"default/web-{NODE}-running-false",), ())
+
+
 def test_who_may_not_list_pods_is_told_so(
     recorded: MakeDouble, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,10 @@ def unmanaged_pods(kube: Kube, cilium: Cilium, nodes: Collection[str], settle: f
     try:
         found = _found(kube, cilium, nodes)
         wait_for(lambda: _without(cilium, found), seconds=settle, poll=_POLL)
-        return _found(kube, cilium, nodes) if found and _without(cilium, found) else ()
+        if not found or not _without(cilium, found):
+            return ()
+        # Only those that were there before: meanwhile others have come that are as new as those once were.
+        return tuple(pod for pod in _found(kube, cilium, nodes) if pod in found)
     except KubeError as error:
         if error.status != FORBIDDEN:
             raise

@@ -72,8 +72,9 @@ class Lab:
         self.agents: dict[str, AgentPod] = {}
         """Node → its imitated Cilium agent; a node whose agent is away has none."""
         self.bare_nodes: set[str] = set()
-        self.unmanaged_pods: list[Pod] = []
         """Nodes that Kubernetes has besides: Ready, with pods, and without Cilium."""
+        self.unmanaged_pods: list[Pod] = []
+        """Pods that Kubernetes has besides, and of which Cilium does not know."""
         self.not_ready: set[str] = set()
         """The nodes that are part of the cluster and not Ready."""
         self.revision = 1
