@@ -154,15 +154,24 @@ def test_other_ways(observed: Observed, verify: Verify, pods: Sequence[Pod]) -> 
             if not route.device.startswith(CILIUM_DEVICES)
         ]
         remote = {ip: pod.node for pod in pods if pod.node != state.node for ip in pod.addresses} if past else {}
-        ends = [{node for ip, node in remote.items() if ip in route.destination} for route in past]
-        wrong = [route for route, nodes in zip(past, ends, strict=True) if nodes]
+        wrong = list(_taking(past, (*state.routes, *state.other_routes), remote))
         verify(
             not wrong,
-            where=Place.of_node(state.node).concerning(node for nodes in ends for node in nodes),
+            where=Place.of_node(state.node).concerning(
+                {node for route in wrong for ip, node in remote.items() if ip in route.destination}
+            ),
             expected="routes to other nodes' pods by native devices and Cilium's own alone",
             seen=", ".join(f"{route.destination} dev {route.device} in table {route.table}" for route in wrong),
             meaning="What takes such a route goes past the tunnel, where nobody watches.",
         )
+
+
+def _taking(past: Sequence[Route], routes: Sequence[Route], addresses: Iterable[IPAddress]) -> Iterator[Route]:
+    """Those routes which are the most specific ones of their tables to some of these addresses."""
+    for table in dict.fromkeys(route.table for route in past):
+        left = {version: sorted(int(ip) for ip in addresses if ip.version == version) for version in (4, 6)}
+        taken = set(_taken((route for route in routes if route.table == table), left))
+        yield from (route for route in past if route.table == table and route in taken)
 
 
 @pytest.mark.ciliumwg_check(
@@ -220,7 +229,7 @@ def _leading_out(state: NodeState, family: IPFamily, addresses: Numbers) -> list
     """
     native = [device.name for device in state.native_devices]
     of_any, of_family = set[str | None](), set[str | None]()
-    for route in _taken(state.routes, addresses):
+    for route in _taken((route for route in state.routes if route.table == "main"), addresses):
         if route.device in native:
             (of_family if route.family is family else of_any).add(route.device)
         if len(of_family) == len(native):
@@ -229,11 +238,10 @@ def _leading_out(state: NodeState, family: IPFamily, addresses: Numbers) -> list
 
 
 def _taken(routes: Iterable[Route], left: Numbers) -> Iterator[Route]:
-    """The routes of the table main that are the most specific ones to one of these addresses, which are used up."""
+    """The routes of one table that are the most specific ones to one of these addresses, which are used up."""
     by_destination: dict[IPNetwork, list[Route]] = {}
     for route in routes:
-        if route.table == "main":
-            by_destination.setdefault(route.destination, []).append(route)
+        by_destination.setdefault(route.destination, []).append(route)
     for network in sorted(by_destination, key=lambda network: network.prefixlen, reverse=True):
         values = left[network.version]
         first = bisect_left(values, int(network.network_address))
