@@ -29,6 +29,7 @@ from pytest_ciliumwg.session.shadowed import refuse_shadowed
 from pytest_ciliumwg.session.stages import INITIAL, Stage, stages_of
 from pytest_ciliumwg.session.whole_suite import broke_off, tests_of_the_suite, waived, why
 
+NOT_ENDED = "INCONCLUSIVE: the run has not come to its end; nothing is proven"
 VERIFY = pytest.StashKey[Verify]()
 
 
@@ -134,6 +135,8 @@ class Conformance:
         if self.settings.report is not None and not option.collectonly:
             self._writers = _make_ready(self.settings.report, session.config.hook.pytest_ciliumwg_report_writers())
         self._ran = not option.collectonly
+        if self._ran:
+            self._write_verdict(NOT_ENDED)  # what an earlier run left would stand for one that is killed
         self.record.selected = self._identities(session.items)
         unreadable = session.testsfailed and not option.continue_on_collection_errors
         if not self.record.selected or unreadable or option.collectonly:
@@ -227,8 +230,8 @@ class Conformance:
             session.exitstatus = self.record.tally().exit_status(int(session.exitstatus), self._required)
         if self._ran and self._has_something_to_say():
             self._write_reports(int(session.exitstatus))
-        if self.settings.verdict_file is not None and self._ran:
-            self._write_verdict(self.settings.verdict_file)
+        if self._ran:
+            self._write_verdict(self.record.tally().line())
 
     def _write_reports(self, exit_status: int) -> None:
         """Write the files that were asked for, and tell GitHub where this runs in an action."""
@@ -248,10 +251,13 @@ class Conformance:
         """The findings of the run; asked for when all of it is over."""
         return findings(self.record)
 
-    def _write_verdict(self, path: Path) -> None:
-        """Write the verdict into a file; that it cannot be written is said, and is no reason to lose it."""
+    def _write_verdict(self, verdict: str) -> None:
+        """Write the verdict into the file that was asked for; that it cannot be is said, and no reason to lose it."""
+        path = self.settings.verdict_file
+        if path is None:
+            return
         try:
-            path.write_text(f"{self.record.tally().line()}\n", encoding="utf-8")
+            path.write_text(f"{verdict}\n", encoding="utf-8")
         except OSError as error:
             self.run.progress(f"the verdict could not be written to {path}: {error.strerror}")
 

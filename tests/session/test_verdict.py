@@ -242,6 +242,18 @@ def test_an_interrupted_run_is_partial(run_own: Run, pytester: pytest.Pytester) 
     assert run.report["outcome"] == "partial"
 
 
+def test_the_verdict_of_an_earlier_run_does_not_stand_for_one_that_is_killed(
+    run_own: Run, pytester: pytest.Pytester
+) -> None:
+    path = Path(pytester.path, "verdict")
+    path.write_text("conformant: 101 checks passed on 3 nodes\n")
+    pytester.makeconftest("import shutil\n\ndef pytest_runtest_setup():\n    shutil.copy('verdict', 'seen')\n")
+    run_own("test_mine.py", "-k", "test_mine", f"--ciliumwg-verdict-file={path}")
+    meanwhile = Path(pytester.path, "seen").read_text()
+    assert meanwhile == "INCONCLUSIVE: the run has not come to its end; nothing is proven\n"
+    assert path.read_text() == f"{PARTIAL}\n"
+
+
 def test_a_run_without_a_check_is_never_good(run_own: Run, pytester: pytest.Pytester) -> None:
     stale = Path(pytester.path, "report", "report.json")
     stale.parent.mkdir()
