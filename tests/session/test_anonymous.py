@@ -44,3 +44,14 @@ def test_a_run_is_judged_again_without_its_names(
     assert [finding["failed"] for finding in run.report["findings"]] == [
         finding["failed"] for finding in live.report["findings"]
     ]
+
+
+def test_what_a_run_did_not_ask_for_is_not_taken_for_switched_off(
+    run_lab: Callable[..., SuiteRun], judge_again: Callable[..., SuiteRun]
+) -> None:
+    part = run_lab("--ciliumwg-nodes=2", "-k", "test_no_cleartext or test_main_table")
+    assert part.report["outcome"] == "partial"
+    run = judge_again()
+    assert run.report["outcome"] == "inconclusive", run.outcome("fail")
+    assert "it ran in part" in run.outcome("inconclusive")["config.encryption"]
+    assert run.report["summary"]["pass"] > 80

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_ciliumwg.errors import ProviderError
+from pytest_ciliumwg.errors import ObservationError, ProviderError
 from pytest_ciliumwg.model.agent_history import AgentHistory
 from pytest_ciliumwg.model.cluster import CiliumConfig, Member, Node, Pod
 from pytest_ciliumwg.model.codec import decode
@@ -47,11 +47,21 @@ class ReplayedRun(GoneCluster):
         return replace(self._recording.declared, **self._spec.declared.given())
 
     def actual_config(self) -> CiliumConfig:
-        """The configuration that most of its nodes had."""
-        return Counter(self._recording.configs.values()).most_common(1)[0][0]
+        """The configuration that most of its nodes had.
+
+        Raises:
+            ObservationError: the run did not ask for it.
+        """
+        return Counter(self.node_configs().values()).most_common(1)[0][0]
 
     def node_configs(self) -> Mapping[str, CiliumConfig]:
-        """Node → the configuration that its Cilium ran with."""
+        """Node → the configuration that its Cilium ran with.
+
+        Raises:
+            ObservationError: the run did not ask for it.
+        """
+        if not self._recording.configs:
+            raise ObservationError("the run that is judged again did not read Cilium's configuration: it ran in part")
         return self._recording.configs
 
     def nodes(self) -> tuple[Node, ...]:
