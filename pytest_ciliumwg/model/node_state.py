@@ -52,9 +52,12 @@ class Endpoint:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(unsafe_hash=True, slots=True, kw_only=True)
 class Peer:
-    """A peer of the WireGuard device."""
+    """A peer of the WireGuard device. Nobody changes one.
+
+    It is not frozen, because a frozen one takes more than twice as long to make, and a large cluster has millions.
+    """
 
     public_key: str
     endpoint: Endpoint | None

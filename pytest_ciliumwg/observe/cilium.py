@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork
-from pytest_ciliumwg.model.node_state import Peer, WireGuardDevice
+from pytest_ciliumwg.model.node_state import Endpoint, Peer, WireGuardDevice
 from pytest_ciliumwg.observe.debuginfo import PLACE
 from pytest_ciliumwg.observe.json_reader import Value, address, decode, network, number
 from pytest_ciliumwg.observe.wireguard import DEVICE, endpoint_of
@@ -76,14 +76,12 @@ def _encryption(value: Value) -> EncryptionStatus:
         return EncryptionStatus(mode=mode)
     interface = _interface(wireguard)
     port, node = interface.get("listen-port"), wireguard.get("node-encryption")
-    peers = interface.get("peer-count")
     return EncryptionStatus(
         mode=mode,
         device=interface["name"].text(),
         public_key=interface["public-key"].text(),
         listen_port=None if port is None else port.integer(),
-        # Go leaves a zero out.
-        peers=0 if peers is None else peers.integer(),
+        peers=interface.count("peer-count"),
         node_encryption=None if node is None else node.text(),
     )
 
@@ -185,26 +183,51 @@ def wireguard_in(document: Value) -> tuple[WireGuardDevice, tuple[Peer, ...]] | 
     return device, tuple(_peer(peer) for peer in interface.each("peers"))
 
 
+_Shared = tuple[str, Endpoint | None, frozenset[IPNetwork]]
+"""The key, endpoint and allowed IPs of a peer."""
+_SHARED: dict[str, tuple[tuple[Any, Any], _Shared]] = {}
+"""Key → how its endpoint and allowed IPs were told last, and what was read of them.
+
+All other nodes tell the same of a peer: it is read once, and kept once.
+"""
+_MOST_SHARED = 1 << 16
+
+
 def _peer(value: Value) -> Peer:
-    endpoint, handshake = value.get("endpoint"), value.get("last-handshake-time")
-    # Go leaves numbers that are zero out, and a peer that never shook hands has none.
-    rx, tx = (value.get(key) for key in ("transfer-rx", "transfer-tx"))
+    public_key, endpoint, allowed_ips = _shared(value)
     return Peer(
-        public_key=sys.intern(value["public-key"].text()),  # all other nodes tell the same one
-        endpoint=None if endpoint is None else endpoint_of(endpoint.text(), "a peer of the agent's `debuginfo`"),
-        allowed_ips=value.networks("allowed-ips"),
-        latest_handshake=None if handshake is None else _handshake(handshake),
-        rx_bytes=0 if rx is None else rx.integer(),
-        tx_bytes=0 if tx is None else tx.integer(),
+        public_key=public_key,
+        endpoint=endpoint,
+        allowed_ips=allowed_ips,
+        latest_handshake=_handshake(value),
+        rx_bytes=value.count("transfer-rx"),
+        tx_bytes=value.count("transfer-tx"),
     )
 
 
+def _shared(value: Value) -> _Shared:
+    raw = value.mapping()
+    key, told = raw.get("public-key"), (raw.get("endpoint"), raw.get("allowed-ips"))
+    known = _SHARED.get(key) if isinstance(key, str) else None
+    if known is not None and known[0] == told:
+        return known[1]
+    key, endpoint = value["public-key"].text(), value.get("endpoint")
+    end = None if endpoint is None else endpoint_of(endpoint.text(), "a peer of the agent's `debuginfo`")
+    found = key, end, value.networks("allowed-ips")
+    if len(_SHARED) >= _MOST_SHARED:
+        _SHARED.clear()
+    _SHARED[key] = told, found
+    return found
+
+
 def _handshake(value: Value) -> float | None:
+    """When a peer shook hands last; None when it never did."""
+    told = value.mapping().get("last-handshake-time")
     try:
-        return _seconds(value.text())
-    except (ValueError, OverflowError) as error:
+        return None if told is None else _seconds(told)
+    except (TypeError, ValueError, OverflowError) as error:
         message = "holds no point in time"
-        raise value.wrong(message) from error
+        raise value["last-handshake-time"].wrong(message) from error
 
 
 @lru_cache(maxsize=65536)

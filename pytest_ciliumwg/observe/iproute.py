@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Hashable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from ipaddress import IPv4Interface, IPv6Interface
 
 from pytest_ciliumwg.errors import ObservationError
@@ -107,7 +108,9 @@ ALL_TABLES = "all"
 _READ = Once[tuple[Route, ...]](most=4096)
 
 
-def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, stderr: str = "") -> tuple[Route, ...]:
+def routes_from_ip(
+    text: str, family: IPFamily, table: str, *, status: int = 0, stderr: str = "", without: Collection[str] = ()
+) -> tuple[Route, ...]:
     """Read `ip -j -4 route show table T` or `ip -j -6 …`; a route with several next hops becomes one route for each.
 
     Args:
@@ -116,6 +119,7 @@ def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, 
         table: The table that was asked for; with ALL_TABLES each route says of which it is.
         status: The exit status.
         stderr: Standard error. A table that does not exist has no routes; any other failure is an error.
+        without: Tables whose routes are not wanted with ALL_TABLES.
 
     Raises:
         ObservationError: the command failed, or its output is cut off or something else.
@@ -131,23 +135,26 @@ def routes_from_ip(text: str, family: IPFamily, table: str, *, status: int = 0, 
 
     def read() -> tuple[Route, ...]:
         document = decode(text, f"the output of {command}")
-        return tuple(route for entry in document.items() for route in _routes(entry, family, table))
+        wanted = (entry for entry in document.items() if table != ALL_TABLES or _table(entry) not in without)
+        known = _ROUTES[family, table]
+        return tuple(route for entry in wanted for route in _routes(entry, family, table, known))
 
-    return _READ.of(text, (family, table), read)
-
-
-_ROUTES: dict[Hashable, tuple[Route, ...]] = {}
-"""What entries tell. Many nodes have the same routes to others, and all tables are told beside the table main."""
-_MOST_ROUTES = 1 << 17
+    return _READ.of(text, (family, table, *without), read)
 
 
-def _routes(entry: Value, family: IPFamily, table: str) -> tuple[Route, ...]:
-    key = family, table, repr(entry.mapping())
-    if key not in _ROUTES:
-        if len(_ROUTES) >= _MOST_ROUTES:
-            _ROUTES.clear()
-        _ROUTES[key] = tuple(_read(entry, family, table))
-    return _ROUTES[key]
+_Known = dict[str, tuple[Route, ...]]
+_ROUTES: dict[tuple[IPFamily, str], _Known] = defaultdict(dict)
+"""Family and table → what entries tell: many nodes have the same routes to others."""
+_MOST_ROUTES = 1 << 16
+
+
+def _routes(entry: Value, family: IPFamily, table: str, known: _Known) -> tuple[Route, ...]:
+    told = repr(entry.mapping())
+    if (found := known.get(told)) is None:
+        if len(known) >= _MOST_ROUTES:
+            known.clear()
+        found = known[told] = tuple(_read(entry, family, table))
+    return found
 
 
 def _read(entry: Value, family: IPFamily, table: str) -> Iterator[Route]:
@@ -167,8 +174,7 @@ def _read(entry: Value, family: IPFamily, table: str) -> Iterator[Route]:
 
 
 def _table(entry: Value) -> str:
-    table = entry.get("table")
-    return "main" if table is None else table.text()
+    return "main" if entry.mapping().get("table") is None else entry["table"].text()
 
 
 def _destination(value: Value, family: IPFamily) -> IPNetwork:

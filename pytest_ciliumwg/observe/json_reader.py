@@ -92,6 +92,11 @@ class Value:
         message = "holds no whole number"
         raise self.wrong(message)
 
+    def count(self, key: str) -> int:
+        """The number of that name; 0 when it is missing or null, as Go leaves out what is zero."""
+        raw = self.mapping().get(key)
+        return raw if type(raw) is int else 0 if raw is None else self[key].integer()
+
     def boolean(self) -> bool:
         """True or false."""
         if not isinstance(self._raw, bool):

@@ -50,10 +50,9 @@ def observation_script(families: Iterable[IPFamily], device: str, more: Sequence
     return "\n".join([*lines, *more, "exit 0", ""])
 
 
-def state_from(text: str, node: str, device: str, families: Iterable[IPFamily], parts: NodeParts) -> NodeState:
+def state_from(reader: Reader, node: str, device: str, families: Iterable[IPFamily], parts: NodeParts) -> NodeState:
     """What the script's output says of a node; what it does not say is named in `unread`."""
     order = sorted_families(families)
-    reader = Reader(text)
     no_links: tuple[Link, ...] = ()
     no_routes: tuple[Route, ...] = ()
     links = reader.read("link", lambda: links_from_ip(reader.section("links").good()), no_links)
@@ -124,7 +123,7 @@ def _other_routes(reader: Reader, families: Iterable[IPFamily]) -> tuple[Route, 
     found: list[Route] = []
     for family in families:
         shown = reader.section(f"routes{_flag(family)}-{ALL_TABLES}").good()
-        found += [route for route in routes_from_ip(shown, family, ALL_TABLES) if route.table not in (*TABLES, "local")]
+        found += routes_from_ip(shown, family, ALL_TABLES, without=(*TABLES, "local"))
     return tuple(found)
 
 

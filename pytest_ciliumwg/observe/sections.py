@@ -89,11 +89,6 @@ class Reader:
 
 
 def _split(text: str) -> Mapping[str, str]:
-    sections: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(f"{_MARK} "):
-            current = sections.setdefault(line.removeprefix(f"{_MARK} "), [])
-        else:
-            current.append(line)
-    return {name: "\n".join(lines).strip() for name, lines in sections.items()}
+    """Name → what is below each mark, which begins a line; of lines as long as those of large clusters none is made."""
+    parts = (part.partition("\n") for part in f"\n{text}".split(f"\n{_MARK} ")[1:])
+    return {name.rstrip(): told.strip() for name, _, told in parts}

@@ -145,3 +145,27 @@ def test_debuginfo_of_an_agent_without_wireguard(text: str) -> None:
 def test_debuginfo_that_is_not_understood(text: str) -> None:
     with pytest.raises(ObservationError, match="debuginfo"):
         wireguard_from_debuginfo(text)
+
+
+def test_what_all_nodes_tell_of_a_peer_is_kept_once() -> None:
+    told = [wireguard_from_debuginfo(debuginfo(**{"transfer-rx": count})) for count in (1, 2)]
+    (first,), (second,) = (found[1] for found in told if found is not None)
+    assert first.rx_bytes != second.rx_bytes
+    for member in ("public_key", "endpoint", "allowed_ips"):
+        assert getattr(first, member) is getattr(second, member), member
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"allowed-ips": [["10.0.0.1/32"]]},
+        {"allowed-ips": 5},
+        {"endpoint": {}},
+        {"endpoint": "10.0.0.1"},
+        {"public-key": 5},
+    ],
+)
+def test_a_peer_that_is_not_understood_though_another_like_it_was(wrong: dict[str, Any]) -> None:
+    wireguard_from_debuginfo(debuginfo())
+    with pytest.raises(ObservationError, match="debuginfo"):
+        wireguard_from_debuginfo(debuginfo(**wrong))

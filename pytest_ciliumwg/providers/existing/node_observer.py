@@ -80,7 +80,7 @@ def debuginfo_section(kube: Kube, place: Place) -> str:
 
 def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable[IPFamily]) -> NodeState:
     """What the script's output says of a node; what it does not say is named in `unread`."""
-    peers = tuple(others)
+    reader, peers = Reader(text), tuple(others)
 
     def devices(reader: Reader, links: Sequence[Link], routes: Sequence[Route]) -> tuple[Link, ...]:
         require(reader, "link", "routes")
@@ -98,8 +98,7 @@ def state_from(text: str, node: Node, others: Iterable[Node], families: Iterable
         selected=lambda reader: selected_in(told(reader)),
         known_nodes=_known_nodes,
     )
-    state = node_observer.state_from(text, node.name, DEVICE, families, parts)
-    return _with_fwmark(state, Reader(text))
+    return _with_fwmark(node_observer.state_from(reader, node.name, DEVICE, families, parts), reader)
 
 
 def _with_fwmark(state: NodeState, reader: Reader) -> NodeState:

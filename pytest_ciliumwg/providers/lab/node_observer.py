@@ -41,7 +41,7 @@ def observe_node(lab: Lab, node: LabNode) -> NodeState:
         wireguard=_wireguard, redirects=redirects, native_devices=native_devices, selected=lambda _: devices
     )
     script = observation_script(lab.families, lab.device, more)
-    return state_from(lab.run_in(node, script), node.name, lab.device, lab.families, parts)
+    return state_from(Reader(lab.run_in(node, script)), node.name, lab.device, lab.families, parts)
 
 
 def _wireguard(reader: Reader, link: Link | None) -> tuple[WireGuardDevice | None, tuple[Peer, ...]]:
