@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
+from typing import TypeVar
 
 import pytest
 
@@ -18,6 +20,10 @@ from pytest_ciliumwg.model.place import Place
 PODS = source("pods_in_allowed_ips")
 CIDRS = source("pod_cidrs_in_allowed_ips")
 NODES = source("node_addresses")
+T = TypeVar("T")
+AllowedIPs = frozenset[IPNetwork]
+Judged = tuple[int, Sequence[T]]
+"""At how many places a requirement holds of a peer, and what is wrong with it."""
 
 
 @pytest.mark.ciliumwg_check("allowed-ips.pods", source=PODS)
@@ -29,12 +35,15 @@ def test_every_pod_is_contained(
         pytest.skip(f"Cilium {expected.config.version} in tunnel mode sends pods' packets as the nodes' own")
     by_node, covered = _by_node(pods), Covered(ip for pod in pods for ip in pod.addresses)
     wanted = {name: frozenset(ip for pod in running for ip in pod.addresses) for name, running in by_node.items()}
-    for state, peer, node in _peers(observed, nodes):
+
+    def lost(node: Node, allowed_ips: AllowedIPs) -> Judged[tuple[Pod, IPAddress]]:
         addresses = wanted.get(node.name, frozenset())
-        missing = addresses - covered.by(peer.allowed_ips)
-        verify.held(len(addresses) - len(missing))
-        lost = ((pod, ip) for pod in by_node[node.name] for ip in pod.addresses if ip in missing) if missing else ()
-        for pod, address in lost:
+        missing = addresses - covered.by(allowed_ips)
+        of_pods = ((pod, ip) for pod in by_node.get(node.name, ()) for ip in pod.addresses)
+        return len(addresses) - len(missing), [(pod, ip) for pod, ip in of_pods if ip in missing]
+
+    for state, node, found in _wrong(observed, nodes, verify, lost):
+        for pod, address in found:
             verify(
                 False,
                 where=Place.of_peer(state.node, node.name).concerning(addresses=[address]),
@@ -79,8 +88,18 @@ def test_no_address_of_the_own_node(
     for name, running in _by_node(pods).items():
         own.setdefault(name, set()).update(ip for pod in running for ip in pod.addresses)
     covered = Covered(ip for addresses in own.values() for ip in addresses)
+    owners: dict[IPAddress, set[str]] = {}
+    for name, addresses in own.items():
+        for ip in addresses:
+            owners.setdefault(ip, set()).add(name)
+
+    @cache  # all nodes tell the same of a peer
+    def losers(allowed_ips: AllowedIPs) -> AbstractSet[str]:
+        """The nodes whose own addresses are among these."""
+        return {name for ip in covered.by(allowed_ips) for name in owners[ip]}
+
     for state, peer, node in _peers(observed, nodes):
-        if covered.by(peer.allowed_ips).isdisjoint(own.get(state.node, ())):
+        if state.node not in losers(peer.allowed_ips):
             verify.held()
             continue
         taken = sorted(covered.by(peer.allowed_ips) & own[state.node], key=str)
@@ -98,17 +117,19 @@ def test_node_addresses(observed: Observed, nodes: Sequence[Node], verify: Verif
     """A peer's allowed IPs hold its node's address of each family where this version needs it, or no such address."""
     asked = {node.name: _asked(node, expected) for node in nodes}
     covered = Covered(ip for _, addresses in asked.values() for ip in addresses)
-    for state, peer, node in _peers(observed, nodes):
+
+    def wrong(node: Node, allowed_ips: AllowedIPs) -> Judged[IPAddress]:
         policy, addresses = asked[node.name]
         if policy == "optional":
-            verify.held()
-            continue
-        there = addresses & covered.by(peer.allowed_ips)
-        wrong = addresses - there if policy == "required" else there
-        verify.held(len(addresses) - len(wrong))
-        for address in sorted(wrong, key=int):
+            return 1, ()
+        there = addresses & covered.by(allowed_ips)
+        found = addresses - there if policy == "required" else there
+        return len(addresses) - len(found), sorted(found, key=int)
+
+    for state, node, found in _wrong(observed, nodes, verify, wrong):
+        for address in found:
             where = Place.of_peer(state.node, node.name).concerning(addresses=[address])
-            if policy == "required":
+            if asked[node.name][0] == "required":
                 needed = f"the node address {address} among the allowed IPs"
                 verify(
                     False,
@@ -136,16 +157,12 @@ def test_nothing_of_another_node(
     owners = _Owners(nodes, pods)
     rights = {node.name: node.pod_cidrs if expected.pod_cidrs_in_allowed_ips else () for node in nodes}
 
-    @cache  # many nodes tell the same of a peer
-    def found(allowed_ips: frozenset[IPNetwork], name: str) -> tuple[_Owned, Sequence[IPNetwork]]:
-        wide = [net for net in allowed_ips if net.num_addresses > 1 and not _within(net, rights[name])]
-        return owners.others(allowed_ips, name), wide
+    def foreign(node: Node, allowed_ips: AllowedIPs) -> Judged[tuple[_Owned, Sequence[IPNetwork]]]:
+        wide = [net for net in allowed_ips if net.num_addresses > 1 and not _within(net, rights[node.name])]
+        others = owners.others(allowed_ips, node.name)
+        return (0, [(others, wide)]) if others or wide else (1, ())
 
-    for state, peer, node in _peers(observed, nodes):
-        wrong, wide = found(peer.allowed_ips, node.name)
-        if not wrong and not wide:
-            verify.held()
-            continue
+    for state, node, [(wrong, wide)] in _wrong(observed, nodes, verify, foreign):
         right = rights[node.name]
         meant = [(net, third) for net in wide for third in nodes]
         thirds = [third.name for net, third in meant if any(map(net.overlaps, third.pod_cidrs))]
@@ -169,15 +186,11 @@ def test_nothing_unknown(
     if expected.pod_cidrs_in_allowed_ips:
         known |= pool_addresses(nodes)
 
-    @cache  # many nodes tell the same of a peer
-    def unknown(allowed_ips: frozenset[IPNetwork]) -> Sequence[IPNetwork]:
-        return [net for net in allowed_ips if net.num_addresses == 1 and net.network_address not in known]
+    def unknown(_: Node, allowed_ips: AllowedIPs) -> Judged[IPNetwork]:
+        stale = [net for net in allowed_ips if net.num_addresses == 1 and net.network_address not in known]
+        return (0, stale) if stale else (1, ())
 
-    for state, peer, node in _peers(observed, nodes):
-        stale = unknown(peer.allowed_ips)
-        if not stale:
-            verify.held()
-            continue
+    for state, node, stale in _wrong(observed, nodes, verify, unknown):
         verify(
             False,
             where=Place.of_peer(state.node, node.name).concerning(addresses=(net.network_address for net in stale)),
@@ -185,6 +198,29 @@ def test_nothing_unknown(
             seen=", ".join(sorted(map(str, stale))),
             meaning="An address of a pod that is gone is still bound to this peer; its next owner will not be reached.",
         )
+
+
+def _wrong(
+    observed: Observed, nodes: Sequence[Node], verify: Verify, judge: Callable[[Node, AllowedIPs], Judged[T]]
+) -> Iterator[tuple[NodeState, Node, Sequence[T]]]:
+    """Each node's peers with which something is wrong, by the nodes they are; what holds of all others is counted.
+
+    All nodes tell the same of a peer, so that it is judged once.
+    """
+    by_key = {node.public_key: node for node in nodes if node.public_key}
+
+    @cache
+    def judged(key: str, allowed_ips: AllowedIPs) -> Judged[T]:
+        return judge(by_key[key], allowed_ips) if key in by_key else (0, ())  # nobody's key is peers.keys' finding
+
+    for state, _ in observed.devices():
+        held = 0
+        for peer in state.real_peers():
+            places, wrong = judged(peer.public_key, peer.allowed_ips)
+            held += places
+            if wrong:
+                yield state, by_key[peer.public_key], wrong
+        verify.held(held)
 
 
 def _peers(observed: Observed, nodes: Sequence[Node]) -> Iterator[tuple[NodeState, Peer, Node]]:

@@ -206,6 +206,7 @@ def test_endpoint_is_the_nodes_address(
     """A peer's endpoint is an address of its node, at port 51871, or that from which its packets come (NAT)."""
     by_key = {node.public_key: node for node in nodes if node.public_key}
     for state, _ in observed.devices():
+        later = readings.last.states.get(state.node) if readings.last else None
         for peer in state.real_peers():
             node = by_key.get(peer.public_key)
             if node is None:
@@ -215,7 +216,6 @@ def test_endpoint_is_the_nodes_address(
                 and peer.endpoint.address in (*node.addresses, *node.external_addresses)
                 and peer.endpoint.port == expected.listen_port
             )
-            later = readings.last.states.get(state.node) if readings.last else None
             if not right and has_roamed(state, peer, nodes, later):
                 place = Place.of_peer(state.node, node.name).concerning(addresses=node.addresses)
                 verify.note(place, f"reached at {peer.endpoint}, whence its packets come: behind NAT, or roaming")

@@ -180,8 +180,8 @@ def _taking(past: Sequence[Route], routes: Sequence[Route], addresses: Iterable[
 def test_no_loop(observed: Observed, verify: Verify, expected: Expectations) -> None:
     """No rule takes WireGuard's own outer packets back into the tunnel."""
     for state in observed.states("rules", "routes"):
-        marks = _marks(state, expected)
-        looping = [rule for rule in state.rules if _leads_into_tunnel(rule, state, expected) and _takes(rule, marks)]
+        marks, tables = _marks(state, expected), _tables_into_tunnel(state, expected)
+        looping = [rule for rule in state.rules if _leads_into_tunnel(rule, tables) and _takes(rule, marks)]
         verify(
             not looping,
             where=Place.of_node(state.node),
@@ -217,8 +217,11 @@ class _Elsewhere:
 
     def numbers(self, node: str) -> Numbers:
         """The addresses that are elsewhere as seen from a node."""
-        own = self._own.get(node, {4: set(), 6: set()})
-        return {version: [ip for ip in every if ip not in own[version]] for version, every in self._all.items()}
+        found = {version: every.copy() for version, every in self._all.items()}
+        for version, numbers in self._own.get(node, {}).items():
+            for number in numbers:
+                del found[version][bisect_left(found[version], number)]
+        return found
 
 
 def _leading_out(state: NodeState, family: IPFamily, addresses: Numbers) -> list[str]:
@@ -239,16 +242,25 @@ def _leading_out(state: NodeState, family: IPFamily, addresses: Numbers) -> list
 
 def _taken(routes: Iterable[Route], left: Numbers) -> Iterator[Route]:
     """The routes of one table that are the most specific ones to one of these addresses, which are used up."""
-    by_destination: dict[IPNetwork, list[Route]] = {}
+    by_length: dict[int, list[Route]] = {}
     for route in routes:
-        by_destination.setdefault(route.destination, []).append(route)
-    for network in sorted(by_destination, key=lambda network: network.prefixlen, reverse=True):
-        values = left[network.version]
-        first = bisect_left(values, int(network.network_address))
-        behind = bisect_right(values, int(network.broadcast_address))
-        if first < behind:
-            del values[first:behind]
-            yield from by_destination[network]
+        by_length.setdefault(route.destination.prefixlen, []).append(route)
+    for _, alike in sorted(by_length.items(), reverse=True):
+        led = list[IPNetwork]()
+        for route in alike:
+            first, behind = _within(route.destination, left)
+            if first < behind:
+                led.append(route.destination)
+                yield route
+        for network in led:  # what is as long is the same network, or another
+            first, behind = _within(network, left)
+            del left[network.version][first:behind]
+
+
+def _within(network: IPNetwork, numbers: Numbers) -> tuple[int, int]:
+    """Where the addresses of a network begin and end."""
+    values = numbers[network.version]
+    return bisect_left(values, int(network.network_address)), bisect_right(values, int(network.broadcast_address))
 
 
 def _is_ours(redirect: Redirect, expected: Expectations) -> bool:
@@ -263,12 +275,15 @@ def _marks(state: NodeState, expected: Expectations) -> frozenset[int]:
     return expected.fwmarks or frozenset({0})
 
 
-def _leads_into_tunnel(rule: Rule, state: NodeState, expected: Expectations) -> bool:
-    """Whether a rule's table has a default route by Cilium's device, or the rule is Cilium's, which fills its table."""
-    return (rule.table == TABLE and rule.fwmark == CILIUM_MARK) or any(
-        route.table == rule.table and route.device == expected.device_name and route.destination.prefixlen == 0
-        for route in (*state.routes, *state.other_routes)
-    )
+def _tables_into_tunnel(state: NodeState, expected: Expectations) -> frozenset[str]:
+    """The tables with a default route by Cilium's device."""
+    ours = (route for route in (*state.routes, *state.other_routes) if route.device == expected.device_name)
+    return frozenset(route.table for route in ours if route.destination.prefixlen == 0)
+
+
+def _leads_into_tunnel(rule: Rule, tables: frozenset[str]) -> bool:
+    """Whether a rule's table leads into the tunnel, or the rule is Cilium's, which fills its table."""
+    return (rule.table == TABLE and rule.fwmark == CILIUM_MARK) or rule.table in tables
 
 
 def _takes(rule: Rule, marks: Iterable[int]) -> bool:

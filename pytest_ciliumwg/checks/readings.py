@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 from pytest_ciliumwg.changes.fingerprint import state_lines
-from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod
-from pytest_ciliumwg.model.node_state import NodeState
+from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Node, Pod
+from pytest_ciliumwg.model.node_state import NodeState, Route
 from pytest_ciliumwg.model.reading import Reading
 
 
@@ -63,16 +63,19 @@ class Readings:
         names = {node.public_key: node.name for node in self.first.nodes if node.public_key}
         lasting = _owned(self.first.nodes, self.pods)
         passing = _owned(self.first.nodes, self.pods_ever) - lasting
+        lost_peers, new_peers = _PeerLines(names, lasting.__contains__), _PeerLines(names, lambda it: it not in passing)
         keys = [{node.name: node.public_key for node in reading.nodes} for reading in (self.first, self.last)]
         for name, state in self.last.states.items():
+            first = self.first.states[name]
             was, now = (
-                _lines(each, names, key.get(name))
-                for each, key in zip(_differing(self.first.states[name], state), keys, strict=True)
+                dict.fromkeys(_lines(one, other, key.get(name)), "")
+                for one, other, key in zip((first, state), (state, first), keys, strict=True)
             )
-            lost = [line for line in was if line not in now and (not was[line][1] or was[line] in lasting)]
-            new = [line for line in now if line not in was and (not now[line][1] or now[line] not in passing)]
+            was |= lost_peers.of(first, state)
+            now |= new_peers.of(state, first)
+            lost, new = [line for line in was if line not in now], [line for line in now if line not in was]
             if lost or new:
-                concerned = dict.fromkeys([*(was[line][0] for line in lost), *(now[line][0] for line in new)])
+                concerned = dict.fromkeys([*(was[line] for line in lost), *(now[line] for line in new)])
                 yield NodeChange(name, tuple(sorted(lost)), tuple(sorted(new)), tuple(filter(None, concerned)))
 
 
@@ -82,59 +85,72 @@ def _owned(nodes: Iterable[Node], pods: Iterable[Pod]) -> set[tuple[str, IPAddre
     return found | {(pod.node, ip) for pod in pods for ip in pod.addresses}
 
 
-def _differing(first: NodeState, last: NodeState) -> tuple[NodeState, NodeState]:
-    """Two states of a node without the routes, peers and allowed IPs that are in both: there are as many as nodes."""
-    same = first.routes == last.routes  # told in the same words, they are the same objects
-    routes = set() if same else {*first.routes}.intersection(last.routes)
-
-    def others(state: NodeState, other: NodeState) -> NodeState:
-        known = {peer.public_key: peer.allowed_ips for peer in other.peers}
-        return replace(
-            state,
-            peers=tuple(
-                replace(peer, allowed_ips=peer.allowed_ips - known.get(peer.public_key, frozenset()))
-                for peer in state.peers
-                if peer.allowed_ips != known.get(peer.public_key)
-            ),
-            routes=() if same else tuple(route for route in state.routes if route not in routes),
-        )
-
-    return others(first, last), others(last, first)
+_Owned = tuple[str, IPAddress]
+"""A node and an address that it or a pod on it has."""
 
 
-Lines = Mapping[str, tuple[str, IPAddress | None]]
-"""What a node has, in words → the node and the single address that it is about; empty and None for others."""
+class _PeerLines:
+    """What peers have, in words; made once, for all nodes tell the same of a peer."""
+
+    def __init__(self, names: Mapping[str, str], counts: Callable[[_Owned], bool]) -> None:
+        """Nodes by their keys, and whether a single address of a node says anything."""
+        self._names = names
+        self._counts = counts
+        self._made = cache(self._make)
+
+    def of(self, state: NodeState, other: NodeState) -> Mapping[str, str]:
+        """What is not the same of a node's peers in another state, in words → the node that is the peer."""
+        there, found = {peer.public_key: peer.allowed_ips for peer in other.peers}, dict[str, str]()
+        for peer in state.real_peers():
+            if (known := there.get(peer.public_key)) is not peer.allowed_ips:
+                found.update(self._made(peer.public_key, peer.allowed_ips, known))
+        return found
+
+    def _make(
+        self, key: str, allowed_ips: frozenset[IPNetwork], other: frozenset[IPNetwork] | None
+    ) -> Mapping[str, str]:
+        name = self._names.get(key, "")
+        found = {f"peer {name or 'of an unknown key'}": name, f"peer {name or key}": name}
+        for net in allowed_ips - (other or frozenset()):
+            if net.num_addresses > 1 or self._counts((name, net.network_address)):
+                found[f"allowed IP {net} of peer {name or key}"] = name
+        return found
 
 
-def _lines(state: NodeState, names: Mapping[str, str], published: str | None) -> Lines:
-    found: dict[str, tuple[str, IPAddress | None]] = dict.fromkeys(state_lines(state, names), ("", None))
-    found[f"published key {published or 'none'}"] = "", None
+def _lines(state: NodeState, other: NodeState, published: str | None) -> Iterator[str]:
+    """What a node has beside its peers, in words, without most of the routes that another state of it has too."""
+    known = frozenset(map(id, other.routes))  # told in the same words, they are the same objects
+    routes = tuple(route for route in state.routes if id(route) not in known)
+    single = (_route(route) for route in routes if route.destination.num_addresses == 1)
+    passing = frozenset(single)  # they come and go with pods; the checks of steering judge them
+    told = state_lines(replace(state, peers=(), routes=routes), {})
+    yield from (line for line in told if line not in passing)
+    yield f"published key {published or 'none'}"
     if state.wireguard:
-        found[f"device key {state.wireguard.public_key}"] = "", None
+        yield f"device key {state.wireguard.public_key}"
     native = {link.name for link in state.native_devices}
-    for route in state.routes:
-        line = f"route {route.destination} dev {route.device} table {route.table}"
-        if route.destination.num_addresses == 1:
-            found.pop(line, None)  # it comes and goes with a pod; the checks of steering judge it
-        elif route.device in native:
-            found[line] = "", None
-    for peer in state.real_peers():
-        name = names.get(peer.public_key, "")
-        told = name or peer.public_key
-        found[f"peer {told}"] = name, None
-        for network in peer.allowed_ips:
-            address = network.network_address if network.num_addresses == 1 else None
-            found[f"allowed IP {network} of peer {told}"] = name, address
-    return found
+    yield from (_route(route) for route in routes if route.destination.num_addresses > 1 and route.device in native)
+
+
+def _route(route: Route) -> str:
+    return f"route {route.destination} dev {route.device} table {route.table}"
 
 
 def _alike(one: NodeState, other: NodeState) -> bool:
     """Whether two states differ in what changes on its own alone, such as counters; the order of lists is nothing."""
-    same_routes = one.routes == other.routes or frozenset(one.routes) == frozenset(other.routes)
-    return same_routes and _comparable(one) == _comparable(other)
+    same_routes = _same(one.routes, other.routes)
+    return same_routes and _same(_peers(one), _peers(other)) and _comparable(one) == _comparable(other)
+
+
+def _same(these: Sequence[Hashable], those: Sequence[Hashable]) -> bool:
+    """Whether there is the same in both. Mostly it comes in the same order, and what is told alike is one object."""
+    return these == those or frozenset(these) == frozenset(those)
+
+
+def _peers(state: NodeState) -> Sequence[Hashable]:
+    return [(peer.public_key, peer.endpoint, peer.allowed_ips) for peer in state.peers]
 
 
 def _comparable(state: NodeState) -> object:
-    peers = {(peer.public_key, peer.endpoint, peer.allowed_ips) for peer in state.peers}
-    listed = tuple(map(frozenset, (peers, state.rules, state.redirects, state.native_devices)))
+    listed = tuple(map(frozenset, (state.rules, state.redirects, state.native_devices)))
     return state.link, state.wireguard, listed, state.rp_filter, frozenset(state.unread)

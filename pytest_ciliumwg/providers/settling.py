@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable
+from functools import cache
 
-from pytest_ciliumwg.model.cluster import IPAddress, Node, Pod, known_addresses, pool_addresses
-from pytest_ciliumwg.model.node_state import NodeState, Peer
+from pytest_ciliumwg.model.cluster import IPAddress, IPNetwork, Pod, known_addresses, pool_addresses
+from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.providers.base import Cluster, Progress, read
 from pytest_ciliumwg.waiting import wait_for
@@ -40,15 +42,8 @@ def read_settled(
 
     def underway() -> str:
         found[:] = [reading := read(cluster, names)]
-        pods = reading.pods_before | reading.pods_after
-        known = known_addresses(reading.nodes, pods) | pool_addresses(reading.nodes)
-        return ", ".join(
-            name
-            for name, state in reading.states.items()
-            if not _has_its_peers(state, reading.nodes, meshed)
-            or not _knows(state, reading.nodes, newcomers)
-            or _has_leftovers(state, reading.nodes, known)
-        )
+        learnt = _Learnt(reading, newcomers, meshed=meshed)
+        return ", ".join(name for name, state in reading.states.items() if not learnt.by(state))
 
     limit = cluster.settle_seconds if seconds is None else seconds
     doing = "waiting until these nodes have learnt of all peers and pods: "
@@ -56,36 +51,39 @@ def read_settled(
     return found[0]
 
 
-def _has_its_peers(state: NodeState, nodes: Iterable[Node], meshed: bool) -> bool:
-    """Whether a node has the peers that the others publish, and, out of a mesh of clusters, no more.
+class _Learnt:
+    """Whether nodes have learnt what one reading shows."""
 
-    A node whose peers cannot be read is not waited for: it is as slow to say so each time.
-    """
-    if "peers" in state.unread:
-        return True
-    published = {node.public_key for node in nodes if node.public_key and node.name != state.node}
-    peers = {peer.public_key for peer in state.real_peers()}
-    return peers >= published if meshed else peers == published
+    def __init__(self, reading: Reading, newcomers: Iterable[Pod], *, meshed: bool) -> None:
+        self._keys = {node.name: node.public_key for node in reading.nodes if node.public_key}
+        self._published = frozenset(self._keys.values())
+        self._meshed = meshed
+        pods = reading.pods_before | reading.pods_after
+        self._known = known_addresses(reading.nodes, pods) | pool_addresses(reading.nodes)
+        self._new: dict[str, list[IPAddress]] = {}
+        """Key → the addresses of the newcomers on its node."""
+        for pod in newcomers:
+            if key := self._keys.get(pod.node):
+                self._new.setdefault(key, []).extend(pod.addresses)
+        self._right = cache(self._is_right)  # all nodes tell the same of a peer
 
+    def by(self, state: NodeState) -> bool:
+        """Whether a node has the peers that the others publish, and of each what there is and nothing that is gone.
 
-def _knows(state: NodeState, nodes: Iterable[Node], pods: Iterable[Pod]) -> bool:
-    """Whether a node's peers have the addresses of these pods, as far as the pods' nodes are its peers."""
-    keys = {node.name: node.public_key for node in nodes}
-    peers = {peer.public_key: peer for peer in state.real_peers()}
-    theirs = ((peers.get(keys.get(pod.node) or ""), pod) for pod in pods if pod.node != state.node)
-    return all(_has_all(peer, pod) for peer, pod in theirs if peer is not None)
+        Out of a mesh of clusters it has no more peers. A node whose peers cannot be read is not waited for: it is as
+        slow to say so each time.
+        """
+        if "peers" in state.unread:
+            return True
+        peers = {peer.public_key: peer.allowed_ips for peer in state.real_peers()}
+        others = {key for name, key in self._keys.items() if name != state.node}
+        has_them = peers.keys() >= others if self._meshed else peers.keys() == others
+        return has_them and all(itertools.starmap(self._right, peers.items()))
 
-
-def _has_leftovers(state: NodeState, nodes: Iterable[Node], known: Collection[IPAddress]) -> bool:
-    """Whether peers have addresses that nobody has: those of pods that were there a moment ago, most likely."""
-    published = {node.public_key for node in nodes if node.public_key}
-    return any(
-        net.prefixlen == net.max_prefixlen and net.network_address not in known
-        for peer in state.real_peers()
-        if peer.public_key in published
-        for net in peer.allowed_ips
-    )
-
-
-def _has_all(peer: Peer, pod: Pod) -> bool:
-    return all(any(ip in net for net in peer.allowed_ips if net.version == ip.version) for ip in pod.addresses)
+    def _is_right(self, key: str, allowed_ips: frozenset[IPNetwork]) -> bool:
+        """Whether a peer has the newcomers' addresses, and none that nobody has, as of a pod that went."""
+        single = [net.network_address for net in allowed_ips if net.prefixlen == net.max_prefixlen]
+        return key not in self._published or (
+            all(any(ip in net for net in allowed_ips) for ip in self._new.get(key, ()))
+            and self._known.issuperset(single)
+        )

@@ -97,16 +97,19 @@ class Judge:
     def unheard(self, receiver: str, sender: str) -> str | None:
         """Why it is not proven that one node's watch sees what another node sends; None when it is."""
         for phase, when in PHASES.items():
-            if (sender, phase) not in self._heard[receiver]:
+            if sender not in self._heard[receiver][phase]:
                 unseen = f"the watch on {receiver} did not see the control canary of {sender} {when}"
                 return f"{unseen}{more_on('deaf-watch')}"
         return None
 
     @cached_property
-    def _heard(self) -> Mapping[str, AbstractSet[tuple[str, int]]]:
-        """Watching node → each node and phase whose control canary arrived there."""
+    def _heard(self) -> Mapping[str, Mapping[int, AbstractSet[str]]]:
+        """Watching node → phase → the nodes whose control canaries arrived there."""
         return {
-            watch.node: {(seen.sender, seen.phase) for seen in watch.controls if not seen.outgoing}
+            watch.node: {
+                phase: {seen.sender for seen in watch.controls if seen.phase == phase and not seen.outgoing}
+                for phase in PHASES
+            }
             for watch in self._watches
         }
 
