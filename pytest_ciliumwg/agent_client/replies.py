@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -94,8 +95,13 @@ def kernel_event(node: str, entry: Row, since: float, at: float) -> Event:
 def _control(row: Row, nodes: Sequence[str]) -> ControlSeen:
     index, phase = divmod(row["flow"], 2)
     sender = nodes[index] if index < len(nodes) else f"node {index}"
-    way = way_of(row["layers"])
-    return ControlSeen(sender=sender, phase=phase, device=row["device"], outgoing=row["outgoing"], way=way)
+    return _control_seen(sender, phase, row["device"], row["outgoing"], row["layers"])
+
+
+@lru_cache(maxsize=1 << 16)
+def _control_seen(sender: str, phase: int, device: str, outgoing: bool, layers: str) -> ControlSeen:
+    """A control canary, which the watches of all other nodes see alike: it is kept once."""
+    return ControlSeen(sender=sender, phase=phase, device=device, outgoing=outgoing, way=way_of(layers))
 
 
 def device_reports(devices: Row) -> dict[str, DeviceReport]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import enum
 import json
+import math
 import operator
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache
@@ -22,8 +23,11 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
-from itertools import chain, islice
+from json.encoder import encode_basestring_ascii
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pytest_ciliumwg.model.node_state import Endpoint, Route
+from pytest_ciliumwg.model.watch import ControlSeen
 
 T = TypeVar("T")
 _READERS: Mapping[Any, Callable[[Any], Any]] = {
@@ -37,7 +41,16 @@ _READERS: Mapping[Any, Callable[[Any], Any]] = {
     float: float,
 }
 _UNIONS = (Union, types.UnionType)
-_BATCH = 16
+_MANY = 1 << 17
+_TOLD_BY_MANY = (ControlSeen, Endpoint, Route)
+"""Of what these are many nodes have the same one: it is made text once."""
+_NETWORKS = (IPv4Network, IPv6Network)
+_PLAIN = (str, int, float, type(None))
+_AS_JSON: Mapping[type, Callable[[Any], str]] = {
+    int: repr,
+    bool: {False: "false", True: "true"}.__getitem__,
+    float: lambda number: repr(number) if math.isfinite(number) else json.dumps(number),
+}
 
 
 def encoded(value: Any, depth: int = 0) -> Iterator[str]:
@@ -47,103 +60,114 @@ def encoded(value: Any, depth: int = 0) -> Iterator[str]:
         value: The value.
         depth: How many levels are taken apart, so that no more than a part of the value is text at one time.
     """
-    value = _plain(value)
-    if depth == 0 or not isinstance(value, (dict, list)):
-        yield _ENCODER.encode(value)
-        return
-    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    kind: Any = type(value)
+    if depth and is_dataclass(kind):
+        yield from _joined("{", ((_member(item.name), getattr(value, item.name)) for item in fields(kind)), "}", depth)
+    elif depth and isinstance(value, Mapping) and _by_text(value):
+        yield from _joined("{", ((_member(key), item) for key, item in value.items()), "}", depth)
+    elif depth and not isinstance(value, (*_PLAIN, bytes)) and issubclass(kind, (Mapping, Sequence, AbstractSet)):
+        items = value.items() if isinstance(value, Mapping) else value
+        yield from _joined("[", (("", item) for item in items), "]", depth)
+    else:
+        yield _text(value)
+
+
+def _joined(opening: str, items: Iterable[tuple[str, Any]], closing: str, depth: int) -> Iterator[str]:
+    """The text of a mapping's or list's items, each behind what begins it."""
     yield opening
-    parts = ([_ENCODER.encode(batch)[1:-1]] for batch in _batches(value)) if depth == 1 else _items(value, depth - 1)
-    for number, part in enumerate(parts):
-        yield "," if number else ""
-        yield from part
+    for number, (begin, item) in enumerate(items):
+        yield f",{begin}" if number else begin
+        yield from encoded(item, depth - 1)
     yield closing
 
 
-def _items(value: dict[str, Any] | list[Any], depth: int) -> Iterator[Iterator[str]]:
-    """The text of each item of a mapping or list."""
-    if isinstance(value, list):
-        yield from (encoded(item, depth) for item in value)
-    else:
-        yield from (chain([f"{_ENCODER.encode(name)}:"], encoded(item, depth)) for name, item in value.items())
+class _Writers(dict[type, Callable[[Any], str]]):
+    """What makes text of values, by their types; found once, for there are millions."""
 
-
-def _batches(value: dict[str, Any] | list[Any]) -> Iterator[dict[str, Any] | list[Any]]:
-    """The items a few at a time: to make text of one at a time takes twice as long where each is small."""
-    items = iter(value.items() if isinstance(value, dict) else value)
-    while batch := list(islice(items, _BATCH)):
-        yield dict(batch) if isinstance(value, dict) else batch
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has for a value, whose parts may still be values of the model."""
-    if value is None or isinstance(value, (str, int, float)):
-        return value.value if isinstance(value, enum.Enum) else value
-    kind: Any = type(value)
-    return _part_of(kind)(value)
-
-
-@cache
-def _part_of(kind: Any) -> Callable[[Any], Any]:
-    """What makes `_plain` of values of a type; found once, for there are millions."""
-    if issubclass(kind, enum.Enum):
-        return operator.attrgetter("value")
-    if issubclass(kind, bytes):
-        return lambda value: base64.b64encode(value).decode()
-    if is_dataclass(kind):
-        return _members_of(kind)
-    if issubclass(kind, Mapping):
-        return _mapped
-    if issubclass(kind, frozenset):
-        return _items_of
-    return list if issubclass(kind, (list, tuple, AbstractSet)) else _text
-
-
-def _items_of(value: frozenset[Any]) -> list[Any]:
-    """The items of a set; those of the allowed IPs of a peer, of which all nodes tell, are made text once."""
-    networks = isinstance(next(iter(value), None), (IPv4Network, IPv6Network))
-    return _networks(value) if networks else list(value)
-
-
-@lru_cache(maxsize=65536)
-def _networks(value: frozenset[IPv4Network | IPv6Network]) -> list[str]:
-    return list(map(str, value))
-
-
-def _members_of(kind: Any) -> Callable[[Any], dict[str, Any]]:
-    """What makes the mapping of a dataclass's members; whether one may be a mapping is a question of its type."""
-    names = [member.name for member in fields(kind)]
-    mapped = [name for name in names if _may_be_mapping(_hints(kind)[name])]
-
-    def members(value: Any) -> dict[str, Any]:
-        found = {name: getattr(value, name) for name in names}
-        for name in mapped:
-            found[name] = _mapped(found[name])
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        found = self[kind] = _writer(kind)
         return found
 
-    return members
+
+_WRITERS = _Writers()
 
 
-def _may_be_mapping(hint: Any) -> bool:
-    origin = get_origin(hint)
-    if origin in _UNIONS:
-        return any(map(_may_be_mapping, get_args(hint)))
-    kind = origin or hint
-    return not isinstance(kind, type) or issubclass(kind, Mapping) or issubclass(Mapping, kind)
+def _text(value: Any) -> str:
+    return _WRITERS[type(value)](value)
 
 
-def _mapped(value: Any) -> Any:
-    """The same, but that a mapping is one by text, or a list of pairs: the encoder of JSON makes text of numbers."""
-    if not isinstance(value, Mapping):
-        return value
-    if all(isinstance(key, str) for key in value):
-        return {key: _mapped(item) for key, item in value.items()}
-    return [[key, _mapped(item)] for key, item in value.items()]
+def _writer(kind: Any) -> Callable[[Any], str]:
+    if issubclass(kind, enum.Enum):
+        return lambda value: _text(value.value)
+    if issubclass(kind, str):
+        return encode_basestring_ascii
+    if issubclass(kind, _PLAIN):
+        return _AS_JSON.get(kind, json.dumps)
+    if issubclass(kind, bytes):
+        return lambda value: f'"{base64.b64encode(value).decode()}"'
+    if is_dataclass(kind):
+        return _once(_dataclass_writer(kind)) if kind in _TOLD_BY_MANY else _dataclass_writer(kind)
+    if issubclass(kind, Mapping):
+        return _mapping
+    if issubclass(kind, frozenset):
+        return _set
+    return _list if issubclass(kind, (list, tuple, AbstractSet)) else _address
 
 
-# Many values have the same address, and its text takes a while.
-_text = lru_cache(maxsize=65536, typed=True)(str)
-_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
+def _dataclass_writer(kind: Any) -> Callable[[Any], str]:
+    names = [member.name for member in fields(kind)]
+    form = f"{{{','.join(f'{_member(name)}%s' for name in names)}}}"
+    members = operator.attrgetter(*names)
+    if len(names) == 1:
+        return lambda value: form % _text(members(value))
+    return lambda value: form % tuple([_WRITERS[type(item)](item) for item in members(value)])
+
+
+def _once(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """The same, but that of one and the same object text is made once; to compare objects would take longer."""
+    known: dict[int, tuple[Any, str]] = {}
+
+    def once(value: Any) -> str:
+        found = known.get(id(value))
+        if found is None:
+            if len(known) >= _MANY:
+                known.clear()
+            found = known[id(value)] = value, write(value)  # as long as it is kept, no other has its id
+        return found[1]
+
+    return once
+
+
+def _mapping(value: Mapping[Any, Any]) -> str:
+    if _by_text(value):
+        return f"{{{','.join([f'{_member(key)}{_text(item)}' for key, item in value.items()])}}}"
+    return _list(value.items())
+
+
+def _list(value: Iterable[Any]) -> str:
+    return f"[{','.join([_WRITERS[type(item)](item) for item in value])}]"
+
+
+def _set(value: frozenset[Any]) -> str:
+    """A set; the allowed IPs of a peer, of which all nodes tell, are made text once."""
+    return _networks(value) if isinstance(next(iter(value), None), _NETWORKS) else _list(value)
+
+
+def _by_text(value: Mapping[Any, Any]) -> bool:
+    return all(isinstance(key, str) for key in value)
+
+
+def _member(name: str) -> str:
+    return f"{encode_basestring_ascii(name)}:"
+
+
+_networks = lru_cache(maxsize=_MANY)(_list)
+
+
+@lru_cache(maxsize=_MANY, typed=True)
+def _address(value: Any) -> str:
+    """An address or the like: many values have the same one, and its text takes a while."""
+    return encode_basestring_ascii(str(value))
 
 
 def decode(kind: type[T], raw: Any) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, ip_address
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,27 @@ def test_mappings_by_anything_but_text_and_bytes() -> None:
     assert decode(Sighting, stored(seen)) == seen
     with pytest.raises(ValueError, match="'sideways' is none of request, reply"):
         decode(Sighting, {**stored(replace(seen, evidence=())), "direction": "sideways"})  # type: ignore[dict-item]
+
+
+@dataclass(frozen=True)
+class _One:
+    """A value with a single member."""
+
+    number: float
+
+
+def test_it_is_the_text_that_json_has() -> None:
+    values: tuple[Any, ...] = (True, None, 7, 0.1, 1e300, float("inf"), 'a "ä"\n', (), {}, [1, (True, "x")], {"a": {1}})
+    for value in values:
+        assert "".join(encoded(value)) == json.dumps(value, separators=(",", ":"), default=list)
+    assert "".join(encoded({ip_address("10.0.0.1"): _One(1.5)})) == '[["10.0.0.1",{"number":1.5}]]'
+
+
+def test_in_parts_it_is_the_same_text() -> None:
+    value = {"sets": ({1}, {2}), "pairs": {(1, True): _One(0.5), (2, False): _One(1.0)}, "bytes": b"x", "none": None}
+    whole = "".join(encoded(value))
+    assert all("".join(encoded(value, depth)) == whole for depth in range(1, 5))
+    assert len(list(encoded(value, 3))) > len(list(encoded(value, 1))) > 1
 
 
 @dataclass(frozen=True)
