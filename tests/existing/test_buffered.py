@@ -18,8 +18,8 @@ def test_what_is_read_ahead_is_handed_out_first() -> None:
     with ours, theirs:
         buffered = BufferedSocket(ours)
         theirs.sendall(b"HTTP/1.1 101\r\n\r\nframe")
-        assert [buffered.recv(1) for _ in range(4)] == [b"H", b"T", b"T", b"P"]
-        assert buffered.recv(100) == b"/1.1 101\r\n\r\nframe"
+        assert [buffered.recv(1) for _ in range(4)] == [b"HTTP/1.1 101\r", b"\n", b"\r", b"\n"], "a line and its end"
+        assert [buffered.recv(1), buffered.recv(100)] == [b"f", b"rame"], "behind the header no more than is asked for"
         theirs.sendall(b"x" * 70000)
         received = b""
         while len(received) < 70000:
@@ -57,3 +57,14 @@ def test_a_frame_that_comes_with_the_answer() -> None:
         connection.connect("ws://server/", socket=counting, suppress_origin=True)  # type: ignore[no-untyped-call]
         assert [connection.recv(), connection.recv()] == [b"one", b"two"]
     assert reads == 1
+
+
+def test_a_header_that_comes_in_pieces() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        buffered, found = BufferedSocket(ours), []
+        for piece in (b"HTTP/1.1", b" 101\r", b"\n", b"A: b\n\r\nf\n"):
+            theirs.sendall(piece)
+            found.append(buffered.recv(1))
+        found += [buffered.recv(1) for _ in range(5)]
+        assert found == [b"HTTP/1.1", b" 101\r", b"\n", b"A: b", b"\n", b"\r", b"\n", b"f", b"\n"]

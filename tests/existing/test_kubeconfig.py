@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +43,26 @@ def test_credentials_are_renewed_once_a_second_at_most(monkeypatch: pytest.Monke
     def renew(configuration: Configuration) -> None:
         if error := next(renewals):
             raise error
+        configuration.refresh_api_key_hook = renew  # type: ignore[assignment]  # as the library does
 
-    renewed, configuration = kube.now_and_then(renew), Configuration()
+    configuration = Configuration()
+    configuration.refresh_api_key_hook = kube.now_and_then(renew)  # type: ignore[assignment]
+
+    def look() -> None:
+        hook: Callable[[Configuration], None] | None = configuration.refresh_api_key_hook
+        assert hook is not None
+        hook(configuration)
+
     with pytest.raises(ValueError, match="no token yet"):
-        renewed(configuration)
-    renewed(configuration)
+        look()
+    look()
     for now[0] in (100.5, 100.999):
-        renewed(configuration)
+        look()
     now[0] = 101.0
-    renewed(configuration)
+    look()
     now[0] = 102.0
     with pytest.raises(StopIteration):
-        renewed(configuration)
+        look()
 
 
 def test_no_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,6 +171,7 @@ def now_and_then(renew: Callable[[Configuration], None]) -> Callable[[Configurat
         nonlocal due
         if time.monotonic() >= due:
             renew(configuration)
+            configuration.refresh_api_key_hook = renewed  # type: ignore[assignment]  # it puts itself there
             due = time.monotonic() + _RENEWED
 
     return renewed
