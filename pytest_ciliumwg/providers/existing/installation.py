@@ -11,7 +11,7 @@ from pytest_ciliumwg.errors import ProviderError
 from pytest_ciliumwg.providers.base import Progress
 from pytest_ciliumwg.providers.existing.injected import lacking, others, proxies
 from pytest_ciliumwg.providers.existing.manifests import PULL_SECRET, ROLES, Manifests, Role
-from pytest_ciliumwg.providers.existing.readiness import NotReady, not_made, not_ready_of, refusals
+from pytest_ciliumwg.providers.existing.readiness import NotReady, not_made, not_ready_of, refusals, warnings_of
 from pytest_ciliumwg.providers.existing.spec import ROLE_LABEL, ExistingSpec, RunId
 from pytest_ciliumwg.providers.kubernetes.errors import FORBIDDEN, NOT_FOUND, KubeError
 from pytest_ciliumwg.providers.kubernetes.kube import Kube
@@ -140,18 +140,20 @@ class Installation:
         """What is still missing; the API is asked for events only while something is."""
         placed = self.pods()
         missing = [(role, node) for role in self.roles for node in nodes if node not in placed[role]]
+        wanted = frozenset(nodes)
         waiting = [
             pod
             for by_node in placed.values()
             for node, pod in by_node.items()
-            if node in nodes and not_ready_of(pod) is not None
+            if node in wanted and not_ready_of(pod) is not None
         ]
         if not missing and not waiting:
             return []
         events = self.kube.list("events", namespace=self.run.namespace)
-        found = [problem for problem in (not_ready_of(pod, events) for pod in waiting) if problem is not None]
+        warnings = warnings_of(events)
+        found = [problem for problem in (not_ready_of(pod, warnings) for pod in waiting) if problem is not None]
         refused = list(refusals(events)) if missing else []
-        return refused + found + [not_made(role, node, events) for role, node in missing]
+        return refused + found + [not_made(role, node, warnings) for role, node in missing]
 
     def keep(self) -> None:
         """Let everything outlive this run."""

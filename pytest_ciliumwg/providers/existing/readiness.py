@@ -31,7 +31,21 @@ class NotReady:
         return f"{self.where}: {self.why}"
 
 
-def not_ready_of(pod: Object, events: Iterable[Object] = ()) -> NotReady | None:
+Warnings = Mapping[str, str]
+"""The name of an object → the last warning of it, in words."""
+NO_WARNINGS: Warnings = {}
+
+
+def warnings_of(events: Iterable[Object]) -> Warnings:
+    """The last warnings among events, found once: there are as many events as pods, and more."""
+    warnings = (event for event in events if event.get("type") == "Warning")
+    return {
+        (event.get("involvedObject") or {}).get("name") or "": _said(event.get("reason") or "", event.get("message"))
+        for event in warnings
+    }
+
+
+def not_ready_of(pod: Object, warnings: Warnings = NO_WARNINGS) -> NotReady | None:
     """What keeps a pod from being ready; None when it is ready."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     node = (pod.get("spec") or {}).get("nodeName")
@@ -44,12 +58,12 @@ def not_ready_of(pod: Object, events: Iterable[Object] = ()) -> NotReady | None:
         (container for container in status.get("containerStatuses") or () if container.get("name") == CONTAINER), None
     )
     if container is None:
-        return NotReady(where, _scheduling(status) or _last_event(metadata["name"], events) or "is not started yet")
+        return NotReady(where, _scheduling(status) or warnings.get(metadata["name"]) or "is not started yet")
     if container.get("ready"):
         return None
     wanted = {made.get("name"): made.get("image") for made in (pod.get("spec") or {}).get("containers") or ()}
     image = container.get("image") or wanted.get(CONTAINER) or "that was asked for"
-    return _container_not_ready(where, container, image, _last_event(metadata["name"], events))
+    return _container_not_ready(where, container, image, warnings.get(metadata["name"], ""))
 
 
 def _container_not_ready(where: str, container: Object, image: str, event: str) -> NotReady:
@@ -70,9 +84,9 @@ def _container_not_ready(where: str, container: Object, image: str, event: str) 
     return NotReady(where, _said(reason or "waiting", message or event))
 
 
-def not_made(role: str, node: str, events: Iterable[Object]) -> NotReady:
+def not_made(role: str, node: str, warnings: Warnings) -> NotReady:
     """That a DaemonSet's pod is not there, and what its controller complains of, if it does."""
-    complaint = _last_event(role, events)
+    complaint = warnings.get(role, "")
     return NotReady(f"{role} on {node}", f"its pod has not been made yet{complaint and f': {complaint}'}")
 
 
@@ -91,15 +105,6 @@ def _scheduling(status: Object) -> str:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return _said(condition.get("reason") or "Pending", condition.get("message"))
     return ""
-
-
-def _last_event(pod: str, events: Iterable[Object]) -> str:
-    found = [
-        event
-        for event in events
-        if (event.get("involvedObject") or {}).get("name") == pod and event.get("type") == "Warning"
-    ]
-    return _said(found[-1].get("reason") or "", found[-1].get("message")) if found else ""
 
 
 def _ending(ended: Object) -> str:
