@@ -247,7 +247,7 @@ def _controls(watch: _Watch) -> Iterator[Row]:
     for numbers, outgoing in ((watch.own, True), (watch.heard, False)):
         for number, at in numbers.items():
             layers = f"eth/{'0x88b5' if outgoing else 'ipv4/udp:9'}"
-            yield _sighting(number, canary.CONTROL, outgoing, 2, at, layers, bytes(106))
+            yield _sighting(number, canary.CONTROL, outgoing, 2, at, layers)
 
 
 def _seen(node: PlacedNode, sent: Sent) -> Iterator[Row]:
@@ -262,7 +262,7 @@ def _seen(node: PlacedNode, sent: Sent) -> Iterator[Row]:
         )
 
 
-def _sighting(flow: int, mark: int, outgoing: bool, count: int, at: float, layers: str, frame: bytes) -> Row:
+def _sighting(flow: int, mark: int, outgoing: bool, count: int, at: float, layers: str, frame: bytes = b"") -> Row:
     return {
         "flow": flow,
         "mark": mark,
@@ -273,7 +273,7 @@ def _sighting(flow: int, mark: int, outgoing: bool, count: int, at: float, layer
         "first": at,
         "last": at,
         "layers": layers,
-        "frames": [[at, base64.b64encode(frame).decode(), len(frame)]] * min(count, _EVIDENCE),
+        "frames": [[at, base64.b64encode(frame).decode(), len(frame)]] * min(count, _EVIDENCE) if frame else [],
     }
 
 

@@ -127,6 +127,7 @@ def test_control_canary_is_seen_where_it_is_sent_and_where_it_arrives() -> None:
     result = watch.stop()
     assert sorted(seen(result)) == [(42, "left", False, 1), (42, "right", True, 1)]
     assert {row["mark"] for row in result["seen"]} == {canary.CONTROL}
+    assert [row["frames"] for row in result["seen"]] == [[], []], "there are as many as nodes, and nobody looks at one"
 
 
 def test_control_canary_on_a_device_that_is_not_there() -> None:

@@ -111,7 +111,9 @@ class Watch(Capture):
         key = key_of(hit, device, frame)
         seen = self._seen.get(key)
         if seen is None:
-            seen = self._seen[key] = Seen(frame.seconds, describe(data, frame.vlan), FRAMES_KEPT, BYTES_KEPT)
+            # Control canaries are as many as nodes, and nobody has to look at one.
+            kept = 0 if hit.mark == canary.CONTROL else FRAMES_KEPT
+            seen = self._seen[key] = Seen(frame.seconds, describe(data, frame.vlan), kept, BYTES_KEPT)
         seen.add(frame.seconds, data, frame.length)
 
     def _report(self) -> dict[str, Any]:
