@@ -30,3 +30,5 @@ class Recording:
     """Before the flows."""
     measurement: Measurement | None
     """The flows, and all that was seen of them; None where none could be sent."""
+    changes: tuple[str, ...] = ()
+    """What was changed afterwards, by name: nothing that was seen of it is here."""

@@ -29,6 +29,11 @@ class Recorded(Protocol):
         """Node → what became of its agent of Cilium, where the record tells that."""
         ...
 
+    @property
+    def changes(self) -> Sequence[str]:
+        """The changes that were made to the cluster, of which the record has nothing."""
+        ...
+
     def tested(self) -> Sequence[str]:
         """The nodes that are judged."""
         ...

@@ -16,6 +16,7 @@ from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut, Member
 from pytest_ciliumwg.model.reading import Reading
 from pytest_ciliumwg.model.traffic import Sighting, Verdict
 from pytest_ciliumwg.providers.base import Cluster, nodes_under_test
+from pytest_ciliumwg.providers.recorded import Recorded
 from pytest_ciliumwg.report.outcome import Tally
 from pytest_ciliumwg.verdict.captured import captured_in_words
 from pytest_ciliumwg.verdict.judge import Judge, Judgement
@@ -117,6 +118,8 @@ class RunRecord:
     reverse."""
     changes: list[ChangeResult] = field(default_factory=list)
     """The changes between the stages."""
+    changes_untold: tuple[str, ...] = ()
+    """Of a run that is judged again: the changes that it made, of which its record has nothing."""
     expected: frozenset[Identity] = frozenset()
     """All checks of the profiles in all stages, selected or not."""
     profile_of: Mapping[str, str] = field(default_factory=dict)
@@ -129,9 +132,17 @@ class RunRecord:
         self.provider = cluster.provider
         self.declared = cluster.declared
         self.nodes = nodes_under_test(cluster)
+        if isinstance(cluster, Recorded):
+            self._expect_changes(tuple(cluster.changes))
         self.members = cluster.members()
         self.left_out = {member.name: member.left_out for member in self.members if member.left_out}
         self.description = [*cluster.description, *_opted_out(cluster, self.nodes), *_not_tested(self.left_out)]
+
+    def _expect_changes(self, changes: tuple[str, ...]) -> None:
+        """Count what a run's record does not tell of its changes among what did not run: it is no whole run again."""
+        self.changes_untold = changes
+        checks = [check for check, profile in self.profile_of.items() if profile == "disruptive"]
+        self.expected |= {identity(check, {"stage": change}) for check in checks for change in changes}
 
     def add(self, result: CheckResult) -> None:
         """Keep one check's result: the worst of the phases of its test, and of its tries if a plugin repeats it."""

@@ -35,6 +35,7 @@ def recording(record: RunRecord) -> Recording | None:
         members=record.members,
         first=record.first,
         measurement=_shortened(judge.measurement) if judge else None,
+        changes=(*record.changes_untold, *(made.change.name for made in record.changes)),
     )
 
 

@@ -55,3 +55,19 @@ def test_what_a_run_did_not_ask_for_is_not_taken_for_switched_off(
     assert run.report["outcome"] == "inconclusive", run.outcome("fail")
     assert "it ran in part" in run.outcome("inconclusive")["config.encryption"]
     assert run.report["summary"]["pass"] > 80
+
+
+def test_a_run_that_made_changes_is_judged_again_in_part(
+    run_lab: Callable[..., SuiteRun], judge_again: Callable[..., SuiteRun]
+) -> None:
+    changing = ("--ciliumwg-profile=disruptive", "--ciliumwg-change=agent-restart", "--ciliumwg-nodes=2")
+    leaks = ("--ciliumwg-cilium-version=1.13", "--ciliumwg-userspace-fallback=on")
+    assert run_lab(*changing, *leaks).report["outcome"] == "not-conformant"
+    for how in ((), ("--ciliumwg-anonymise",)):
+        run = judge_again(*how)
+        assert run.report["outcome"] == "partial", "what leaked while the agent was restarted is not in its record"
+        (left_out,) = (row for row in run.report["not_run"] if row["id"] == "change.no-cleartext")
+        assert left_out["params"] == {"stage": "agent-restart"}
+        run.result.stdout.fnmatch_lines(
+            ["*not in its record: what was seen while something was changed (agent-restart)"]
+        )

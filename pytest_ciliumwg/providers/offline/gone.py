@@ -19,6 +19,11 @@ class GoneCluster:
     settle_seconds = 0.0
     crowding = 1.0
 
+    @property
+    def changes(self) -> Sequence[str]:
+        """None that are known."""
+        return ()
+
     def test_pods(self) -> tuple[Pod, ...]:
         """None: nothing of ours was there."""
         return ()

@@ -39,7 +39,14 @@ class ReplayedRun(GoneCluster):
     def description(self) -> Sequence[str]:
         """What the run said of its cluster."""
         told = [f"offline: what a run with the provider {self._recording.provider} saw"]
+        if self.changes:
+            told.append(f"not in its record: what was seen while something was changed ({', '.join(self.changes)})")
         return told if self._spec.anonymise else [*told, *self._recording.description]
+
+    @property
+    def changes(self) -> Sequence[str]:
+        """The changes that the run made, or tried to."""
+        return self._recording.changes
 
     @property
     def declared(self) -> CiliumConfig:

@@ -92,6 +92,11 @@ class AnonymousCluster(GoneCluster):
         with self._errors():
             return self._model.by_node(self._real.node_configs())
 
+    @property
+    def changes(self) -> Sequence[str]:
+        """The changes that the run made."""
+        return self._real.changes
+
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that ran Cilium."""
         return self._model.of(self._real.nodes())
