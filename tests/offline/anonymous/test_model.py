@@ -16,7 +16,10 @@ from pytest_ciliumwg.providers.offline.anonymous.addresses import Addresses
 from pytest_ciliumwg.providers.offline.anonymous.model import BY_NODE, SAME, TOLD
 from pytest_ciliumwg.providers.offline.anonymous.names import Names
 
-ELSEWHERE = {(Recording, "provider"), (Recording, "description"), (Recording, "configs"), (Member, "labels")}
+ELSEWHERE = {
+    *((Recording, "provider"), (Recording, "description"), (Recording, "configs"), (Recording, "changes")),
+    (Member, "labels"),
+}
 """Fields that the record of a cluster hands out by other means."""
 
 
