@@ -11,8 +11,10 @@ from pytest_ciliumwg.model.reading import Reading
 
 NAME = "record.json.gz"
 """The file of a report that has it."""
-FORMAT = 1
-"""Grows with each change after which a reader has to know which one it reads."""
+FORMAT = 2
+"""Grows with each change after which a reader has to know which one it reads.
+
+Since 2 it is apart from the recording, in which what many nodes tell alike is stored once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ SERVICE_PORT = 21000
 """The port of the test pods' Services, and of the pods behind them; below those of the other flows."""
 
 _MANY = 100
-"""Of so many nodes there are so many peers that the search for garbage among them is left out: they stay to the end."""
+"""With so many nodes their peers are too many to be looked through for garbage again and again."""
 
 Progress = Callable[[str], None]
 """Called with one line for each step that a user waits for."""
@@ -305,6 +305,11 @@ def read(cluster: Cluster, nodes: Iterable[str]) -> Reading:
     """
     published, pods = cluster.nodes(), frozenset(cluster.pods())
     states = states_of(cluster, nodes)
+    keep(states)
+    return Reading(nodes=published, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))
+
+
+def keep(states: Mapping[str, NodeState]) -> None:
+    """Spare what was read, which stays to the end, the search for garbage, where it is much."""
     if len(states) >= _MANY:
         gc.freeze()
-    return Reading(nodes=published, states=states, pods_before=pods, pods_after=frozenset(cluster.pods()))

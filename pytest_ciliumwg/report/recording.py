@@ -50,8 +50,10 @@ def write_recording(record: RunRecord, directory: Path) -> Path | None:
         return None
     path = directory / NAME
     with gzip.open(path, "wb", compresslevel=_LEVEL) as packed, io.BufferedWriter(packed, _BUFFER) as file:
+        file.write(f'{{"format":{FORMAT},"recording":'.encode())
         for part in encoded(made, _DEPTH):
             file.write(part.encode())
+        file.write(b"}")
     return path
 
 

@@ -134,8 +134,10 @@ def _read(path: Path) -> Recording:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             raw = json.load(file)
+        if raw.get("format") == 1:
+            return decode(Recording, {"value": raw, "shared": {}})
         if raw.get("format") != FORMAT:
             raise ProviderError(f"{path} has format {raw.get('format')}, and this version reads {FORMAT}: update it")
-        return decode(Recording, raw)
-    except (OSError, EOFError, zlib.error, ValueError, AttributeError) as error:
+        return decode(Recording, raw["recording"])
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, AttributeError) as error:
         raise ProviderError(f"{path} is no whole record of a run ({error})") from None
