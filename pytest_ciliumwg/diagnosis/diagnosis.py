@@ -137,7 +137,8 @@ def _headline(case: Case, consequences: Sequence[Statement], nodes: Sequence[str
         return f"{where}: {why}"
     first = consequences[0]
     if first.outcome == "fail":
-        return f"{names(first.nodes, nodes) or first.place}: {in_short(first.check, first.said)}"
+        where, said = names(first.nodes, nodes) or str(first.place), in_short(first.check, first.said)
+        return f"{where}: {said}" if where else said
     blind = {said.home for said in consequences if said.area == MEASUREMENT_AREA and said.home}
     where = names(blind or first.nodes, nodes) or str(first.place)
     return f"{where}: not measured: {first.said}" if where else f"not measured: {first.said}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections import Counter
 from ipaddress import ip_address
 
@@ -137,3 +138,21 @@ def test_a_capture_of_ip_packets_alone() -> None:
     data[20:24] = (101).to_bytes(4, "little")
     _, (frames,) = counted(bytes(data))
     assert [len(packets(slot.frame, ethernet=False)) for slot in frames.seen()] == [1, 1]
+
+
+def test_what_the_system_dropped_counts_as_dropped() -> None:
+    numbers = {5: 2, 7: 3}
+    options = b"".join(struct.pack("<HHQ", code, 8, number) for code, number in numbers.items()) + bytes(4)
+    body = struct.pack("<III", 0, 0, 0) + options
+    block = struct.pack("<II", 5, 12 + len(body)) + body + struct.pack("<I", 12 + len(body))
+    capture, _ = counted(pcapng(FRAMES) + block)
+    assert capture.interfaces[0].drops == 5
+
+
+def test_frames_in_blocks_of_an_obsolete_kind_are_not_passed_over_in_silence() -> None:
+    body = struct.pack("<HHIIII", 0, 0, 0, 0, len(FRAMES[0]), len(FRAMES[0])) + FRAMES[0]
+    body += bytes(-len(body) % 4)
+    block = struct.pack("<II", 2, 12 + len(body)) + body + struct.pack("<I", 12 + len(body))
+    capture, (frames,) = counted(pcapng(FRAMES) + block)
+    assert frames.frames == 4
+    assert capture.problem == "holds frames in blocks of an obsolete kind, which were left out: write it anew"

@@ -11,10 +11,10 @@ from pytest_ciliumwg.providers.offline.captures.chunks import Chunks
 
 SECTION = b"\x0a\x0d\x0d\x0a"
 """How one begins, whatever the order of its bytes."""
-_INTERFACE, _STATISTICS, _ENHANCED, _SIMPLE = 1, 5, 6, 3
+_INTERFACE, _PACKET, _STATISTICS, _ENHANCED, _SIMPLE = 1, 2, 5, 6, 3
 _IF_NAME, _IF_TSRESOL, _IF_FILTER = 2, 9, 11
 _PROGRAM = 4
-_ISB_RECEIVED, _ISB_DROPPED = 4, 5
+_ISB_RECEIVED, _ISB_DROPPED, _ISB_DROPPED_BY_SYSTEM = 4, 5, 7
 _LITTLE = b"\x4d\x3c\x2b\x1a"
 _LEAST = 12
 """Bytes of a block without content."""
@@ -103,6 +103,8 @@ class _Reader:
             _statistics(self._capture, self._first, data, at, size, order)
         elif kind == _SIMPLE:
             self._capture.problem = "holds frames without a time, which were left out"
+        elif kind == _PACKET:
+            self._capture.problem = "holds frames in blocks of an obsolete kind, which were left out: write it anew"
 
 
 def _interface(data: bytes, at: int, size: int, order: str) -> tuple[Interface, float]:
@@ -122,13 +124,13 @@ def _statistics(capture: Capture, first: int, data: bytes, at: int, size: int, o
     index = first + struct.unpack_from(f"{order}I", data, at + 8)[0]
     if index >= len(capture.interfaces):
         return
-    for code, value in _options(data, at + 20, at + size - 4, order):
-        if code in (_ISB_RECEIVED, _ISB_DROPPED) and len(value) == 8:
-            number = struct.unpack(f"{order}Q", value)[0]
-            if code == _ISB_DROPPED:
-                capture.interfaces[index].drops = number
-            else:
-                capture.interfaces[index].received = number
+    told = dict(_options(data, at + 20, at + size - 4, order))
+    numbers = {code: struct.unpack(f"{order}Q", value)[0] for code, value in told.items() if len(value) == 8}
+    dropped = [numbers[code] for code in (_ISB_DROPPED, _ISB_DROPPED_BY_SYSTEM) if code in numbers]
+    if dropped:
+        capture.interfaces[index].drops = sum(dropped)
+    if _ISB_RECEIVED in numbers:
+        capture.interfaces[index].received = numbers[_ISB_RECEIVED]
 
 
 def _options(data: bytes, at: int, end: int, order: str) -> Iterator[tuple[int, bytes]]:
