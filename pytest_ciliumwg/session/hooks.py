@@ -47,6 +47,8 @@ class Conformance:
         self.before_short_summary: Callable[[], object] = lambda: None
         """What the terminal's part wants done between the run's own summary and pytest's short one."""
         self._collected: list[pytest.Item] = []
+        self._unread: list[str] = []
+        """Files whose checks nobody knows."""
         self._ran = False
         self._writers = files.WRITERS
 
@@ -65,14 +67,20 @@ class Conformance:
         if item.get_closest_marker(MARKER):
             self._collected.append(item)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember what could not be collected, where the run goes on without it."""
+        if report.failed:
+            self._unread.append(Path(report.nodeid).name)
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
         self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Leave out checks of profiles that were not asked for; bring what is left into the order of the stages."""
         refuse_shadowed(items)
-        every = (*tests_of_the_suite(session), *self._collected)
-        self.record.expected = self._identities(every)
+        unread = self._unread
+        every = (*tests_of_the_suite(session, unread), *self._collected)
+        self.record.expected = self._identities(every) | {identity(name, {}) for name in unread}
         self.record.profile_of = {check.id: check.profile for item in every if (check := Check.of(item))}
         chosen, left_out, seen = [], [], set()
         for item in items:

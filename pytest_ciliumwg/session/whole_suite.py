@@ -25,12 +25,18 @@ class _SuiteModule(pytest.Module):
         return False
 
 
-def tests_of_the_suite(session: pytest.Session) -> Iterator[pytest.Item]:
-    """The tests of all checks, in all stages, apart from the session's own collection."""
+def tests_of_the_suite(session: pytest.Session, unread: list[str]) -> Iterator[pytest.Item]:
+    """The tests of all checks, in all stages, apart from the session's own collection.
+
+    `unread` gets the names of the files whose checks nobody knows: they cannot be imported, or skip themselves.
+    """
     for folder in every_suite(session.config.pluginmanager):
         for path in sorted(folder.glob("test_*.py")):
             module: _SuiteModule = _SuiteModule.from_parent(session, path=path)
-            yield from (node for node in module.collect() if isinstance(node, pytest.Item))
+            try:
+                yield from [node for node in module.collect() if isinstance(node, pytest.Item)]
+            except (pytest.skip.Exception, pytest.Collector.CollectError):
+                unread.append(path.name)
 
 
 def waived(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:

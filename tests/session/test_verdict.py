@@ -226,6 +226,33 @@ def test_what_was_found_before_a_check_broke_off_counts(run_own: Run, pytester: 
     run.result.stdout.fnmatch_lines(["NOT CONFORMANT: 1 check failed"])
 
 
+ADDED = """
+from pathlib import Path
+
+def pytest_ciliumwg_suites():
+    return [Path(__file__).parent / "added"]
+"""
+
+
+@pytest.mark.parametrize("where", ["a suite's", "one's own"])
+@pytest.mark.parametrize("why", ["import nothing_like_it", "pytest.importorskip('nothing_like_it')"])
+def test_a_file_whose_checks_nobody_knows_makes_a_run_partial(
+    run_own: Run, pytester: pytest.Pytester, why: str, where: str
+) -> None:
+    broken = OWN.replace("TRIES = []", why).replace("own.", "other.")
+    if where == "a suite's":
+        pytester.makepyfile(our_suites=ADDED)
+        pytester.mkdir("added").joinpath("test_broken.py").write_text(broken)
+        pytester.syspathinsert()
+    else:
+        pytester.makepyfile(test_broken=broken)
+    plugin = ("-p", "our_suites") if where == "a suite's" else ("test_broken.py",)
+    run = run_own("test_mine.py", *plugin, "-k", "test_mine", "--continue-on-collection-errors")
+    known = where == "one's own" and "skip" in why
+    run.result.stdout.fnmatch_lines([f"partial: 2 of {SUITE + (2 if known else 3)} checks ran, all passed"])
+    assert run.result.ret == (0 if "skip" in why else 1)
+
+
 def test_an_interrupted_run_is_partial(run_own: Run, pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         "def pytest_runtest_setup(item):\n    if item.name == 'test_second':\n        raise KeyboardInterrupt\n"
