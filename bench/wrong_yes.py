@@ -30,6 +30,7 @@ BY_FAULT: dict[str, Sequence[str]] = {
     "a second way waits in a routing table": ("second-route-unused",),
     "declared node encryption holds nowhere, or a node opted out": ("node-encryption-nowhere", "node-opted-out"),
     "a node may run pods and has no Cilium": ("node-without-cilium",),
+    "a pod runs that Cilium does not know": ("pod-unmanaged",),
     "strict mode is of another direction than declared": ("strict-egress-other", "strict-ingress-other"),
     "a peer, an allowed IP or an MTU changes after it was read": (
         "peer-removed-later", "allowed-ip-removed-later", "device-mtu-later",
@@ -41,6 +42,7 @@ BY_FAULT: dict[str, Sequence[str]] = {
 }  # fmt: skip
 BY_TEST: dict[str, str] = {
     "a narrowed, interrupted or rerun run": "tests/session/test_verdict.py",
+    "a failure that somebody's hook calls a skip or a pass": "tests/session/test_broken_off.py",
     "an option without `--ciliumwg`, an empty value, an unknown variable": "tests/session/test_run.py",
     "short or hostile frames end the watch": "tests/agent/test_hostile_frames.py",
     "a control canary in front of a leak hides it": "tests/agent/test_frames.py",
@@ -48,6 +50,10 @@ BY_TEST: dict[str, str] = {
     "cleartext that a declaration allows is not told": "tests/session/test_outcome.py",
     "flows or other pods leak while things change": "tests/session/test_changes.py",
     "the strict mode is configured, and drops nothing when it has to": "tests/session/test_changes.py",
+    "a run that made changes, judged again without them": "tests/session/test_anonymous.py",
+    "an earlier report stands for an action that did not begin": "tests/workflows/test_action.py",
+    "moments in which a watch was blind excuse every message": "tests/verdict/test_custody_over_time.py",
+    "offline, cleartext behind headers that are not read, or on WireGuard's own port": "tests/offline/test_watches.py",
 }
 
 

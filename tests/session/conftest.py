@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import tests.loaded  # noqa: F401 - it is its import that counts
+from pytest_ciliumwg.model.cluster import CiliumConfig
 from pytest_ciliumwg.options.table import OPTIONS
 from tests.report.html.parsed import Page
 from tests.report.schema import problems
@@ -76,5 +78,68 @@ def judge_again(pytester: pytest.Pytester) -> Callable[..., SuiteRun]:
         document = json.loads((report / "report.json").read_text())
         assert not problems(document)
         return SuiteRun(result, document)
+
+    return run
+
+
+Run = Callable[..., SuiteRun]
+OWN = '''
+import pytest
+
+from pytest_ciliumwg.model.place import Place
+
+TRIES = []
+
+
+@pytest.mark.ciliumwg_check("own.first", source="the house")
+def test_first(verify):
+    """The first holds."""
+    verify(True, where=Place.everywhere("here"), expected="it", seen="it")
+
+
+@pytest.mark.ciliumwg_check("own.second", source="the house")
+def test_second(verify):
+    """The second holds at its second try."""
+    TRIES.append(1)
+    verify(len(TRIES) > 1 or SECOND, where=Place.everywhere("here"), expected="it", seen="nothing")
+
+
+def test_no_check():
+    pass
+
+SECOND = True
+'''
+SUITE = 106
+EXTENDED = 27
+"""Checks of the profile extended."""
+OFFLINE = 5
+"""Checks that only the record of a cluster has."""
+"""How many checks the core profile has; those of changes are 9 more."""
+PARTIAL = f"partial: 2 of {SUITE + 2} checks ran, all passed"
+
+DECLARED = CiliumConfig(version="1.20", encryption=True, families=frozenset())
+
+
+class NoCluster:
+    """A plugin that offers a cluster which nobody looks at."""
+
+    def pytest_ciliumwg_cluster(self) -> object:
+        return SimpleNamespace(
+            provider="lab", description=[], declared=DECLARED, nodes=list, members=list, close=lambda: None,
+            test_pods=lambda: [SimpleNamespace(node="somewhere")],
+        )  # fmt: skip
+
+
+@pytest.fixture
+def run_own(pytester: pytest.Pytester) -> Run:
+    """Run checks of a user's own, which look at no cluster, out of the whole suite."""
+    pytester.makepyfile(test_mine=OWN)
+
+    def run(*arguments: str) -> SuiteRun:
+        path = Path(pytester.path, "report", "report.json")
+        report = f"--ciliumwg-report={path.parent}"
+        given = ("--ciliumwg", "--ciliumwg-provider=lab", report, "-p", "no:cacheprovider", *arguments)
+        result = pytester.runpytest_inprocess(*given, plugins=[NoCluster()], no_reraise_ctrlc=True)
+        return SuiteRun(result, json.loads(path.read_text()) if path.exists() else {})
 
     return run

@@ -9,8 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from .conftest import SuiteRun
-from .test_verdict import OWN, NoCluster
+from .conftest import OWN, NoCluster, SuiteRun
 
 
 class Untouchable:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.test_redaction import JWT, KEY, PEM
 
-from .test_verdict import NoCluster
+from .conftest import NoCluster
 
 SUITE = '''
 import json, logging, os, pathlib, sys

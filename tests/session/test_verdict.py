@@ -2,80 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from pytest_ciliumwg.model.cluster import CiliumConfig
-
-from .conftest import SuiteRun
-
-OWN = '''
-import pytest
-
-from pytest_ciliumwg.model.place import Place
-
-TRIES = []
-
-
-@pytest.mark.ciliumwg_check("own.first", source="the house")
-def test_first(verify):
-    """The first holds."""
-    verify(True, where=Place.everywhere("here"), expected="it", seen="it")
-
-
-@pytest.mark.ciliumwg_check("own.second", source="the house")
-def test_second(verify):
-    """The second holds at its second try."""
-    TRIES.append(1)
-    verify(len(TRIES) > 1 or SECOND, where=Place.everywhere("here"), expected="it", seen="nothing")
-
-
-def test_no_check():
-    pass
-
-SECOND = True
-'''
-SUITE = 106
-EXTENDED = 27
-"""Checks of the profile extended."""
-OFFLINE = 5
-"""Checks that only the record of a cluster has."""
-"""How many checks the core profile has; those of changes are 9 more."""
-PARTIAL = f"partial: 2 of {SUITE + 2} checks ran, all passed"
-
-Run = Callable[..., SuiteRun]
-
-
-DECLARED = CiliumConfig(version="1.20", encryption=True, families=frozenset())
-
-
-class NoCluster:
-    """A plugin that offers a cluster which nobody looks at."""
-
-    def pytest_ciliumwg_cluster(self) -> object:
-        return SimpleNamespace(
-            provider="lab", description=[], declared=DECLARED, nodes=list, members=list, close=lambda: None,
-            test_pods=lambda: [SimpleNamespace(node="somewhere")],
-        )  # fmt: skip
-
-
-@pytest.fixture
-def run_own(pytester: pytest.Pytester) -> Run:
-    """Run checks of a user's own, which look at no cluster, out of the whole suite."""
-    pytester.makepyfile(test_mine=OWN)
-
-    def run(*arguments: str) -> SuiteRun:
-        path = Path(pytester.path, "report", "report.json")
-        report = f"--ciliumwg-report={path.parent}"
-        given = ("--ciliumwg", "--ciliumwg-provider=lab", report, "-p", "no:cacheprovider", *arguments)
-        result = pytester.runpytest_inprocess(*given, plugins=[NoCluster()], no_reraise_ctrlc=True)
-        return SuiteRun(result, json.loads(path.read_text()) if path.exists() else {})
-
-    return run
+from .conftest import EXTENDED, OFFLINE, OWN, PARTIAL, SUITE, Run
 
 
 def test_a_selection_is_partial(run_own: Run) -> None:
@@ -151,79 +82,6 @@ def test_a_failure_that_passes_when_it_is_run_again_stays_a_failure(run_own: Run
     run.result.stdout.fnmatch_lines(["NOT CONFORMANT: 1 check failed"])
     assert run.result.ret == 1
     assert run.report["outcome"] == "not-conformant"
-
-
-GLOSSED_OVER = """
-import pytest
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.failed:
-        report.outcome, report.longrepr = "{outcome}", ("somewhere", 1, "Skipped: a known issue")
-    return report
-"""
-
-
-@pytest.mark.parametrize("outcome", ["skipped", "passed"])
-def test_a_failure_that_somebody_calls_otherwise_stays_a_failure(
-    run_own: Run, pytester: pytest.Pytester, outcome: str
-) -> None:
-    pytester.makeconftest(GLOSSED_OVER.format(outcome=outcome))
-    pytester.makepyfile(test_mine=OWN.replace("SECOND = True", "SECOND = False"))
-    run = run_own("test_mine.py", "-k", "test_mine")
-    run.result.stdout.fnmatch_lines(["NOT CONFORMANT: 1 check failed"])
-    assert run.result.ret == 1
-
-
-BROKEN_OFF = {
-    "an error on the way": "raise KeyError('nodes')",
-    "a time limit": "from pytest_ciliumwg_limit import over; over()",
-    "nothing to open": "open('/nowhere/at/all')",
-}
-
-
-@pytest.mark.parametrize("where", ["check", "fixture"])
-@pytest.mark.parametrize("how", BROKEN_OFF)
-def test_a_check_that_breaks_off_says_nothing_of_the_cluster(
-    run_own: Run, pytester: pytest.Pytester, how: str, where: str
-) -> None:
-    pytester.makepyfile(pytest_ciliumwg_limit="import pytest\n\ndef over():\n    pytest.fail('Timeout (>1.0s)')\n")
-    pytester.syspathinsert()
-    breaking = BROKEN_OFF[how]
-    own = OWN.replace("    TRIES.append(1)\n", f"    TRIES.append(1)\n    {breaking}\n")
-    if where == "fixture":
-        fixture = f"@pytest.fixture\ndef late():\n    {breaking}\n\n"
-        own = OWN.replace("def test_second(verify)", "def test_second(verify, late)").replace(
-            "TRIES = []", fixture + "TRIES = []"
-        )
-    pytester.makepyfile(test_mine=own)
-    run = run_own("test_mine.py", "-k", "test_mine", "-p", "pytest_ciliumwg_limit")
-    run.result.stdout.fnmatch_lines(["INCONCLUSIVE: 1 check could not be measured; nothing is proven"])
-    assert run.result.ret == 1
-    (said,) = run.outcome("inconclusive").values()
-    assert any(words in said for words in ("KeyError", "Timeout", "No such file"))
-    assert breaking.partition("; ")[0] in run.result.stdout.str(), "where it broke off is told"
-    run.result.stdout.fnmatch_lines(["1. not measured: *"])
-
-
-@pytest.mark.parametrize("how", ["assert False, 'leaks'", "pytest.fail('leaks')", "helper()"])
-def test_what_a_check_asserts_itself_fails(run_own: Run, pytester: pytest.Pytester, how: str) -> None:
-    pytester.makeconftest(
-        "import pytest\n\ndef fails():\n    pytest.fail('leaks')\n\n@pytest.fixture\ndef helper():\n    return fails\n"
-    )
-    own = OWN.replace("    TRIES.append(1)\n", f"    TRIES.append(1)\n    {how}\n")
-    pytester.makepyfile(test_mine=own.replace("def test_second(verify)", "def test_second(verify, helper)"))
-    run = run_own("test_mine.py", "-k", "test_mine")
-    run.result.stdout.fnmatch_lines(["NOT CONFORMANT: 1 check failed"])
-
-
-def test_what_was_found_before_a_check_broke_off_counts(run_own: Run, pytester: pytest.Pytester) -> None:
-    own = OWN.replace("SECOND = True", "SECOND = False")
-    found = 'seen="nothing")\n'
-    pytester.makepyfile(test_mine=own.replace(found, f"{found}    raise KeyError('nodes')\n"))
-    run = run_own("test_mine.py", "-k", "test_mine")
-    run.result.stdout.fnmatch_lines(["NOT CONFORMANT: 1 check failed"])
 
 
 ADDED = """
