@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import permutations
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import pytest
 
@@ -86,11 +86,16 @@ def test_fresh(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
 def test_on_the_wire(judge: Judge, nodes: Sequence[Node], verify: Verify) -> None:
     """A handshake that began and completed during the watch was seen on the wire as initiation and response."""
     during = 0
-    before = {(node, peer.public_key): peer for node, state in judge.measurement.before.items() for peer in state.peers}
+
+    @lru_cache(maxsize=1)  # they come node by node, and all together are many
+    def before(node: str) -> Mapping[str, Peer]:
+        earlier = judge.measurement.before.get(node)
+        return {peer.public_key: peer for peer in earlier.peers} if earlier else {}
+
     for state, peer, name in _peers_after(judge, nodes, verify):
         watch = judge.measurement.watches.get(state.node)
         started = watch.started if watch is not None else 0.0
-        if not handshake_was_watched(before.get((state.node, peer.public_key)), peer, started):
+        if not handshake_was_watched(before(state.node).get(peer.public_key), peer, started):
             continue
         counts = {
             kind: _count(judge, state.node, name, kind) for kind in (MessageKind.INITIATION, MessageKind.RESPONSE)
@@ -115,19 +120,17 @@ def _peers_after(judge: Judge, nodes: Sequence[Node], verify: Verify) -> Iterato
     """Each node's peers after the watch, with their nodes' names: those with which it was asked to talk."""
     names = peer_names(nodes)
     after = judge.measurement.after
-    by_name = {
-        node: {names[peer.public_key]: peer for peer in reversed(state.peers) if peer.public_key in names}
-        for node, state in after.items()
-    }
-    for node, peer_node in permutations(after, 2):
-        if judge.left_out(node, peer_node):
-            continue
-        if peer := by_name[node].get(peer_node):
-            yield after[node], peer, peer_node
-        else:
-            verify.unmeasured(
-                Place.between(node, peer_node), f"{peer_node} is no peer of {node} (see the peers checks)"
-            )
+    for node, state in after.items():
+        by_name = {names[peer.public_key]: peer for peer in reversed(state.peers) if peer.public_key in names}
+        for peer_node in after:
+            if peer_node == node or judge.left_out(node, peer_node):
+                continue
+            if peer := by_name.get(peer_node):
+                yield state, peer, peer_node
+            else:
+                verify.unmeasured(
+                    Place.between(node, peer_node), f"{peer_node} is no peer of {node} (see the peers checks)"
+                )
 
 
 def _count(judge: Judge, node: str, peer: str, kind: MessageKind) -> int:

@@ -231,13 +231,17 @@ def _leading_out(state: NodeState, family: IPFamily, addresses: Numbers) -> list
     one with the default route where more specific routes lead to all nodes and pods by another card.
     """
     native = [device.name for device in state.native_devices]
-    of_any, of_family = set[str | None](), set[str | None]()
-    for route in _taken((route for route in state.routes if route.table == "main"), addresses):
-        if route.device in native:
-            (of_family if route.family is family else of_any).add(route.device)
-        if len(of_family) == len(native):
-            break  # there is no other to be found, and there are as many routes as nodes
-    return [name for name in native if name in (of_family or of_any)]
+    main = [route for route in state.routes if route.table == "main"]
+    for routes in ([it for it in main if it.family is family], [it for it in main if it.family is not family]):
+        found = set[str]()
+        for route in _taken(routes, addresses):
+            if route.device in native:
+                found.add(route.device)
+            if len(found) == len(native):
+                break  # there is no other to be found, and there are as many routes as nodes
+        if found:
+            return [name for name in native if name in found]
+    return []
 
 
 def _taken(routes: Iterable[Route], left: Numbers) -> Iterator[Route]:

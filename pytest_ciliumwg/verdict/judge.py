@@ -72,7 +72,8 @@ class Judge:
 
     def left_out(self, source: str, destination: str) -> bool:
         """Whether both nodes are under test, and this pair of them is not, because a sample of the pairs is tested."""
-        return (source, destination) not in self.pairs and {source, destination} <= self.measurement.watches.keys()
+        watches = self.measurement.watches
+        return (source, destination) not in self.pairs and source in watches and destination in watches
 
     @cached_property
     def between(self) -> Mapping[frozenset[str], tuple[Judgement, ...]]:
