@@ -27,7 +27,7 @@ from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState, machines
 from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
-from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress, keep, read
+from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress, read, spared
 from pytest_ciliumwg.providers.targets import OUTSIDE
 from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.control_ways import ControlWays
@@ -240,8 +240,8 @@ def measure(
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
         # Looked at again now that the watches stand: what differs afterwards has happened while they watched.
-        before = dict(zip(states, pool.map(cluster.state, states), strict=True))
-        keep(before)
+        with spared(len(states)):
+            before = dict(zip(states, pool.map(cluster.state, states), strict=True))
         denied_before = _policy_drops(cluster, states, pool)
         watching.serve(flows)
         first = [flow for flow in flows if flow.purpose == "first"]
@@ -254,7 +254,8 @@ def measure(
         # Nothing may still be served when the watches end: a late repetition would pass behind their back.
         served = watching.stop_serving()
         watching.exchange_controls(1)
-        reports = watching.reports()
+        with spared(len(states)):
+            reports = watching.reports()
         denied = {
             node: count - denied_before[node]
             for node, count in _policy_drops(cluster, states, pool).items()
