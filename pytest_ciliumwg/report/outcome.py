@@ -54,6 +54,8 @@ class Tally:
     """Of a record: checks of the nodes' state."""
     allowed: tuple[str, ...] = ()
     """What was in cleartext and is allowed as declared, such as `573 frames in cleartext during device-down`."""
+    only_reported: int = 0
+    """Pairs of other pods that were in cleartext, where that was to be reported only."""
 
     @property
     def outcome(self) -> RunOutcome:
@@ -99,7 +101,9 @@ class Tally:
         return "state conforms"
 
     def _with_what_is_allowed(self) -> str:
-        return f", with {' and '.join(self.allowed)} (no strict mode declared)" if self.allowed else ""
+        allowed = f", with {' and '.join(self.allowed)} (no strict mode declared)" if self.allowed else ""
+        pods = f", with {_count(self.only_reported, 'pair')} of other pods in cleartext (only reported, as was asked)"
+        return f"{allowed}{pods if self.only_reported else ''}"
 
     def _tested(self) -> str:
         return f"{self.nodes} of {self.nodes + self.left_out}" if self.left_out else str(self.nodes)

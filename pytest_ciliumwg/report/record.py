@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_ciliumwg.changes.apply import ChangeResult
 from pytest_ciliumwg.checks.finding import Finding, Remark
+from pytest_ciliumwg.checks.helpers import ONLY_REPORTED
 from pytest_ciliumwg.checks.readings import NodeChange
 from pytest_ciliumwg.diagnosis.statement import STATE_AREAS
 from pytest_ciliumwg.model.cluster import CiliumConfig, LeftOut, Member
@@ -218,6 +219,11 @@ class RunRecord:
                 frames = frames_in_clear(made.watched.timeline.clear)
                 yield f"{frames} frames in cleartext while {made.change.cleartext_while}"
 
+    def _only_reported(self) -> int:
+        """How many pairs of other pods were in cleartext, where that fails no check."""
+        told = (remark for result in self.results for remark in result.unsupported)
+        return len({str(replace(remark.place, change="")) for remark in told if remark.why.endswith(ONLY_REPORTED)})
+
     def _captured(self) -> str:
         """Of a record, what its captures show; empty of a run that sent flows of its own."""
         if self.provider != OFFLINE:
@@ -251,6 +257,7 @@ class RunRecord:
             state_failed=self._of_state("fail"),
             state_inconclusive=self._of_state("inconclusive"),
             allowed=tuple(self._allowed()),
+            only_reported=self._only_reported(),
         )
 
 

@@ -1,4 +1,4 @@
-"""What has WireGuard's port by chance, in a healthy cluster, is nothing that a check fails of."""
+"""Traffic that is not the run's own: what has WireGuard's port by chance fails no check; other pods' is told."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def test_clients_and_overlays_have_any_port(run_lab: Callable[..., SuiteRun], mo
     assert run.result.ret == 0, run.outcome("fail") | run.outcome("inconclusive")
     (framing,) = (check for check in run.report["checks"] if check["id"] == "wire.framing")
     assert f"→ {CLIENT}, which is not between nodes, have WireGuard's port" in str(framing["notes"])
+
+
+def test_what_is_only_reported_of_other_pods_is_in_the_verdict(run_lab: Callable[..., SuiteRun]) -> None:
+    leak = ("--ciliumwg-fault=leak-other-pods-v4", "--ciliumwg-nodes=2")
+    run = run_lab(*leak, "--ciliumwg-other-pods=report", "-k", "other_pods or control")
+    assert run.result.ret == 0
+    assert run.report["verdict"].endswith(", with 1 pair of other pods in cleartext (only reported, as was asked)")

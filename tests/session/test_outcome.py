@@ -33,6 +33,13 @@ def test_cleartext_that_is_allowed_is_told_in_the_verdict() -> None:
     )
 
 
+def test_cleartext_that_is_only_reported_is_told_in_the_verdict() -> None:
+    made = replace(tally(90, passed=90), only_reported=2)
+    told = ", with 2 pairs of other pods in cleartext (only reported, as was asked)"
+    assert made.line() == f"conformant: 90 checks passed on 3 nodes{told}"
+    assert replace(made, expected=99).line() == f"partial: 90 of 99 checks ran, all passed{told}"
+
+
 def test_a_sample_of_the_pairs_is_told_in_every_verdict() -> None:
     def sampled(made: Tally) -> Tally:
         return replace(made, pairs=3982, all_pairs=39800)
