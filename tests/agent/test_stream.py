@@ -19,7 +19,7 @@ from pytest_ciliumwg.agent.traffic import echo, payload
 from pytest_ciliumwg.agent.traffic.account import Account
 from pytest_ciliumwg.agent.traffic.server import Server
 from pytest_ciliumwg.agent.traffic.stream import Stream
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, await_
 
 from .waiting import Reader
 
@@ -88,6 +88,8 @@ def test_all_kinds_of_flows_are_answered_at_their_rate(begin: Begin, v6: bool) -
     if v6:
         sh("sysctl -qw net.ipv6.conf.lo.disable_ipv6=0")
         sh("ip address add fd00::1/128 dev lo nodad; ip address add fd00::2/128 dev lo nodad")
+        # On a busy machine their routes come later, and a socket that is connected before may keep another.
+        await_(lambda: all("local" in sh(f"ip -6 route get {ip} || :") for ip in ("fd00::1", "fd00::2")))
     ends: dict[str, Any] = {"source": "fd00::1", "destination": "fd00::2"} if v6 else {}
     flows = [flow(n, protocol, fresh, **ends) for n, (protocol, fresh) in enumerate(KINDS)]
     began = time.monotonic()
@@ -152,7 +154,8 @@ def test_an_outage_is_told_when_it_is_over(begin: Begin) -> None:
         assert (outage["flow"], outage["first"], outage["error"]) == (before["flow"], before["first"], "no answer")
         assert (before["open"], outage["open"]) == (True, False)
         assert began - 0.06 <= outage["first"] <= began + 0.11
-        assert outage["lost"] == pytest.approx((outage["last"] - outage["first"]) / 0.05 + 1, abs=2)
+        due = (outage["last"] - outage["first"]) / 0.05 + 1
+        assert due / 2 < outage["lost"] < due + 2  # what is due while the machine is busy is not made up for
         if protocol != "tcp":  # TCP sends again on its own, late, what was lost
             assert ended - 0.12 <= outage["last"] <= ended + 0.06
     totals = until(reader, answered(6))["totals"]

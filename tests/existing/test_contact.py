@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from urllib3.connectionpool import HTTPConnectionPool
 
 from pytest_ciliumwg.providers.kubernetes import contact
 from pytest_ciliumwg.providers.kubernetes.errors import KubeError
@@ -93,3 +94,24 @@ def test_nobody_waits_for_an_api_server_that_has_been_silent_for_long(
     monkeypatch.setattr(contact, "AWAY", 60.0)
     assert tries("request") == TRIES, "it had answered again"
     kube.close()
+
+
+def test_after_an_interruption_nobody_waits_for_the_connections_that_it_broke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(pool: HTTPConnectionPool, _connection: object) -> None:
+        assert pool.pool is not None
+        pool.pool.mutex.acquire()  # as where Ctrl-C comes between a lock and the `try` that would release it
+        raise KeyboardInterrupt
+
+    with api_server() as port:
+        kube = open_at(port, tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr(HTTPConnectionPool, "_put_conn", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                kube.request("look", "GET", "/version")
+        asking = threading.Thread(target=kube.request, args=("look", "GET", "/version"), daemon=True)
+        asking.start()
+        asking.join(PATIENCE)
+        assert not asking.is_alive()
+        kube.close()

@@ -113,6 +113,9 @@ class Kube(Objects):
         except Exception as error:  # urllib3, ssl and credential plugins each have their own
             self.contact.missed()
             raise self.api_server.silent(doing, error) from None
+        except BaseException:
+            self._connect_anew()
+            raise
         if not 200 <= answer.status <= 299:
             raise self.api_server.answered(doing, answer.status, dict(answer.headers), content)
         try:
@@ -122,6 +125,16 @@ class Kube(Objects):
         if not isinstance(decoded, Mapping):
             raise self.api_server.nonsense(doing)
         return decoded
+
+    def _connect_anew(self) -> None:
+        """Leave the connections as they are, and make others from now on.
+
+        After Ctrl-C in the middle of a request the lock of their pool may stay locked for ever, and what has to be
+        undone would wait for it.
+        """
+        from kubernetes.client.rest import RESTClientObject
+
+        self._client.rest_client = RESTClientObject(self._configuration)  # type: ignore[no-untyped-call]
 
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
