@@ -134,7 +134,7 @@ class Kube(Objects):
         """
         from kubernetes.client.rest import RESTClientObject
 
-        self._client.rest_client = RESTClientObject(self._configuration)  # type: ignore[no-untyped-call]
+        self._client.rest_client = RESTClientObject(self._configuration)
 
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
