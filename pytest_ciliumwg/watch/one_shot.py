@@ -40,12 +40,8 @@ CONTROL_SECONDS = 2.0
 """How long control canaries may take to arrive everywhere at least; they are sent again meanwhile."""
 _HEARD_SECONDS = 0.4
 """In so many seconds they arrive where nothing is in their way, and are told when their block is handed over."""
-FIRST_SECONDS = 12.0
-"""How long a WireGuard session may take to open: a lost initiation is repeated after 5 to 5.4 s, twice.
-
-If both nodes begin at once, as where other pods talk already, both initiations are lost, and on a busy machine the next
-two as well.
-"""
+FIRST_SECONDS = 6.5
+"""How long a WireGuard session may take to open: a lost initiation is repeated after 5 s."""
 FLOW_SECONDS = 12.0
 """How long all flows may take together on a machine that has much else to do; lost messages end them sooner."""
 INTERVAL = 0.002
