@@ -37,7 +37,7 @@ IN_SHORT: Mapping[str, str] = {
     "peers.not-self": "the node is its own peer",
     "peers.unique-endpoints": "two peers have one endpoint",
     "peers.endpoint": "a peer's endpoint is not that of its node",
-    "allowed-ips.pods": "pods are missing among a peer's allowed IPs",
+    "allowed-ips.pods": "a peer's allowed IPs lack pods",
     "allowed-ips.nodes": "node addresses are missing among a peer's allowed IPs",
     "allowed-ips.disjoint": "two peers claim the same addresses",
     "allowed-ips.not-own": "the node's own addresses are bound to a peer",
