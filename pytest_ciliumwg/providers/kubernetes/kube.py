@@ -34,6 +34,8 @@ _RENEWED = 1.0
 """Seconds between two looks at whether credentials have to be renewed."""
 _CONNECTIONS = 40
 """At least as many as there are threads that ask at once."""
+_LOCKED = 2.0
+"""Seconds for which the lock of a pool is held at most by a thread that goes on."""
 
 
 class Kube(Objects):
@@ -114,7 +116,7 @@ class Kube(Objects):
             self.contact.missed()
             raise self.api_server.silent(doing, error) from None
         except BaseException:
-            self._connect_anew()
+            self._free_connections()
             raise
         if not 200 <= answer.status <= 299:
             raise self.api_server.answered(doing, answer.status, dict(answer.headers), content)
@@ -126,15 +128,19 @@ class Kube(Objects):
             raise self.api_server.nonsense(doing)
         return decoded
 
-    def _connect_anew(self) -> None:
-        """Leave the connections as they are, and make others from now on.
+    def _free_connections(self) -> None:
+        """Release what a request that was interrupted holds of the connections.
 
-        After Ctrl-C in the middle of a request the lock of their pool may stay locked for ever, and what has to be
-        undone would wait for it.
+        Ctrl-C between the lock of their pool and the `try` that would release it leaves it locked, and what has to be
+        undone, and the end of Python too, would wait for it for ever. Nobody holds it for long.
         """
-        from kubernetes.client.rest import RESTClientObject
-
-        self._client.rest_client = RESTClientObject(self._configuration)
+        pools = self._client.rest_client.pool_manager.pools
+        for key in pools.keys():  # noqa: SIM118 - it refuses to be iterated over
+            connections = pools[key].pool
+            if connections is not None:
+                connections.mutex.acquire(timeout=_LOCKED)
+                with contextlib.suppress(RuntimeError):  # it was released at that very moment
+                    connections.mutex.release()
 
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
