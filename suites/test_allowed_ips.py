@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import TypeVar
 
@@ -84,25 +83,13 @@ def test_no_address_of_the_own_node(
     observed: Observed, nodes: Sequence[Node], pods: Sequence[Pod], verify: Verify
 ) -> None:
     """No peer may send with, or is sent, the addresses of the own node and its pods."""
-    own: dict[str, set[IPAddress]] = {node.name: {*node.addresses, *node.cilium_addresses} for node in nodes}
-    for name, running in _by_node(pods).items():
-        own.setdefault(name, set()).update(ip for pod in running for ip in pod.addresses)
-    covered = Covered(ip for addresses in own.values() for ip in addresses)
-    owners: dict[IPAddress, set[str]] = {}
-    for name, addresses in own.items():
-        for ip in addresses:
-            owners.setdefault(ip, set()).add(name)
-
-    @cache  # all nodes tell the same of a peer
-    def losers(allowed_ips: AllowedIPs) -> AbstractSet[str]:
-        """The nodes whose own addresses are among these."""
-        return {name for ip in covered.by(allowed_ips) for name in owners[ip]}
-
+    owners = _Owners(nodes, pods)
+    owned = cache(owners.owned)  # all nodes tell the same of a peer
     for state, peer, node in _peers(observed, nodes):
-        if state.node not in losers(peer.allowed_ips):
+        taken = owned(peer.allowed_ips).get(state.node)
+        if not taken:
             verify.held()
             continue
-        taken = sorted(covered.by(peer.allowed_ips) & own[state.node], key=str)
         verify(
             False,
             where=Place.of_peer(state.node, node.name).concerning(addresses=taken),
@@ -267,7 +254,15 @@ class _Owners:
                 self._by_address.setdefault(ip, {})[node.name] = f"node {node.name}"
         self._covered = Covered(self._by_address)
 
-    def others(self, allowed_ips: frozenset[IPNetwork], name: str) -> _Owned:
+    def owned(self, allowed_ips: AllowedIPs) -> Mapping[str, Sequence[IPAddress]]:
+        """Node → its addresses among a peer's allowed IPs, of all nodes that have some there."""
+        found: dict[str, list[IPAddress]] = {}
+        for ip in sorted(self._covered.by(allowed_ips), key=str):
+            for owner in self._by_address[ip]:
+                found.setdefault(owner, []).append(ip)
+        return found
+
+    def others(self, allowed_ips: AllowedIPs, name: str) -> _Owned:
         """The addresses among a peer's allowed IPs that are those of other nodes than its own."""
         found = {
             ip: (owner, told)

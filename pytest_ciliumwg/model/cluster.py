@@ -133,6 +133,11 @@ OPT_OUT_LABELS = ("node-role.kubernetes.io/control-plane",)
 """The labels of nodes that opt out of node encryption where Cilium is not told others."""
 
 
+def pods_on(node: str, pods: Iterable[Pod] | None) -> tuple[Pod, ...] | None:
+    """Those of some pods that are on a node; None where none are told."""
+    return None if pods is None else tuple(pod for pod in pods if pod.node == node)
+
+
 def known_addresses(nodes: Iterable[Node], pods: Iterable[Pod]) -> frozenset[IPAddress]:
     """All addresses of nodes, of Cilium's own endpoints on them, and of pods."""
     of_nodes = ((*node.addresses, *node.cilium_addresses, *node.external_addresses) for node in nodes)

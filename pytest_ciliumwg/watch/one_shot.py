@@ -27,7 +27,7 @@ from pytest_ciliumwg.model.measurement import Measurement, Problem
 from pytest_ciliumwg.model.node_state import NodeState, machines
 from pytest_ciliumwg.model.traffic import Delivery, Flow
 from pytest_ciliumwg.model.watch import WatchReport
-from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress, read, spared
+from pytest_ciliumwg.providers.base import AgentTransport, Cluster, Progress, read, spared, states_of
 from pytest_ciliumwg.providers.targets import OUTSIDE
 from pytest_ciliumwg.waiting import wait_for
 from pytest_ciliumwg.watch.control_ways import ControlWays
@@ -240,8 +240,7 @@ def measure(
         watching.start_watches(flows, port)
         watching.exchange_controls(0)
         # Looked at again now that the watches stand: what differs afterwards has happened while they watched.
-        with spared(len(states)):
-            before = dict(zip(states, pool.map(cluster.state, states), strict=True))
+        before = states_of(cluster, states)
         denied_before = _policy_drops(cluster, states, pool)
         watching.serve(flows)
         first = [flow for flow in flows if flow.purpose == "first"]

@@ -110,11 +110,11 @@ def test_no_check():
 SECOND = True
 '''
 SUITE = 106
+"""How many checks the core profile has; those of changes are 9 more."""
 EXTENDED = 27
 """Checks of the profile extended."""
 OFFLINE = 5
 """Checks that only the record of a cluster has."""
-"""How many checks the core profile has; those of changes are 9 more."""
 PARTIAL = f"partial: 2 of {SUITE + 2} checks ran, all passed"
 
 DECLARED = CiliumConfig(version="1.20", encryption=True, families=frozenset())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pytest_ciliumwg.errors import ObservationError, ProviderError
-from pytest_ciliumwg.model.cluster import LeftOut, Member, Pod
+from pytest_ciliumwg.model.cluster import LeftOut, Member, Pod, pods_on
 from pytest_ciliumwg.observe.kubernetes import ENDED, NodeFacts, pod_facts
 from pytest_ciliumwg.providers.existing.cilium import node_facts_of
 from pytest_ciliumwg.providers.existing.spec import ExistingSpec
@@ -37,7 +37,7 @@ def members_of(
             name=name,
             labels=facts.labels,
             left_out=None if name in selected else _left_out(kube, facts, name in published, spec),
-            unmanaged=None if unmanaged is None else tuple(pod for pod in unmanaged if pod.node == name),
+            unmanaged=pods_on(name, unmanaged),
         )
         for name, facts in sorted(found.items())
     )

@@ -27,8 +27,7 @@ def unmanaged_pods(kube: Kube, cilium: Cilium, nodes: Collection[str], settle: f
         return None
     try:
         found = _found(kube, cilium, nodes)
-        wait_for(lambda: _without(cilium, found), seconds=settle, poll=_POLL)
-        if not found or not _without(cilium, found):
+        if not wait_for(lambda: _without(cilium, found), seconds=settle, poll=_POLL):
             return ()
         # Only those that were there before: meanwhile others have come that are as new as those once were.
         return tuple(pod for pod in _found(kube, cilium, nodes) if pod in found)

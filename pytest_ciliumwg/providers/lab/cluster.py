@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 
-from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, LeftOut, Member, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, IPAddress, LeftOut, Member, Node, Pod, pods_on
 from pytest_ciliumwg.model.drops import Drops
 from pytest_ciliumwg.model.node_state import NodeState
 from pytest_ciliumwg.model.timeline import Snapshot
@@ -74,11 +74,8 @@ class LabCluster:
 
     def members(self) -> tuple[Member, ...]:
         """All nodes as Kubernetes would have them now."""
-        unmanaged = self.lab.unmanaged_pods
         members = [
-            Member(
-                name=node.name, labels=node.labels, unmanaged=tuple(pod for pod in unmanaged if pod.node == node.name)
-            )
+            Member(name=node.name, labels=node.labels, unmanaged=pods_on(node.name, self.lab.unmanaged_pods))
             for node in self.lab.layout
         ]
         bare = [Member(name=name, left_out=LeftOut.NO_CILIUM) for name in self.lab.bare_nodes]

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_ciliumwg.errors import ObservationError
 from pytest_ciliumwg.model.agent_history import AgentHistory
-from pytest_ciliumwg.model.cluster import CiliumConfig, Member, Node, Pod
+from pytest_ciliumwg.model.cluster import CiliumConfig, Member, Node, Pod, pods_on
 from pytest_ciliumwg.observe.agent_history import histories_from_pods
 from pytest_ciliumwg.observe.cilium import known_nodes_from_agent, version_from_agent
 from pytest_ciliumwg.observe.cilium_config import config_from_configmap
@@ -136,13 +136,13 @@ class Knowledge:
             )
         published = {node.name for node in self.nodes}
         with_pods = {pod.node for pod in self.pod_facts if not pod.host_network and pod.phase not in ENDED}
-        facts, unmanaged = self.node_facts, self._unmanaged
+        facts = self.node_facts
         return tuple(
             Member(
                 name=name,
                 labels=facts[name].labels if name in facts else {},
                 left_out=None if name in published else facts[name].without_cilium(partial(contains, with_pods, name)),
-                unmanaged=None if unmanaged is None else tuple(pod for pod in unmanaged if pod.node == name),
+                unmanaged=pods_on(name, self._unmanaged),
             )
             for name in sorted(published | facts.keys())
         )
